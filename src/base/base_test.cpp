@@ -1,0 +1,54 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "base/clock.hpp"
+#include "base/id.hpp"
+#include "base/task_group.hpp"
+
+namespace ramet {
+
+TEST(Id, RandomIdsAreVersionFourAndParse) {
+    const std::string text = random_uuid_text();
+    ASSERT_TRUE(is_uuid_text(text));
+    EXPECT_EQ(text[12], '4');
+    EXPECT_NE(std::string("89ab").find(text[16]), std::string::npos);
+    EXPECT_TRUE(VmId::parse(text).has_value());
+}
+
+TEST(Id, RefusesWhatIsNoUuid) {
+    for (const char* text : {"", "123", "327B60D6B8CD31489ADE6F4830BCEC16", "327b60d6b8cd31489ade6f4830bcec1g", "327b60d6-b8cd-3148-9ade-6f4830bcec16"}) {
+        EXPECT_FALSE(VmId::parse(text).has_value()) << text;
+    }
+}
+
+TEST(Id, DerivedIdsRepeatAndDiffer) {
+    EXPECT_EQ(derived_uuid_text("a", "b"), derived_uuid_text("a", "b"));
+    EXPECT_NE(derived_uuid_text("a", "b"), derived_uuid_text("a", "c"));
+}
+
+TEST(Clock, WireDateHasNoCommaAfterTheYearAndNoPaddedHour) {
+    setenv("TZ", "Asia/Shanghai", 1);
+    tzset();
+    EXPECT_EQ(to_wire_date(Timestamp{1510669257141}), "Nov 14, 2017 10:20:57 PM");
+}
+
+TEST(ForEachParallel, CallsEveryIndexOnce) {
+    std::atomic<int> sum{0};
+    for_each_parallel(100, 4, [&](std::size_t index) { sum += static_cast<int>(index); });
+    EXPECT_EQ(sum, 4950);
+    for_each_parallel(0, 4, [&](std::size_t) { sum = -1; });
+    EXPECT_EQ(sum, 4950);
+}
+
+TEST(ThreadPool, RefusesBeyondItsQueue) {
+    std::atomic<bool> go{false};
+    ThreadPool pool(1, 1);
+    ASSERT_TRUE(pool.post([&] { while (!go) std::this_thread::yield(); }));
+    while (pool.queued() != 0) std::this_thread::yield();
+    EXPECT_TRUE(pool.post([] {}));
+    EXPECT_FALSE(pool.post([] {}));
+    go = true;
+}
+
+}  // namespace ramet

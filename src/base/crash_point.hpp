@@ -1,0 +1,20 @@
+// Named places at which a test kills the process: RAMET_CRASH_POINT=<name>[:<n>] in the environment ends it with SIGKILL
+// at the n-th passage (1 if left out). Without the variable a crash point costs one relaxed load.
+#pragma once
+
+#include <atomic>
+
+namespace ramet {
+
+namespace crash_detail {
+extern std::atomic<bool> armed;
+void pass(const char* name);
+}  // namespace crash_detail
+
+void arm_crash_points_from_environment();  // called once by main()
+
+inline void crash_point(const char* name) {
+    if (crash_detail::armed.load(std::memory_order_relaxed)) crash_detail::pass(name);
+}
+
+}  // namespace ramet

@@ -1,0 +1,29 @@
+// Fetches an image file from file://, http:// or https:// into a local file. Bounded in size and time; resumes nothing; follows at most
+// kDownloadRedirectsMax redirects, re-checking each address; checks the checksum while the bytes arrive.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "base/result.hpp"
+#include "storage/primary_storage.hpp"
+
+namespace ramet::storage {
+
+struct FetchRequest {
+    std::string url;
+    std::string destination;                       // absolute; written as <destination>.partial, fsynced, renamed
+    std::optional<std::string> expected_checksum;  // "sha256:<hex>", "sha512:<hex>" or "md5:<hex>"
+    bool allow_private_addresses = true;           // false: loopback, link-local and private addresses and file:// are refused
+};
+
+struct Fetched { std::int64_t bytes; std::string md5_hex; std::string sha256_hex; };
+
+Result<Fetched> fetch_image(const FetchRequest& request, const CopyObserver& observer, std::stop_token stop);
+
+// Cheap check before anything is written: scheme, syntax, existence of a local file. invalid_argument names the field `url`.
+Result<void> check_image_url(const std::string& url, bool allow_private_addresses);
+
+}  // namespace ramet::storage

@@ -1,0 +1,66 @@
+// The store's port: transactions over rows. One SQL text serves every adapter: parameters are $1..$n, `LIKE` is compared as
+// the adapter's migrations declare. Uniqueness is the database's job: a broken constraint is ErrorCode::conflict, whose
+// `detail` names the constraint as "table.column[,table.column]".
+//
+// Thread rules: write() and read() may be called from any thread, and block. Writes are one at a time; write() returns
+// after its commit is durable. `work` may run on another thread than the caller's, never touches the Database itself, and
+// does no other blocking work. A `work` that returns an error or throws leaves nothing behind.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+
+namespace ramet::store {
+
+using Value = std::variant<std::monostate, std::int64_t, std::string>;  // NULL, INTEGER, TEXT
+using Values = std::vector<Value>;
+
+class Transaction {
+public:
+    virtual ~Transaction() = default;
+    virtual Result<std::vector<Values>> query(std::string_view sql, const Values& parameters = {}) = 0;
+    virtual Result<std::int64_t> execute(std::string_view sql, const Values& parameters = {}) = 0;  // rows changed
+};
+
+class Database {
+public:
+    using Work = std::function<Result<void>(Transaction&)>;
+    virtual ~Database() = default;
+    virtual Result<void> write(const Work& work) = 0;
+    virtual Result<void> read(const Work& work) = 0;
+};
+
+// Runs `work` (Transaction& -> Result<T>) in a transaction and hands its value out.
+template <class Function>
+auto write(Database& database, const Function& work) -> decltype(work(std::declval<Transaction&>())) {
+    using Outcome = decltype(work(std::declval<Transaction&>()));
+    Outcome outcome = Error{ErrorCode::internal, "the transaction did not run", {}, nullptr, {}};
+    const Result<void> committed = database.write([&](Transaction& transaction) -> Result<void> {
+        outcome = work(transaction);
+        if (!outcome.has_value()) return std::unexpected(outcome.error());
+        return {};
+    });
+    if (!committed.has_value()) return Outcome(Error(committed.error()));
+    return outcome;
+}
+
+template <class Function>
+auto read(Database& database, const Function& work) -> decltype(work(std::declval<Transaction&>())) {
+    using Outcome = decltype(work(std::declval<Transaction&>()));
+    Outcome outcome = Error{ErrorCode::internal, "the transaction did not run", {}, nullptr, {}};
+    const Result<void> done = database.read([&](Transaction& transaction) -> Result<void> {
+        outcome = work(transaction);
+        if (!outcome.has_value()) return std::unexpected(outcome.error());
+        return {};
+    });
+    if (!done.has_value()) return Outcome(Error(done.error()));
+    return outcome;
+}
+
+}  // namespace ramet::store

@@ -1,0 +1,23 @@
+// The log: one line per event on standard error, for the operator. Thread-safe. Secrets never go in.
+#pragma once
+
+#include <fmt/format.h>
+#include <string>
+
+namespace ramet::telemetry {
+
+enum class Level : unsigned char { debug, info, warning, error };
+
+void write_log(Level level, const std::string& line);
+void set_log_level(Level level);
+
+template <class... Arguments>
+void log_debug(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::debug, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+template <class... Arguments>
+void log_info(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::info, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+template <class... Arguments>
+void log_warning(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::warning, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+template <class... Arguments>
+void log_error(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::error, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+
+}  // namespace ramet::telemetry

@@ -1,0 +1,67 @@
+// Runs sagas: each job on one worker, its branches on a shared pool; every step's start is committed to the log before its
+// effect and its end after. After a crash recover() takes every unfinished job up where its log ends: a running job goes
+// forward (the interrupted step runs again), an undoing job goes on undoing.
+//
+// Job states:
+//   queued ──► running ──► succeeded
+//      │          └──► undoing ──► failed | cancelled     every step reverted
+//      └► cancelled       └──────► stuck                  an undo failed kStepRetryMax times; an operator decides
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/id.hpp"
+#include "base/result.hpp"
+#include "model/account.hpp"
+#include "workflow/saga.hpp"
+
+namespace ramet::workflow {
+
+// Where jobs and steps are kept. Every call is durable when it returns. Implemented by store/saga_log.*; a fake in tests/support.
+class SagaLog {
+public:
+    virtual ~SagaLog() = default;
+    virtual Result<void> save_step(const JobStep& step) = 0;                  // insert or replace by uuid
+    virtual Result<void> save_job(const Job& job) = 0;                        // insert or replace; never changes a terminal job
+    virtual Result<std::optional<Job>> find_job(const JobId& job) = 0;
+    virtual Result<std::vector<JobStep>> steps_of(const JobId& job) = 0;      // in order of start
+    virtual Result<std::vector<Job>> unfinished_jobs() = 0;                   // queued, running, undoing; oldest first
+};
+
+// Builds a saga from a stored job alone, so that recovery rebuilds exactly the same list.
+using SagaFactory = std::function<Result<Saga>(const Job&)>;
+
+struct EngineOptions {
+    std::size_t job_threads;
+    std::size_t branch_threads;
+    std::function<std::string(const Error&)> error_to_json;                   // the wire's error object
+};
+
+class Engine {
+public:
+    Engine(SagaLog& log, Clock& clock, EngineOptions options);
+    ~Engine();                                                                // stops taking jobs; running steps end; unfinished jobs stay in the log
+    void add_kind(std::string kind, SagaFactory factory);                     // before recover()
+    // The job's row must be committed as `queued` already (the use case does it in its reserving transaction).
+    Result<void> start(const Job& job);
+    // The job when it is terminal, or its present row when `patience` is over.
+    Result<Job> wait(const JobId& job, std::chrono::milliseconds patience);
+    Result<void> cancel(const JobId& job);                                    // asks; wait() tells
+    // Calls `listener` once for each job that becomes terminal (webhooks, metrics). Before recover().
+    void on_finished(std::function<void(const Job&)> listener);
+    Result<std::size_t> recover();                                            // how many jobs were taken up; one unreadable job is made stuck and stops no other
+    std::size_t running_jobs() const;
+
+private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ramet::workflow
