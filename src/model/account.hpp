@@ -19,6 +19,7 @@ struct Account {
     Timestamp create_date, last_op_date;
     bool is_admin() const { return type == "SystemAdmin"; }
 };
+template <> const TypeInfo& describe<Account>();
 
 // Stored under a hash of its uuid, so that a stolen database opens no session.
 struct Session {
@@ -27,6 +28,7 @@ struct Session {
     Timestamp expired_date;
     Timestamp create_date;
 };
+template <> const TypeInfo& describe<Session>();
 
 struct AccountResourceRef {
     std::string resource_uuid;     // the key: one owner each
@@ -34,6 +36,7 @@ struct AccountResourceRef {
     std::string resource_type;     // "VmInstanceVO"
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<AccountResourceRef>();
 
 // A job: what the API polls. Simple calls store only the result; sagas store their plan and steps as well.
 struct Job {
@@ -52,6 +55,7 @@ struct Job {
     Timestamp create_date, last_op_date;
     std::optional<Timestamp> finish_date;
 };
+template <> const TypeInfo& describe<Job>();
 
 enum class StepStatus : std::uint8_t { pending, running, done, failed, undoing, undone, stuck };
 inline constexpr std::array<std::string_view, 7> kStepStatusNames{"pending", "running", "done", "failed", "undoing", "undone", "stuck"};
@@ -68,5 +72,6 @@ struct JobStep {
     Timestamp start_date;
     std::optional<Timestamp> finish_date;
 };
+template <> const TypeInfo& describe<JobStep>();
 
 }  // namespace ramet

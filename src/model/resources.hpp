@@ -1,5 +1,5 @@
 // The rows of the resource pool: places, storages, images, offerings, networks. Plain values; field meaning as on the wire
-// (contract 5.1). Sizes are bytes. Descriptions (names, docs, columns) are in resources.cpp.
+// (contract 5.1). Sizes are bytes. Descriptions (names, docs, columns) are in resources.cpp and networks.cpp.
 #pragma once
 
 #include <optional>
@@ -20,6 +20,7 @@ struct Zone {
     bool is_default = false;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<Zone>();
 
 struct Cluster {
     ClusterId uuid;
@@ -32,6 +33,7 @@ struct Cluster {
     std::string architecture = "x86_64";
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<Cluster>();
 
 struct Host {
     HostId uuid;
@@ -55,6 +57,7 @@ struct Host {
     std::optional<std::string> hypervisor_version;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<Host>();
 
 struct PrimaryStorage {
     PrimaryStorageId uuid;
@@ -71,12 +74,14 @@ struct PrimaryStorage {
     std::vector<ClusterId> attached_cluster_uuids;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<PrimaryStorage>();
 
 struct PrimaryStorageClusterRef {
     std::string uuid;  // "<storage>-<cluster>"
     PrimaryStorageId primary_storage_uuid;
     ClusterId cluster_uuid;
 };
+template <> const TypeInfo& describe<PrimaryStorageClusterRef>();
 
 struct BackupStorage {
     BackupStorageId uuid;
@@ -91,12 +96,14 @@ struct BackupStorage {
     std::vector<ZoneId> attached_zone_uuids;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<BackupStorage>();
 
 struct BackupStorageZoneRef {
     std::string uuid;  // "<storage>-<zone>"
     BackupStorageId backup_storage_uuid;
     ZoneId zone_uuid;
 };
+template <> const TypeInfo& describe<BackupStorageZoneRef>();
 
 struct ImageBackupStorageRef {
     std::string uuid;  // "<image>-<storage>"
@@ -106,6 +113,7 @@ struct ImageBackupStorageRef {
     ImageStatus status = ImageStatus::creating;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<ImageBackupStorageRef>();
 
 struct Image {
     ImageId uuid;
@@ -129,6 +137,7 @@ struct Image {
     std::vector<ImageBackupStorageRef> backup_storage_refs;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<Image>();
 
 struct InstanceOffering {
     InstanceOfferingId uuid;
@@ -144,6 +153,7 @@ struct InstanceOffering {
     Enablement state = Enablement::enabled;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<InstanceOffering>();
 
 struct DiskOffering {
     DiskOfferingId uuid;
@@ -156,6 +166,7 @@ struct DiskOffering {
     std::string allocator_strategy = "DefaultPrimaryStorageAllocationStrategy";
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<DiskOffering>();
 
 struct L2Network {
     L2NetworkId uuid;
@@ -169,12 +180,14 @@ struct L2Network {
     std::vector<ClusterId> attached_cluster_uuids;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<L2Network>();
 
 struct L2NetworkClusterRef {
     std::string uuid;  // "<network>-<cluster>"
     L2NetworkId l2_network_uuid;
     ClusterId cluster_uuid;
 };
+template <> const TypeInfo& describe<L2NetworkClusterRef>();
 
 struct IpRange {
     IpRangeId uuid;
@@ -188,6 +201,7 @@ struct IpRange {
     std::string ip_range_type = "Normal";
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<IpRange>();
 
 struct L3Network {
     L3NetworkId uuid;
@@ -206,6 +220,7 @@ struct L3Network {
     std::vector<IpRange> ip_ranges;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<L3Network>();
 
 struct UsedIp {
     UsedIpId uuid;
@@ -218,6 +233,7 @@ struct UsedIp {
     NicId vm_nic_uuid;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<UsedIp>();
 
 struct SystemTag {
     TagId uuid;
@@ -228,6 +244,7 @@ struct SystemTag {
     bool inherent = false;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<SystemTag>();
 
 struct UserTag {
     TagId uuid;
@@ -237,10 +254,12 @@ struct UserTag {
     std::string type = "User";
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<UserTag>();
 
 struct GlobalConfig {
     std::string uuid;  // "<category>.<name>"
     std::string category, name, description, default_value, value;
 };
+template <> const TypeInfo& describe<GlobalConfig>();
 
 }  // namespace ramet

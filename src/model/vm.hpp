@@ -31,6 +31,7 @@ struct VmNic {
     std::vector<UsedIp> used_ips;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<VmNic>();
 
 struct VmCdRom {
     std::string uuid;
@@ -38,6 +39,7 @@ struct VmCdRom {
     std::int64_t device_id = 0;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<VmCdRom>();
 
 struct Volume {
     VolumeId uuid;
@@ -61,6 +63,7 @@ struct Volume {
     std::optional<VmId> last_vm_instance_uuid;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<Volume>();
 
 // One link of a volume's chain. The top layer is writable and belongs to one volume; every other layer is sealed: never
 // written again, shared by reference count (the volumes and layers that name it).
@@ -74,8 +77,11 @@ struct Layer {
     std::optional<LayerId> parent_uuid;
     std::optional<ImageId> image_uuid;       // an image-cache layer
     std::optional<VolumeId> volume_uuid;     // the volume whose top it is or was
+    bool untouched = false;                  // empty when its process started or it was made: while nobody writes, its parent has the same content
+    bool deleting = false;                   // its file is being removed: nothing may refer to it any more
     Timestamp create_date;
 };
+template <> const TypeInfo& describe<Layer>();
 
 struct VmInstance {
     VmId uuid;
@@ -108,5 +114,6 @@ struct VmInstance {
     std::vector<VmCdRom> vm_cd_roms;
     Timestamp create_date, last_op_date;
 };
+template <> const TypeInfo& describe<VmInstance>();
 
 }  // namespace ramet

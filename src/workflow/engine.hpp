@@ -42,6 +42,9 @@ struct EngineOptions {
     std::size_t job_threads;
     std::size_t branch_threads;
     std::function<std::string(const Error&)> error_to_json;                   // the wire's error object
+    // How long a write to the log is tried again (a full disk, a database restart) before its job rests until the next recover().
+    std::chrono::milliseconds log_patience{30'000};
+    std::chrono::milliseconds undo_pause{50};                                 // before the second try of an undo; grows fourfold
 };
 
 class Engine {
@@ -56,8 +59,9 @@ public:
     Result<void> cancel(const JobId& job);                                    // asks; wait() tells
     // Calls `listener` once for each job that becomes terminal (webhooks, metrics). Before recover().
     void on_finished(std::function<void(const Job&)> listener);
-    Result<std::size_t> recover();                                            // how many jobs were taken up; one unreadable job is made stuck and stops no other
-    std::size_t running_jobs() const;
+    // How many jobs were taken up; one unreadable job is made stuck and stops no other. May be called again: takes up what rests.
+    Result<std::size_t> recover();
+    std::size_t running_jobs() const;                                         // on a thread now, not those that wait for one
 
 private:
     class Impl;

@@ -1,0 +1,59 @@
+"""Sums the test results below a directory: lists what failed and what was skipped and why; last line: N passed, N failed, N skipped.
+
+Each run has a folder with ctest's JUnit file and, from GoogleTest programs, one XML file per program in gtest/. A GoogleTest program
+counts by its test cases; any other test, and a program that died before it could write its file, counts as one.
+"""
+import pathlib
+import sys
+import xml.etree.ElementTree as ElementTree
+
+
+def gtest_cases(folder):
+    for file in sorted(folder.glob("gtest/*.xml")):
+        try:
+            tree = ElementTree.parse(file)
+        except ElementTree.ParseError:
+            continue  # cut short by a crash: ctest's own entry tells
+        for case in tree.iter("testcase"):
+            name = f"{case.get('classname')}.{case.get('name')}"
+            if case.find("failure") is not None:
+                yield name, "failed", ""
+            elif (skipped := case.find("skipped")) is not None:
+                yield name, "skipped", (skipped.get("message") or skipped.text or "").strip().split("\n")[-1]
+            elif case.get("status") == "notrun":
+                continue  # DISABLED_ tests
+            else:
+                yield name, "passed", ""
+
+
+def ctest_cases(folder):
+    file = folder / "ctest.xml"
+    if not file.exists():
+        yield "ctest", "failed", ""
+        return
+    for case in ElementTree.parse(file).iter("testcase"):
+        status = case.get("status")
+        output = case.findtext("system-out") or ""
+        is_gtest = "[==========] Running" in output
+        if status == "fail":
+            if not is_gtest or " ran. (" not in output:  # died, or ran out of time: there is no file of its cases
+                yield case.get("name"), "failed", ""
+        elif status == "run":
+            if not is_gtest:
+                yield case.get("name"), "passed", ""
+        else:
+            yield case.get("name"), "skipped", status or ""
+
+
+def main(results):
+    count = {"passed": 0, "failed": 0, "skipped": 0}
+    for folder in sorted(path for path in pathlib.Path(results).iterdir() if path.is_dir()):
+        for name, result, reason in [*gtest_cases(folder), *ctest_cases(folder)]:
+            count[result] += 1
+            if result != "passed":
+                print(f"{result}: {folder.name}: {name}{': ' + reason if reason else ''}")
+    print(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped")
+    return 1 if count["failed"] or not count["passed"] else 0
+
+
+sys.exit(main(sys.argv[1]))

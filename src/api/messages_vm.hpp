@@ -1,0 +1,160 @@
+// Messages about VM instances, their NICs and volumes (contract 3, 4). Field meaning and rules: messages_vm_*.cpp.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/message.hpp"
+#include "model/vm.hpp"
+
+namespace ramet::api {
+
+struct VmNicParam {
+    L3NetworkId l3_network_uuid;
+    std::optional<std::string> mac, ip, netmask, gateway;
+    std::optional<std::string> ip6, prefix6, gateway6;
+    std::optional<std::string> meta_data, driver_type, vm_nic_type, state;
+    std::optional<std::int64_t> outbound_bandwidth, inbound_bandwidth, multi_queue_num;
+    std::optional<bool> is_default_nic;
+    std::vector<std::string> sg_uuids;
+};
+
+struct CloneVmInstance {
+    VmId vm_instance_uuid;
+    std::string strategy = "InstantStart";
+    std::vector<std::string> names;
+    bool full = false;
+    std::optional<PrimaryStorageId> primary_storage_uuid_for_root_volume;
+    std::optional<PrimaryStorageId> primary_storage_uuid_for_data_volume;
+    std::vector<std::string> root_volume_system_tags;
+    std::vector<std::string> data_volume_system_tags;
+    std::optional<ClusterId> cluster_uuid;
+    std::optional<HostId> host_uuid;
+    std::vector<VmNicParam> vm_nic_params;
+    std::vector<std::string> system_tags;
+    std::vector<std::string> user_tags;
+};
+
+struct ErrorInventory { std::string code, description; std::optional<std::string> details; };
+// One entry per name, in order: an inventory or an error.
+struct CloneVmInstanceInventory {
+    std::optional<VmInstance> inventory;
+    std::optional<ErrorInventory> error;
+};
+struct CloneVmInstanceResults {
+    std::int64_t number_of_cloned_vm = 0;
+    std::vector<CloneVmInstanceInventory> inventories;
+};
+
+struct CreateVmInstance {
+    std::string name;
+    std::optional<std::string> description;
+    std::optional<InstanceOfferingId> instance_offering_uuid;
+    std::optional<std::int64_t> cpu_num, memory_size, reserved_memory_size;
+    std::optional<ImageId> image_uuid;
+    std::vector<L3NetworkId> l3_network_uuids;
+    std::vector<VmNicParam> vm_nic_params;
+    std::optional<std::string> type;
+    std::optional<DiskOfferingId> root_disk_offering_uuid;
+    std::optional<std::int64_t> root_disk_size;
+    std::vector<std::int64_t> data_disk_sizes;
+    std::vector<DiskOfferingId> data_disk_offering_uuids;
+    std::optional<ZoneId> zone_uuid;
+    std::optional<ClusterId> cluster_uuid;
+    std::optional<HostId> host_uuid;
+    std::optional<PrimaryStorageId> primary_storage_uuid_for_root_volume;
+    std::optional<L3NetworkId> default_l3_network_uuid;
+    std::string strategy = "InstantStart";
+    std::vector<std::string> root_volume_system_tags;
+    std::vector<std::string> data_volume_system_tags;
+    std::optional<std::string> platform, guest_os_type, architecture;
+    std::optional<VmId> resource_uuid;
+    std::vector<std::string> system_tags;
+    std::vector<std::string> user_tags;
+};
+
+struct StartVmInstance { VmId uuid; std::optional<ClusterId> cluster_uuid; std::optional<HostId> host_uuid; };
+struct StopVmInstance { VmId uuid; std::string type = "grace"; };
+struct RebootVmInstance { VmId uuid; };
+struct PauseVmInstance { VmId uuid; };
+struct ResumeVmInstance { VmId uuid; };
+struct DestroyVmInstance { VmId uuid; std::string delete_mode = "Permissive"; };
+struct RecoverVmInstance { VmId uuid; };
+struct ExpungeVmInstance { VmId uuid; };
+struct UpdateVmInstance {
+    VmId uuid;
+    std::optional<std::string> name, description, platform, guest_os_type;
+    std::optional<L3NetworkId> default_l3_network_uuid;
+    std::optional<std::int64_t> cpu_num, memory_size;
+};
+struct ChangeVmNicState { NicId vm_nic_uuid; std::string state; };
+struct SetVmHostname { VmId uuid; std::string hostname; };
+struct GetVmHostname { VmId uuid; };
+struct GetVmHostnameReply { std::optional<std::string> hostname; };
+struct DeleteVmHostname { VmId uuid; };
+struct GetVmConsoleAddress { VmId uuid; };
+struct GetVmConsoleAddressReply { std::string host_ip; std::int64_t port = 0; std::string protocol; std::string path; };
+
+struct CreateDataVolume {
+    std::string name;
+    std::optional<std::string> description;
+    std::optional<DiskOfferingId> disk_offering_uuid;
+    std::optional<std::int64_t> disk_size;
+    std::optional<PrimaryStorageId> primary_storage_uuid;
+    std::optional<VolumeId> resource_uuid;
+    std::vector<std::string> system_tags;
+    std::vector<std::string> user_tags;
+};
+struct AttachDataVolumeToVm { VolumeId volume_uuid; VmId vm_instance_uuid; };
+struct DetachDataVolumeFromVm { VolumeId uuid; std::optional<VmId> vm_uuid; };
+struct DeleteDataVolume { VolumeId uuid; std::string delete_mode = "Permissive"; };
+struct RecoverDataVolume { VolumeId uuid; };
+struct ExpungeDataVolume { VolumeId uuid; };
+struct UpdateVolume { VolumeId uuid; std::optional<std::string> name, description; };
+struct ChangeVolumeState { VolumeId uuid; std::string state_event; };
+
+std::vector<const MessageInfo*> vm_messages();
+
+}  // namespace ramet::api
+
+namespace ramet {
+
+#define RAMET_DECLARE_MESSAGE(Request)                          \
+    template <> const TypeInfo& describe<api::Request>();       \
+    namespace api {                                             \
+    template <> const MessageInfo& message<Request>();          \
+    }
+RAMET_DECLARE_MESSAGE(CloneVmInstance)
+RAMET_DECLARE_MESSAGE(CreateVmInstance)
+RAMET_DECLARE_MESSAGE(StartVmInstance)
+RAMET_DECLARE_MESSAGE(StopVmInstance)
+RAMET_DECLARE_MESSAGE(RebootVmInstance)
+RAMET_DECLARE_MESSAGE(PauseVmInstance)
+RAMET_DECLARE_MESSAGE(ResumeVmInstance)
+RAMET_DECLARE_MESSAGE(DestroyVmInstance)
+RAMET_DECLARE_MESSAGE(RecoverVmInstance)
+RAMET_DECLARE_MESSAGE(ExpungeVmInstance)
+RAMET_DECLARE_MESSAGE(UpdateVmInstance)
+RAMET_DECLARE_MESSAGE(ChangeVmNicState)
+RAMET_DECLARE_MESSAGE(SetVmHostname)
+RAMET_DECLARE_MESSAGE(GetVmHostname)
+RAMET_DECLARE_MESSAGE(DeleteVmHostname)
+RAMET_DECLARE_MESSAGE(GetVmConsoleAddress)
+RAMET_DECLARE_MESSAGE(CreateDataVolume)
+RAMET_DECLARE_MESSAGE(AttachDataVolumeToVm)
+RAMET_DECLARE_MESSAGE(DetachDataVolumeFromVm)
+RAMET_DECLARE_MESSAGE(DeleteDataVolume)
+RAMET_DECLARE_MESSAGE(RecoverDataVolume)
+RAMET_DECLARE_MESSAGE(ExpungeDataVolume)
+RAMET_DECLARE_MESSAGE(UpdateVolume)
+RAMET_DECLARE_MESSAGE(ChangeVolumeState)
+#undef RAMET_DECLARE_MESSAGE
+template <> const TypeInfo& describe<api::VmNicParam>();
+template <> const TypeInfo& describe<api::ErrorInventory>();
+template <> const TypeInfo& describe<api::CloneVmInstanceInventory>();
+template <> const TypeInfo& describe<api::CloneVmInstanceResults>();
+template <> const TypeInfo& describe<api::GetVmHostnameReply>();
+template <> const TypeInfo& describe<api::GetVmConsoleAddressReply>();
+
+}  // namespace ramet

@@ -1,0 +1,62 @@
+// One HTTP exchange as the edge sees it: no sockets, no library types.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace ramet::http {
+
+using Header = std::pair<std::string, std::string>;
+
+struct Request {
+    std::string method;                    // "GET", as sent
+    std::string target;                    // path and query, percent-encoded
+    std::vector<Header> headers;           // in the order sent
+    std::string body;
+    std::string client_address;
+
+    // The first header of this name (any case), or null.
+    const std::string* header(std::string_view name) const;
+};
+
+struct Response {
+    int status = 200;
+    std::string content_type = "application/json;charset=UTF-8";
+    std::string body = "{}";
+    std::vector<Header> headers = {};
+};
+
+// Fires once; who listens is told, also when it fired before. Thread-safe; the listener runs on the thread that fires.
+class Signal {
+public:
+    void fire();
+    void on_fire(std::function<void()> listener);  // at most one listener
+
+private:
+    std::mutex mutex_;
+    bool fired_ = false;
+    std::function<void()> listener_;
+};
+
+// A request that is answered later. No thread waits for it: `answer` is called once on a handler thread, after `signal` fired,
+// at the deadline, or when the server stops.
+struct Held {
+    std::shared_ptr<Signal> signal;
+    std::chrono::steady_clock::time_point deadline;
+    std::function<Response()> answer;
+};
+
+using Reply = std::variant<Response, Held>;
+
+bool equal_ignoring_case(std::string_view left, std::string_view right);
+Response text_response(int status, std::string_view text);  // text/plain
+Response json_response(int status, std::string body);
+
+}  // namespace ramet::http

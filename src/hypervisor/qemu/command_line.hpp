@@ -1,0 +1,60 @@
+// What QEMU is told: pure functions from a VM's description to arguments and block nodes. No file is opened here.
+//
+// The device layout is a promise: device state captured from one VM is loaded into another with the same spec.
+//   pcie.0 slot 1 VGA · 2 virtio-serial · 3 random numbers · 4-7 ports of disks 0-24 · 8-9 ports of NICs 0-15 · 10 seed disk
+// A port exists for every device the VM starts with and for the next free numbers, so that something can be plugged in while it runs.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "hypervisor/hypervisor.hpp"
+
+namespace ramet::hypervisor {
+
+inline constexpr const char* kMachineType = "pc-q35-7.2";
+inline constexpr std::int64_t kDiskPortsSpare = 8;
+inline constexpr std::int64_t kNicPortsSpare = 2;
+
+// How QEMU reaches the files it needs: by numbers it inherited, never by a path of ours.
+struct DiskFiles { std::vector<std::string> names_top_first; };
+
+// A read-only file that QEMU inherits under this number and opens as /dev/fdset/<number>.
+struct FileSet { int number; std::string purpose; };
+
+struct CommandLineInput {
+    DomainSpec spec;
+    bool kvm = false;
+    std::int64_t tcg_tb_megabytes = 0;      // 0: by the size of the guest
+    std::vector<DiskFiles> disks;           // as spec.disks
+    std::vector<int> nic_fds;               // as spec.nics; -1: user networking
+    std::vector<FileSet> file_sets;
+    std::string seed_file;                  // empty: none
+    int monitor_fd = -1;                    // a listening socket
+};
+
+// invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.
+Result<void> check_spec(const DomainSpec& spec);
+std::vector<std::string> command_line(const CommandLineInput& input);
+
+std::string dashed(const std::string& uuid_text);                        // 8-4-4-4-12
+std::string generation_id(const VmId& vm);                               // differs between any two VMs
+std::string escaped(const std::string& text);                            // for QEMU's key=value lists: a comma is written twice
+
+// Names of devices and nodes. `level` counts from the bottom of the chain, so that the names below a new overlay stay.
+std::string disk_device(std::int64_t device_id);
+std::string disk_port(std::int64_t device_id);
+std::string nic_device(std::int64_t device_id);
+std::string nic_backend(std::int64_t device_id);
+std::string file_node(std::int64_t device_id, std::size_t level);
+std::string format_node(std::int64_t device_id, std::size_t level);
+
+boost::json::object file_node_options(const std::string& node, const std::string& file_name, bool read_only);
+// `backing` is the node below; empty for none: what the file's header says is never followed.
+boost::json::object format_node_options(const std::string& node, const std::string& file, DiskFormat format, const std::string& backing, bool read_only);
+boost::json::object disk_device_options(std::int64_t device_id, const VolumeId& volume, const std::string& node);
+
+}  // namespace ramet::hypervisor

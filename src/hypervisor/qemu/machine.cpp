@@ -1,0 +1,405 @@
+#include "hypervisor/qemu/machine.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <climits>
+#include <thread>
+
+#include "base/crash_point.hpp"
+#include "hypervisor/qemu/disk_files.hpp"
+#include "telemetry/log.hpp"
+
+namespace ramet::hypervisor {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kPlugPatience = 5s;          // for QEMU to go after "quit", and the kernel after SIGKILL
+constexpr auto kPowerButtonAgain = 10s;     // a guest that was booting may have missed the first
+constexpr auto kAgentShutdownAfter = 2s;    // guests without ACPI may have an agent
+constexpr auto kForkWindow = 2s;            // a lock without a findable process: it is between fork and exec
+constexpr auto kLookAgain = 50ms;
+
+Deadline after(std::chrono::milliseconds patience) { return std::chrono::steady_clock::now() + patience; }
+
+std::string working_directory_of(pid_t pid) {
+    std::array<char, PATH_MAX> path;
+    const ssize_t size = ::readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), path.data(), path.size());
+    return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : std::string();
+}
+
+}  // namespace
+
+// --- the process
+
+std::optional<Process> Machine::find_process(const RunDirectory& directory) {
+    const auto is_ours = [&](pid_t pid) {
+        return working_directory_of(pid) == directory.path() && command_line_of(pid).find("guest=" + dashed(vm_.text())) != std::string::npos;
+    };
+    if (const auto known = directory.read_pid()) {
+        Result<Process> process = open_process(known->first, known->second);
+        if (process.has_value() && is_ours(process->pid)) return std::move(*process);
+    }
+    for (const pid_t pid : all_processes()) {
+        const std::optional<std::uint64_t> start_time = start_time_of(pid);
+        if (!start_time || !is_ours(pid)) continue;
+        Result<Process> process = open_process(pid, *start_time);
+        if (process.has_value()) return std::move(*process);
+    }
+    return std::nullopt;
+}
+
+Result<void> Machine::adopt(Process process, bool stop_asked) {
+    auto run = std::make_shared<Run>();
+    run->process = std::move(process);
+    run->stop_asked = stop_asked;
+    TRY(surroundings_.watch.watch(run->process, [run, vm = vm_, &surroundings = surroundings_] {
+        if (run->stop_asked) return;
+        std::function<void(const VmId&)> listener;
+        {
+            const std::lock_guard lock(surroundings.listener_mutex);
+            listener = surroundings.listener;
+        }
+        if (listener) listener(vm);
+    }));
+    run_ = std::move(run);
+    qmp_.reset();
+    return {};
+}
+
+Result<bool> Machine::alive() {
+    if (run_ && !has_ended(run_->process)) return true;
+    run_.reset();
+    qmp_.reset();
+    if (!directory_) directory_ = RunDirectory::find(surroundings_.options.run_root, vm_);
+    if (!directory_ || !directory_->locked()) return false;
+    const Deadline deadline = after(kForkWindow);
+    while (directory_->locked()) {
+        if (std::optional<Process> process = find_process(*directory_)) {
+            TRY(adopt(std::move(*process), false));
+            Result<DomainRecord> record = directory_->read_record();
+            if (record.has_value()) record_ = std::move(*record);
+            else telemetry::log_error("VM {}: {} ({})", vm_.text(), record.error().message, record.error().detail);
+            TRY(settle_record());
+            return true;
+        }
+        if (std::chrono::steady_clock::now() > deadline) {
+            return fail(ErrorCode::internal, "The VM has a process that cannot be found; see the server's log", directory_->path() + "/lock is held");
+        }
+        std::this_thread::sleep_for(kLookAgain);
+    }
+    return false;
+}
+
+Result<void> Machine::require_alive() {
+    TRY_ASSIGN(const bool running, alive());
+    if (!running) return fail(ErrorCode::wrong_state, "The VM is not running; start it first");
+    return {};
+}
+
+Result<bool> Machine::take_up() {
+    const std::lock_guard lock(mutex_);
+    return alive();
+}
+
+void Machine::kill_run() {
+    if (!run_) return;
+    run_->stop_asked = true;
+    kill_process(run_->process);
+    if (!wait_for_end(run_->process, kPlugPatience)) telemetry::log_error("VM {}: process {} does not end", vm_.text(), run_->process.pid);
+    run_.reset();
+    qmp_.reset();
+}
+
+void Machine::save_record() {
+    const Result<void> written = directory_->write_record(record_);
+    if (!written.has_value()) telemetry::log_error("VM {}: its record cannot be written: {}", vm_.text(), written.error().detail);
+}
+
+// --- the conversation
+
+Result<Qmp*> Machine::monitor() {
+    if (!qmp_ || qmp_->broken()) {
+        qmp_.reset();
+        TRY_ASSIGN(Fd socket, connect_unix(directory_->fd(), "qmp.sock"));
+        TRY_ASSIGN(qmp_, Qmp::open(std::move(socket), after(limits::kQmpTimeout)));
+    }
+    return qmp_.get();
+}
+
+Result<json::value> Machine::ask(const char* command, json::object arguments) {
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    return qmp->run(command, std::move(arguments));
+}
+
+Result<std::string> Machine::run_state() {
+    TRY_ASSIGN(const json::value reply, ask("query-status"));
+    const json::value* status = reply.is_object() ? reply.as_object().if_contains("status") : nullptr;
+    if (status == nullptr || !status->is_string()) return fail(ErrorCode::internal, "QEMU's answer makes no sense", "query-status");
+    return std::string(status->as_string());
+}
+
+Result<DomainState> Machine::state() {
+    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const bool running, alive());
+    if (!running) return DomainState::shut_off;
+    Result<std::string> status = run_state();
+    if (!status.has_value()) {
+        if (wait_for_end(run_->process, 1s)) return DomainState::shut_off;  // it was on its way out
+        return std::unexpected<Error>(std::move(status.error()));
+    }
+    if (*status == "shutdown") return DomainState::shut_off;
+    const bool executes = *status == "running" || *status == "suspended" || *status == "finish-migrate" || *status == "colo";
+    return executes ? DomainState::running : DomainState::paused;
+}
+
+// --- start
+
+Result<Machine::Opened> Machine::open_files(const DomainSpec& spec, const RunDirectory& directory) {
+    Opened opened;
+    CommandLineInput& input = opened.input;
+    input.spec = spec;
+    input.kvm = surroundings_.capabilities.accelerator == "kvm";
+    input.tcg_tb_megabytes = surroundings_.options.tcg_tb_megabytes;
+    const auto keep = [&opened](Fd file) {
+        opened.files.push_back(std::move(file));
+        return kFirstInheritedFd + static_cast<int>(opened.files.size()) - 1;
+    };
+    TRY_ASSIGN(Fd lock, directory.lock());
+    keep(std::move(lock));
+    TRY_ASSIGN(Fd listener, directory.listen("qmp.sock", surroundings_.user));
+    input.monitor_fd = keep(std::move(listener));
+    for (const DiskSpec& disk : spec.disks) {
+        DiskFiles names;
+        for (std::size_t i = 0; i < disk.chain_top_first.size(); ++i) {
+            if (i == 0) {
+                TRY_ASSIGN(Fd file, open_layer_handle(disk.chain_top_first[i], surroundings_.user));
+                names.names_top_first.push_back("/proc/self/fd/" + std::to_string(keep(std::move(file))));
+            } else {
+                TRY_ASSIGN(Fd file, open_layer_read_only(disk.chain_top_first[i]));
+                const int number = keep(std::move(file));
+                input.file_sets.push_back({number, file_node(disk.device_id, disk.chain_top_first.size() - 1 - i)});
+                names.names_top_first.push_back("/dev/fdset/" + std::to_string(number));
+            }
+        }
+        input.disks.push_back(std::move(names));
+    }
+    if (!spec.seed_image.empty()) {
+        TRY_ASSIGN(Fd file, open_seed(spec.seed_image));
+        const int number = keep(std::move(file));
+        input.file_sets.push_back({number, "seed"});
+        input.seed_file = "/dev/fdset/" + std::to_string(number);
+    }
+    for (const NicSpec& nic : spec.nics) {
+        if (nic.tap.empty()) {
+            input.nic_fds.push_back(-1);
+        } else {
+            TRY_ASSIGN(Fd tap, open_tap(nic.tap));
+            input.nic_fds.push_back(keep(std::move(tap)));
+        }
+    }
+    return opened;
+}
+
+Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& directory) {
+    directory.remove_leftovers();
+    TRY_ASSIGN(const Opened opened, open_files(spec, directory));
+    TRY_ASSIGN(const Fd log, directory.open_log());
+    Launch order;
+    order.program = surroundings_.options.qemu_binary;
+    order.arguments = command_line(opened.input);
+    order.directory = directory.fd();
+    order.log = log.get();
+    for (const Fd& file : opened.files) order.inherited.push_back(file.get());
+    order.user = surroundings_.user;
+    TRY_ASSIGN(Process process, launch(order));
+    crash_point("qemu.launched");
+    const Result<void> written = directory.write_pid(process);
+    if (!written.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), written.error().detail);  // the scan finds it all the same
+    return adopt(std::move(process), true);  // true: until it runs its end is start()'s own failure
+}
+
+Result<void> Machine::set_link_of(const NicSpec& nic, bool up) {
+    TRY(ask("set_link", {{"name", nic_device(nic.device_id)}, {"up", up}}));
+    return {};
+}
+
+Result<void> Machine::begin() {
+    for (const NicSpec& nic : record_.spec.nics) {
+        if (!nic.link_up) TRY(set_link_of(nic, false));
+    }
+    crash_point("qemu.prelaunch");
+    TRY(ask("cont"));
+    return {};
+}
+
+Result<void> Machine::start(const DomainSpec& spec) {
+    TRY(check_spec(spec));
+    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const bool running, alive());
+    if (running) {
+        TRY_ASSIGN(const std::string status, run_state());
+        return status == "prelaunch" ? begin() : Result<void>();
+    }
+    TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm, surroundings_.user));
+    directory_ = std::move(directory);
+    record_ = DomainRecord{spec, std::nullopt, {}};
+    TRY(directory_->write_record(record_));
+    crash_point("qemu.recorded");
+    Result<void> started = launch_process(spec, *directory_);
+    if (started.has_value()) started = begin();
+    if (!started.has_value()) {
+        kill_run();
+        if (started.error().code == ErrorCode::internal) {
+            return fail(ErrorCode::start_failed, "QEMU gave up while starting the VM; the server's log says why",
+                        started.error().message + ": " + started.error().detail + "; QEMU: " + directory_->log_tail());
+        }
+        if (started.error().code == ErrorCode::operation_failed) return caused(ErrorCode::start_failed, "The VM cannot be started", std::move(started.error()));
+        return started;
+    }
+    run_->stop_asked = false;
+    // It may have ended before the line above, unseen by the listener.
+    if (has_ended(run_->process)) {
+        const std::string tail = directory_->log_tail();
+        run_.reset();
+        qmp_.reset();
+        return fail(ErrorCode::start_failed, "The VM ended as soon as it was started; the server's log says why", tail);
+    }
+    return {};
+}
+
+// --- stop and the like
+
+Result<void> Machine::take_plug() {
+    (void)ask("quit");
+    if (!wait_for_end(run_->process, kPlugPatience)) {
+        kill_process(run_->process);
+        if (!wait_for_end(run_->process, kPlugPatience)) {
+            return fail(ErrorCode::stop_failed, "The VM's process cannot be ended; its host's storage or kernel may hang",
+                        "process " + std::to_string(run_->process.pid) + " survived SIGKILL");
+        }
+    }
+    run_.reset();
+    qmp_.reset();
+    return {};
+}
+
+void Machine::ask_agent_to_shut_down() {
+    (void)with_agent(1s, [](Agent& agent, Deadline deadline) { return agent.send("guest-shutdown", {{"mode", "powerdown"}}, deadline); });
+}
+
+Result<bool> Machine::wait_for_guest(const std::shared_ptr<Run>& run, const std::stop_token& stop) {
+    const auto begun = std::chrono::steady_clock::now();
+    bool agent_asked = false, pressed_again = false;
+    while (true) {
+        if (wait_for_end(run->process, kLookAgain)) return true;
+        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "Stopping the VM was cancelled; the guest may still shut down");
+        const auto waited = std::chrono::steady_clock::now() - begun;
+        if (waited >= surroundings_.options.graceful_stop) return false;
+        if (!agent_asked && waited >= kAgentShutdownAfter) {
+            agent_asked = true;
+            ask_agent_to_shut_down();
+        }
+        if (!pressed_again && waited >= kPowerButtonAgain) {
+            pressed_again = true;
+            const std::lock_guard lock(mutex_);
+            if (run_ == run) (void)ask("system_powerdown");
+        }
+    }
+}
+
+Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    TRY_ASSIGN(const bool running, alive());
+    if (!running) return {};
+    const std::shared_ptr<Run> run = run_;
+    run->stop_asked = true;
+    if (mode == StopMode::grace) {
+        (void)ask("cont");  // a paused guest does not hear the power button
+        (void)ask("system_powerdown");
+        lock.unlock();
+        Result<bool> ended = wait_for_guest(run, stop);
+        lock.lock();
+        if (!ended.has_value()) {
+            run->stop_asked = false;
+            return std::unexpected<Error>(std::move(ended.error()));
+        }
+    }
+    if (run_ != run) return {};  // another caller saw it end
+    if (has_ended(run->process)) {
+        run_.reset();
+        qmp_.reset();
+        return {};
+    }
+    return take_plug();
+}
+
+Result<void> Machine::pause() {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    TRY(ask("stop"));
+    return {};
+}
+
+Result<void> Machine::resume() {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    TRY(ask("cont"));
+    return {};
+}
+
+Result<void> Machine::reset() {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    TRY(ask("system_reset"));
+    return {};
+}
+
+Result<void> Machine::set_link(const NicId& nic, bool up) {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    for (NicSpec& known : record_.spec.nics) {
+        if (known.nic != nic) continue;
+        TRY(set_link_of(known, up));
+        known.link_up = up;
+        save_record();
+        return {};
+    }
+    return fail(ErrorCode::not_found, "The running VM has no such NIC");
+}
+
+Result<std::string> Machine::console_socket() {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    return directory_->path() + "/vnc.sock";
+}
+
+Result<void> Machine::forget() {
+    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const bool running, alive());
+    if (running) return fail(ErrorCode::wrong_state, "The VM is running; stop it first");
+    if (!directory_) return {};
+    TRY(directory_->remove());
+    directory_.reset();
+    return {};
+}
+
+Result<void> Machine::with_agent(std::chrono::milliseconds patience, const std::function<Result<void>(Agent&, Deadline)>& use) {
+    const Deadline deadline = after(patience);
+    Result<Fd> socket = fail(ErrorCode::internal, "");
+    const std::lock_guard one_at_a_time(agent_mutex_);
+    {
+        const std::lock_guard lock(mutex_);
+        TRY(require_alive());
+        socket = connect_unix(directory_->fd(), "agent.sock");
+    }
+    if (!socket.has_value()) return std::unexpected<Error>(std::move(socket.error()));
+    TRY_ASSIGN(const std::unique_ptr<Agent> agent, Agent::open(std::move(*socket), deadline));
+    return use(*agent, deadline);
+}
+
+}  // namespace ramet::hypervisor

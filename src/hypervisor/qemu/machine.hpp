@@ -1,0 +1,113 @@
+// One VM as this adapter knows it: its run directory, its process if it has one, the conversation with it.
+//
+//            start()                      stop(), the guest's own power-off, a crash
+//   off ───────────────► prelaunch ──────► running ⇄ paused ──────► off
+//                         links are set      (QEMU holds the run directory's lock in all but "off")
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "hypervisor/hypervisor.hpp"
+#include "hypervisor/qemu/agent.hpp"
+#include "hypervisor/qemu/command_line.hpp"
+#include "hypervisor/qemu/process.hpp"
+#include "hypervisor/qemu/qemu.hpp"
+#include "hypervisor/qemu/qmp.hpp"
+#include "hypervisor/qemu/run_directory.hpp"
+
+namespace ramet::hypervisor {
+
+// What all machines share. Outlives them.
+struct Surroundings {
+    QemuOptions options;                        // run_root is canonical
+    std::optional<User> user;
+    Capabilities capabilities;
+    std::mutex listener_mutex;
+    std::function<void(const VmId&)> listener;
+    ExitWatch watch;                            // last: its thread uses what stands above
+};
+
+// Thread rules: all public calls from any thread; they wait for each other, except for the guest's own time in stop() and the agent's.
+class Machine {
+public:
+    Machine(Surroundings& surroundings, VmId vm) : surroundings_(surroundings), vm_(std::move(vm)) {}
+
+    Result<void> start(const DomainSpec& spec);
+    Result<void> stop(StopMode mode, const std::stop_token& stop);
+    Result<void> pause();
+    Result<void> resume();
+    Result<void> reset();
+    Result<DomainState> state();
+    Result<bool> disks_untouched();
+    Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays);
+    Result<void> attach_disk(const DiskSpec& disk);
+    Result<void> detach_disk(const VolumeId& volume);
+    Result<void> set_link(const NicId& nic, bool up);
+    Result<std::string> console_socket();
+    Result<bool> take_up();                     // finds a process that outlived an earlier server; true when there is one
+    Result<void> forget();
+    // `use` with a synchronised agent; one at a time per VM.
+    Result<void> with_agent(std::chrono::milliseconds patience, const std::function<Result<void>(Agent&, Deadline)>& use);
+
+private:
+    struct Run {
+        Process process;
+        std::atomic<bool> stop_asked{false};
+    };
+    struct Opened { CommandLineInput input; std::vector<Fd> files; };
+
+    // machine.cpp; all with mutex_ held unless said otherwise
+    Result<bool> alive();                       // takes up a process when there is one we do not know
+    Result<void> require_alive();
+    Result<void> adopt(Process process, bool stop_asked);
+    Result<Qmp*> monitor();
+    Result<boost::json::value> ask(const char* command, boost::json::object arguments = {});
+    Result<std::string> run_state();
+    Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
+    Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory);
+    Result<void> begin();                       // from prelaunch: links, then the first instruction
+    Result<void> set_link_of(const NicSpec& nic, bool up);
+    Result<void> take_plug();
+    Result<bool> wait_for_guest(const std::shared_ptr<Run>& run, const std::stop_token& stop);  // without mutex_
+    void ask_agent_to_shut_down();              // without mutex_
+    void kill_run();
+    std::optional<Process> find_process(const RunDirectory& directory);
+    void save_record();                         // logs a failure: what it says can be found out again from QEMU
+
+    // machine_disks.cpp
+    Result<void> settle_record();               // after a restart: a begun snapshot or plug is done or not, QEMU knows
+    Result<bool> settle_pending();              // true when the overlays are on top
+    Result<std::map<std::string, std::string>> top_nodes();             // by device name; a device that is not there has none
+    Result<std::map<std::string, std::int64_t>> write_counters();       // by device name
+    Result<std::string> hand_over(Fd file, const std::string& purpose, bool read_only);  // the name QEMU opens it by
+    Result<void> add_layer(std::int64_t device_id, std::size_t level, const storage::Place& place, bool writable, const std::string& below);
+    Result<void> add_overlays(const std::vector<OverlaySpec>& overlays);
+    void remove_overlays(const std::vector<OverlaySpec>& overlays);
+    void remove_layer(std::int64_t device_id, std::size_t level);
+    Result<bool> are_on_top(const std::vector<OverlaySpec>& overlays);
+    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running);
+    Result<void> blockdev_snapshot(const std::vector<OverlaySpec>& overlays);
+    Result<void> ensure_running();
+    void commit_overlays(const std::vector<OverlaySpec>& overlays, const std::map<std::string, std::int64_t>& counters);
+    void seal_node(std::int64_t device_id, std::size_t level);
+    Result<void> plug_disk(const DiskSpec& disk);
+    Result<bool> unplug_device(const std::string& device);              // false: the guest did not let go
+    DiskSpec* find_disk(const VolumeId& volume);
+
+    Surroundings& surroundings_;
+    const VmId vm_;
+    std::mutex mutex_;
+    std::mutex agent_mutex_;
+    std::optional<RunDirectory> directory_;
+    std::shared_ptr<Run> run_;
+    std::unique_ptr<Qmp> qmp_;
+    DomainRecord record_;
+};
+
+}  // namespace ramet::hypervisor

@@ -1,0 +1,35 @@
+// The hypervisor port over direct QEMU processes (7.2), driven over QMP. The processes outlive this one; a new adapter over the same
+// run_root takes them up again.
+//
+// run_root/<vm uuid>/   0700, owned by QEMU's user, QEMU's working directory
+//     lock              flock held by the QEMU process for as long as it lives: two processes for one VM cannot be
+//     spec.json         what was started, with the disk chain as it is now
+//     pid               "<pid> <start time>"; written after exec, the scan of /proc makes up for a missing one
+//     qmp.sock agent.sock vnc.sock serial.log qemu.log
+//
+// serial.log is as long as the guest makes it: the run directory belongs on a filesystem whose filling up harms nobody else.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/limits.hpp"
+#include "hypervisor/hypervisor.hpp"
+
+namespace ramet::hypervisor {
+
+struct QemuOptions {
+    std::string run_root;                                    // absolute; made if absent
+    std::string qemu_user = "ramet-qemu";                    // used when we are root; "nobody" when it does not exist
+    std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
+    bool force_tcg = false;                                  // do not even probe KVM
+    std::int64_t tcg_tb_megabytes = 0;                       // translation cache of one VM; 0: by the size of the guest
+    std::chrono::milliseconds graceful_stop = limits::kGracefulStopTimeout;
+    std::chrono::milliseconds detach_patience{10'000};       // how long a guest may take to let go of a disk
+};
+
+Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options);
+
+}  // namespace ramet::hypervisor

@@ -1,0 +1,77 @@
+// A QMP conversation over a unix socket. No thread of its own: the caller's thread reads, events that come by are kept.
+// Not thread-safe: the owner serialises. After any error of transport the connection is broken() and has to be replaced.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/limits.hpp"
+#include "base/result.hpp"
+#include "hypervisor/qemu/fd.hpp"
+
+namespace ramet::hypervisor {
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+// Bounded in depth and size; for text that another process sent.
+Result<boost::json::value> parse_bounded(std::string_view text);
+
+// `name` inside the open directory, whose path may be too long for a socket address.
+Result<Fd> connect_unix(int directory, const std::string& name);
+
+// Lines of bounded length from a socket, each read under a deadline.
+class LineReader {
+public:
+    LineReader(int fd, std::size_t bytes_max) : fd_(fd), bytes_max_(bytes_max) {}
+    // Up to `end`, without it. timeout at the deadline; internal when the peer is gone or the line too long.
+    Result<std::string> read_line(Deadline deadline, char end = '\n');
+
+private:
+    int fd_;
+    std::size_t bytes_max_;
+    std::string buffer_;
+    std::size_t searched_ = 0;
+};
+
+Result<void> send_all(int fd, std::string_view bytes, int passed_fd, Deadline deadline);  // passed_fd -1: none
+
+struct QmpEvent {
+    std::string name;
+    std::chrono::microseconds at{0};  // QEMU's wall clock
+    boost::json::object data;
+};
+
+class Qmp {
+public:
+    // Waits for the greeting and negotiates.
+    static Result<std::unique_ptr<Qmp>> open(Fd socket, Deadline deadline);
+
+    // The value of "return". An error reply is operation_failed with QEMU's text in `detail` only.
+    Result<boost::json::value> run(std::string_view command, boost::json::object arguments = {}, int passed_fd = -1,
+                                   std::chrono::milliseconds patience = limits::kQmpTimeout);
+    std::optional<QmpEvent> take_event(std::string_view name);  // of those read so far; the oldest
+    // Reads until such an event comes. timeout when none does; that does not break the connection.
+    Result<QmpEvent> wait_event(std::string_view name, Deadline deadline);
+    void drop_events() { events_.clear(); }
+    bool broken() const { return broken_; }
+
+private:
+    explicit Qmp(Fd socket) : socket_(std::move(socket)), reader_(socket_.get(), limits::kQmpReplyBytesMax) {}
+    Result<boost::json::object> read_object(Deadline deadline);
+    void keep_event(boost::json::object& message);
+
+    Fd socket_;
+    LineReader reader_;
+    std::deque<QmpEvent> events_;
+    std::uint64_t next_id_ = 1;
+    bool broken_ = false;
+};
+
+}  // namespace ramet::hypervisor

@@ -1,0 +1,62 @@
+// A VM's run directory: its record, its lock, its log. See qemu.hpp for the layout.
+// QEMU's user owns the directory, so nothing in it is trusted further than QEMU itself: no symlink is followed, no path out of the record is opened.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+#include "hypervisor/hypervisor.hpp"
+#include "hypervisor/qemu/fd.hpp"
+#include "hypervisor/qemu/process.hpp"
+
+namespace ramet::hypervisor {
+
+// A snapshot that was begun. Kept in the record, so that a server that comes after a crash knows what to look for.
+struct PendingSnapshot {
+    std::vector<OverlaySpec> overlays;
+    bool resume = false;                                    // the VM was running before
+};
+
+struct DomainRecord {
+    DomainSpec spec;                                        // with the chains as they are now
+    std::optional<PendingSnapshot> pending;
+    std::map<std::string, std::int64_t> writes_at_opening;  // by volume uuid: QEMU's write counter when the top layer was made; -1 unknown
+};
+
+std::string record_text(const DomainRecord& record);
+Result<DomainRecord> read_record_text(const std::string& text);
+
+class RunDirectory {
+public:
+    // Makes it if absent, gives it to `user`.
+    static Result<RunDirectory> make(const std::string& root, const VmId& vm, const std::optional<User>& user);
+    static std::optional<RunDirectory> find(const std::string& root, const VmId& vm);
+
+    const std::string& path() const { return path_; }
+    int fd() const { return fd_.get(); }
+    Result<void> write_record(const DomainRecord& record) const;  // durable
+    Result<DomainRecord> read_record() const;
+    Result<void> write_pid(const Process& process) const;
+    std::optional<std::pair<pid_t, std::uint64_t>> read_pid() const;
+    Result<Fd> lock() const;                                      // conflict when a process holds it
+    bool locked() const;
+    Result<Fd> listen(const std::string& name, const std::optional<User>& user) const;  // a new unix socket
+    Result<Fd> open_log() const;                                  // appends
+    std::string log_tail() const;                                 // the last lines QEMU wrote to standard error
+    void remove_leftovers() const;                                // sockets and the pid of an earlier process
+    Result<void> remove();                                        // all of it
+
+private:
+    RunDirectory(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+    Result<void> write_file(const std::string& name, const std::string& text, bool durable) const;
+    Result<std::string> read_file(const std::string& name, std::size_t bytes_max) const;
+    std::string path_;
+    Fd fd_;
+};
+
+}  // namespace ramet::hypervisor

@@ -1,0 +1,28 @@
+#include "lifecycle/action.hpp"
+
+#include "base/crash_point.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle {
+
+Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order, const std::function<Result<void>(store::Transaction&)>& reserve) {
+    Job job;
+    job.uuid = request.job;
+    job.kind = order.kind;
+    job.api_name = order.api_name;
+    job.account_uuid = request.caller.account;
+    job.target_uuid = order.target_uuid;
+    job.plan = order.plan;
+    job.web_hook = request.web_hook;
+    job.create_date = job.last_op_date = parts.now();
+    crash_point("job-before-reserve");
+    TRY(parts.database().write([&](store::Transaction& transaction) -> Result<void> {
+        TRY(store::insert(transaction, job));
+        return reserve ? reserve(transaction) : Result<void>{};
+    }));
+    crash_point("job-after-reserve");
+    TRY(parts.shared.engine.start(job));
+    return job.uuid;
+}
+
+}  // namespace ramet::lifecycle

@@ -1,0 +1,151 @@
+#include "lifecycle/destroy.hpp"
+
+#include "api/json.hpp"
+#include "base/limits.hpp"
+#include "lifecycle/make_vm.hpp"
+#include "lifecycle/rows.hpp"
+#include "store/table.hpp"
+#include "telemetry/log.hpp"
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+using workflow::Saga;
+using workflow::StepContext;
+
+namespace {
+
+Result<std::string> config(Transaction& transaction, std::string_view category, std::string_view name, std::string_view fallback) {
+    TRY_ASSIGN(const std::optional<GlobalConfig> row, store::find<GlobalConfig>(transaction, {{"category", std::string(category)}, {"name", std::string(name)}}));
+    return row ? row->value : std::string(fallback);
+}
+
+Result<void> detach_data_volumes(Transaction& transaction, const VmId& vm, Timestamp now) {
+    TRY_ASSIGN(std::vector<Volume> volumes, store::list<Volume>(transaction, {{"vmInstanceUuid", vm.text()}}));
+    for (Volume& volume : volumes) {
+        if (volume.type != VolumeType::data) continue;
+        volume.last_vm_instance_uuid = vm;
+        volume.vm_instance_uuid.reset();
+        volume.device_id.reset();
+        volume.last_detach_date = now;
+        TRY(store::update(transaction, volume));
+    }
+    return {};
+}
+
+// Destroying, or nothing when the VM is gone or Destroyed already. True: expunge it at once.
+Result<bool> begin_destroy(Parts& parts, const VmId& id, const JobId& job) {
+    return store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
+        TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
+        TRY_ASSIGN(const std::string policy, config(transaction, "vm", "deletionPolicy", "Delay"));
+        if (vm.state == VmState::destroyed || vm.state == VmState::destroying || vm.state == VmState::expunging) return policy == "Direct";
+        TRY(require_state(ErrorCode::operation_failed, vm, "DestroyVmInstance",
+                          {VmState::created, VmState::running, VmState::stopped, VmState::unknown, VmState::starting, VmState::stopping, VmState::rebooting, VmState::paused, VmState::pausing,
+                           VmState::resuming, VmState::error}, job));
+        const bool direct = policy == "Direct" || vm.state == VmState::created;
+        vm.state_before_destroy = vm.state;
+        TRY(set_vm_state(transaction, std::move(vm), VmState::destroying, parts.now()));
+        return direct;
+    });
+}
+
+Result<void> run_destroy(Parts& parts, const VmId& id, StepContext& step) {
+    TRY_ASSIGN(const std::optional<VmInstance> present, store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
+    if (!present) return {};
+    TRY_ASSIGN(const bool direct, begin_destroy(parts, id, step.job()));
+    if (direct) return demolish_vm(parts, id);
+    TRY(stop_domain(parts, id, hypervisor::StopMode::cold, {}));
+    return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
+        TRY(detach_data_volumes(transaction, id, parts.now()));
+        vm.host_uuid.reset();
+        return set_vm_state(transaction, std::move(vm), VmState::destroyed, parts.now());
+    });
+}
+
+Result<Saga> destroy_saga(Parts& parts, const Job& job) {
+    const VmId vm = VmId::trusted(job.target_uuid.value_or(""));
+    Saga saga(job.kind, job.uuid);
+    // No undo: a destroy that was begun can only be repeated; the row says Destroying until it is.
+    saga.add<Action>("destroy", std::vector<std::string>{vm.text()}, [&parts, vm](StepContext& step) { return run_destroy(parts, vm, step); }, nullptr);
+    saga.report(&empty_report);
+    return saga;
+}
+
+Result<Saga> recover_saga(Parts& parts, const Job& job) {
+    const VmId id = VmId::trusted(job.target_uuid.value_or(""));
+    Saga saga(job.kind, job.uuid);
+    saga.add<Action>("recover", std::vector<std::string>{id.text()},
+                     [&parts, id](StepContext& step) {
+                         return parts.database().write([&](Transaction& transaction) -> Result<void> {
+                             TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
+                             TRY(require_state(ErrorCode::operation_failed, vm, "RecoverVmInstance", {VmState::destroyed}, step.job()));
+                             return set_vm_state(transaction, std::move(vm), VmState::stopped, parts.now());
+                         });
+                     },
+                     nullptr);
+    saga.report(inventory_report<VmInstance>(parts, id.text()));
+    return saga;
+}
+
+Result<Saga> expunge_saga(Parts& parts, const Job& job) {
+    const VmId id = VmId::trusted(job.target_uuid.value_or(""));
+    Saga saga(job.kind, job.uuid);
+    saga.add<Action>("expunge", std::vector<std::string>{id.text()},
+                     [&parts, id](StepContext& step) -> Result<void> {
+                         TRY_ASSIGN(const std::optional<VmInstance> vm, store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
+                         if (!vm) return {};
+                         if (vm->state != VmState::expunging) TRY(require_state(ErrorCode::operation_failed, *vm, "ExpungeVmInstance", {VmState::destroyed}, step.job()));
+                         return demolish_vm(parts, id);
+                     },
+                     nullptr);
+    saga.report(&empty_report);
+    return saga;
+}
+
+}  // namespace
+
+void register_destroy_sagas(workflow::Engine& engine, Parts& parts) {
+    engine.add_kind("destroy-vm", [&parts](const Job& job) { return destroy_saga(parts, job); });
+    engine.add_kind("recover-vm", [&parts](const Job& job) { return recover_saga(parts, job); });
+    engine.add_kind("expunge-vm", [&parts](const Job& job) { return expunge_saga(parts, job); });
+}
+
+Result<std::optional<JobId>> destroy_vm(Parts& parts, const Request& request, const api::DestroyVmInstance& message) {
+    TRY_ASSIGN(const std::optional<VmInstance> vm, store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", message.uuid.text()}}); }));
+    if (!vm) return std::optional<JobId>{};
+    TRY_ASSIGN(JobId job, submit(parts, request, {"destroy-vm", "DestroyVmInstance", message.uuid.text(), "{}"}));
+    return std::optional<JobId>{std::move(job)};
+}
+
+Result<JobId> recover_vm(Parts& parts, const Request& request, const api::RecoverVmInstance& message) {
+    return submit(parts, request, {"recover-vm", "RecoverVmInstance", message.uuid.text(), "{}"});
+}
+
+Result<JobId> expunge_vm(Parts& parts, const Request& request, const api::ExpungeVmInstance& message) {
+    return submit(parts, request, {"expunge-vm", "ExpungeVmInstance", message.uuid.text(), "{}"});
+}
+
+Result<void> expunge_expired(Parts& parts) {
+    struct Expired { std::vector<VmId> vms; };
+    TRY_ASSIGN(const Expired expired, store::read(parts.database(), [&](Transaction& transaction) -> Result<Expired> {
+        Expired found;
+        TRY_ASSIGN(const std::string policy, config(transaction, "vm", "deletionPolicy", "Delay"));
+        if (policy == "Never") return found;
+        TRY_ASSIGN(const std::string period, config(transaction, "vm", "expungePeriod", "604800"));
+        const std::int64_t oldest = parts.now().milliseconds - 1000 * std::strtoll(period.c_str(), nullptr, 10);
+        TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::destroyed))}}));
+        for (const VmInstance& vm : vms) {
+            if (vm.last_op_date.milliseconds < oldest) found.vms.push_back(vm.uuid);
+        }
+        return found;
+    }));
+    for (const VmId& vm : expired.vms) {
+        const Request request{{AccountId::trusted("36c27e8ff05c4780bf6d2fa65700f22e"), "admin", true}, JobId::random(), std::nullopt};
+        const Result<JobId> job = expunge_vm(parts, request, api::ExpungeVmInstance{vm});
+        if (!job.has_value()) telemetry::log_warning("cannot expunge VM {}: {}", vm.text(), job.error().message);
+    }
+    return {};
+}
+
+}  // namespace ramet::lifecycle

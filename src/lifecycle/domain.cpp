@@ -1,0 +1,210 @@
+// Starting and stopping a VM's domain with its host network, and removing VMs and volumes with every trace.
+#include <algorithm>
+#include <filesystem>
+
+#include "base/crash_point.hpp"
+#include "guest/seed.hpp"
+#include "guest/user_data.hpp"
+#include "lifecycle/make_vm.hpp"
+#include "lifecycle/rows.hpp"
+#include "network/addresses.hpp"
+#include "resources/tag_patterns.hpp"
+#include "store/table.hpp"
+#include "telemetry/log.hpp"
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+
+namespace {
+
+struct Launch {
+    VmRows rows;
+    std::vector<hypervisor::NetworkSpec> networks;
+    hypervisor::DomainSpec domain;
+    std::string user_data;
+};
+
+Result<Launch> load_launch(Parts& parts, const VmId& vm) {
+    return store::read(parts.database(), [&](Transaction& transaction) -> Result<Launch> {
+        Launch launch;
+        TRY_ASSIGN(launch.rows, load_vm(transaction, vm));
+        for (const VmNic& nic : launch.rows.nics) {
+            TRY_ASSIGN(hypervisor::NetworkSpec network, network_spec(transaction, nic.l3_network_uuid));
+            launch.networks.push_back(std::move(network));
+        }
+        TRY_ASSIGN(launch.domain, domain_spec(transaction, launch.rows, seed_path(parts.shared.data_dir, vm), parts.shared.plumbing.privileged()));
+        TRY_ASSIGN(const std::vector<SystemTag> tags, store::list<SystemTag>(transaction, {{"resourceUuid", vm.text()}}));
+        constexpr std::string_view kUserData = "userdata::";
+        for (const SystemTag& tag : tags) {
+            if (tag.tag.starts_with(kUserData)) launch.user_data = tag.tag.substr(kUserData.size());
+        }
+        return launch;
+    });
+}
+
+Result<void> write_seed(Parts& parts, const Launch& launch) {
+    guest::SeedSpec seed;
+    seed.instance_id = launch.rows.vm.uuid.text();
+    seed.host_name = launch.rows.host_name;
+    TRY_ASSIGN(seed.user_data, guest::decode_user_data(launch.user_data));
+    for (const VmNic& nic : launch.rows.nics) seed.nics.push_back({nic.mac, "eth" + std::to_string(nic.device_id)});
+    return guest::write_seed(seed_path(parts.shared.data_dir, launch.rows.vm.uuid), seed);
+}
+
+// Removes one layer that tx marked as doomed: the file first, then the row that owns it.
+Result<void> remove_layer(Parts& parts, const Layer& layer, const storage::Place& place) {
+    TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(place.root));
+    TRY(storage->remove(place.path));
+    crash_point("layer-file-removed");
+    return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY(store::erase<Layer>(transaction, {{"uuid", layer.uuid.text()}}));
+        return {};
+    });
+}
+
+// Marks the layer and every sealed layer below that then has no child, no volume and no image; top first.
+Result<std::vector<Layer>> doom_chain(Transaction& transaction, LayerId first) {
+    std::vector<Layer> doomed;
+    std::optional<LayerId> next = std::move(first);
+    while (next) {
+        TRY_ASSIGN(std::optional<Layer> layer, store::find<Layer>(transaction, {{"uuid", next->text()}}));
+        if (!layer) break;
+        TRY_ASSIGN(const std::vector<Layer> children, store::list<Layer>(transaction, {{"parentUuid", next->text()}}));
+        const bool needed_by_child = std::ranges::any_of(children, [](const Layer& child) { return !child.deleting; });
+        TRY_ASSIGN(const std::int64_t volumes, store::count<Volume>(transaction, {{"topLayerUuid", next->text()}}));
+        if (needed_by_child || volumes > 0 || layer->image_uuid) break;
+        layer->deleting = true;
+        TRY(store::update(transaction, *layer));
+        next = layer->parent_uuid;
+        doomed.push_back(std::move(*layer));
+    }
+    return doomed;
+}
+
+Result<void> remove_layers(Parts& parts, const std::vector<Layer>& doomed) {
+    for (const Layer& layer : doomed) {
+        TRY_ASSIGN(const storage::Place place, store::read(parts.database(), [&](Transaction& transaction) { return place_of(transaction, layer); }));
+        TRY(remove_layer(parts, layer, place));
+    }
+    return {};
+}
+
+Result<void> erase_vm_rows(Transaction& transaction, const VmId& vm) {
+    const std::string& uuid = vm.text();
+    TRY_ASSIGN(const std::vector<VmNic> nics, store::list<VmNic>(transaction, {{"vmInstanceUuid", uuid}}));
+    for (const VmNic& nic : nics) {
+        TRY(network::release_ips(transaction, nic.uuid));
+        TRY(resources::remove_tags_of(transaction, nic.uuid.text()));
+        TRY(identity::disown(transaction, nic.uuid.text()));
+    }
+    TRY(store::erase<VmNic>(transaction, {{"vmInstanceUuid", uuid}}));
+    TRY(resources::remove_tags_of(transaction, uuid));
+    TRY(identity::disown(transaction, uuid));
+    TRY(store::erase<VmInstance>(transaction, {{"uuid", uuid}}));
+    return {};
+}
+
+}  // namespace
+
+Result<void> start_domain(Parts& parts, const VmId& vm) {
+    TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
+    for (const hypervisor::NetworkSpec& network : launch.networks) TRY(parts.shared.plumbing.ensure_network(network));
+    for (const VmNic& nic : launch.rows.nics) {
+        TRY(parts.shared.plumbing.plug(port_spec(launch.rows, nic)));
+        crash_point("nic-plugged");
+    }
+    TRY(write_seed(parts, launch));
+    crash_point("seed-written");
+    return parts.hypervisor.start(launch.domain);
+}
+
+Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop) {
+    TRY(parts.hypervisor.stop(vm, mode, std::move(stop)));
+    const Result<VmRows> rows = store::write(parts.database(), [&](Transaction& transaction) -> Result<VmRows> {
+        TRY_ASSIGN(VmRows found, load_vm(transaction, vm));
+        for (const Volume& volume : found.volumes) TRY(note_guest_writes(transaction, volume));
+        return found;
+    });
+    if (!rows.has_value()) {
+        if (rows.error().code == ErrorCode::not_found) return {};
+        return std::unexpected(rows.error());
+    }
+    for (const VmNic& nic : rows->nics) TRY(parts.shared.plumbing.unplug(port_spec(*rows, nic)));
+    std::error_code ignored;  // the seed is made again at the next start
+    std::filesystem::remove(seed_path(parts.shared.data_dir, vm), ignored);
+    return {};
+}
+
+Result<void> note_guest_writes(Transaction& transaction, const Volume& volume) {
+    if (!volume.top_layer_uuid) return {};
+    TRY_ASSIGN(Layer top, store::get<Layer>(transaction, volume.top_layer_uuid->text()));
+    if (!top.untouched) return {};
+    top.untouched = false;
+    return store::update(transaction, top);
+}
+
+Result<void> demolish_volume(Parts& parts, const VolumeId& id) {
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+        TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+        if (!volume) return std::vector<Layer>{};
+        const std::optional<LayerId> top = volume->top_layer_uuid;
+        if (!top) return std::vector<Layer>{};
+        volume->top_layer_uuid.reset();
+        volume->status = VolumeStatus::deleted;
+        TRY(store::update(transaction, *volume));
+        return doom_chain(transaction, *top);
+    }));
+    crash_point("layers-doomed");
+    TRY(remove_layers(parts, doomed));
+    return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY(resources::remove_tags_of(transaction, id.text()));
+        TRY(identity::disown(transaction, id.text()));
+        TRY(store::erase<Volume>(transaction, {{"uuid", id.text()}}));
+        return {};
+    });
+}
+
+Result<void> remove_doomed_layers(Parts& parts) {
+    // Children before parents: the newest first.
+    TRY_ASSIGN(std::vector<Layer> doomed, store::read(parts.database(), [](Transaction& transaction) { return store::list<Layer>(transaction, {{"deleting", std::int64_t{1}}}, "createDate DESC"); }));
+    return remove_layers(parts, doomed);
+}
+
+Result<void> demolish_vm(Parts& parts, const VmId& vm) {
+    TRY(stop_domain(parts, vm, hypervisor::StopMode::cold, {}));
+    TRY(parts.hypervisor.forget(vm));
+    TRY_ASSIGN(const std::vector<Volume> volumes, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Volume>> {
+        TRY_ASSIGN(std::optional<VmInstance> row, store::find<VmInstance>(transaction, {{"uuid", vm.text()}}));
+        if (!row) return std::vector<Volume>{};
+        const bool being_made = row->owner_job_uuid.has_value();
+        TRY_ASSIGN(std::vector<Volume> attached, store::list<Volume>(transaction, {{"vmInstanceUuid", vm.text()}}));
+        std::vector<Volume> doomed;
+        for (Volume& volume : attached) {
+            if (volume.type == VolumeType::root || being_made) {
+                doomed.push_back(volume);
+                continue;
+            }
+            volume.last_vm_instance_uuid = vm;
+            volume.vm_instance_uuid.reset();
+            volume.device_id.reset();
+            TRY(store::update(transaction, volume));
+        }
+        row->state = VmState::expunging;
+        TRY(store::update(transaction, *row));
+        return doomed;
+    }));
+    for (const Volume& volume : volumes) TRY(demolish_volume(parts, volume.uuid));
+    crash_point("volumes-demolished");
+    return parts.database().write([&](Transaction& transaction) { return erase_vm_rows(transaction, vm); });
+}
+
+Result<void> demolish_vms_of_job(Parts& parts, const JobId& job) {
+    TRY_ASSIGN(const std::vector<VmInstance> vms, store::read(parts.database(), [&](Transaction& transaction) {
+        return store::list<VmInstance>(transaction, {{"ownerJobUuid", job.text()}});
+    }));
+    for (const VmInstance& vm : vms) TRY(demolish_vm(parts, vm.uuid));
+    return {};
+}
+
+}  // namespace ramet::lifecycle

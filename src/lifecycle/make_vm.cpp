@@ -1,0 +1,148 @@
+#include "lifecycle/make_vm.hpp"
+
+
+#include "base/crash_point.hpp"
+#include "lifecycle/rows.hpp"
+#include "network/addresses.hpp"
+#include "resources/tag_patterns.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+using workflow::Output;
+using workflow::StepContext;
+
+namespace {
+
+Result<void> assign_addresses(Transaction& transaction, std::vector<VmBlueprint>& blueprints, Timestamp now) {
+    std::vector<network::IpRequest> ips;
+    std::vector<network::MacRequest> macs;
+    std::vector<NicBlueprint*> nics;
+    std::vector<NicBlueprint*> with_ip;
+    for (VmBlueprint& blueprint : blueprints) {
+        for (NicBlueprint& nic : blueprint.nics) {
+            nics.push_back(&nic);
+            macs.push_back({nic.wanted_mac, nic.nic.device_id, nic.field_prefix + "mac"});
+            TRY_ASSIGN(const std::int64_t ranges, store::count<IpRange>(transaction, {{"l3NetworkUuid", nic.nic.l3_network_uuid.text()}}));
+            if (ranges == 0 && !nic.wanted_ip) continue;  // a network without ranges: the guest finds an address elsewhere
+            with_ip.push_back(&nic);
+            ips.push_back({nic.nic.l3_network_uuid, nic.nic.uuid, nic.wanted_ip, nic.field_prefix + "ip"});
+        }
+    }
+    TRY_ASSIGN(const std::vector<std::string> chosen_macs, network::allocate_macs(transaction, macs));
+    for (std::size_t i = 0; i < nics.size(); ++i) nics[i]->nic.mac = chosen_macs[i];
+    TRY_ASSIGN(const std::vector<UsedIp> used, network::allocate_ips(transaction, ips, now));
+    for (std::size_t i = 0; i < with_ip.size(); ++i) {
+        with_ip[i]->nic.ip = used[i].ip;
+        with_ip[i]->nic.netmask = used[i].netmask;
+        with_ip[i]->nic.gateway = used[i].gateway;
+    }
+    return {};
+}
+
+Result<void> insert_volume(Transaction& transaction, const identity::Caller& caller, const VolumeBlueprint& blueprint, Timestamp now) {
+    TRY(store::insert(transaction, blueprint.volume));
+    if (blueprint.layer) TRY(store::insert(transaction, *blueprint.layer));
+    TRY(identity::own(transaction, caller, blueprint.volume.uuid.text(), "VolumeVO"));
+    return resources::add_system_tags(transaction, "VolumeVO", blueprint.volume.uuid.text(), blueprint.system_tags, now, blueprint.tags_field, caller.admin);
+}
+
+}  // namespace
+
+Result<void> reserve_vms(Transaction& transaction, const identity::Caller& caller, std::vector<VmBlueprint>& blueprints, Timestamp now) {
+    TRY(assign_addresses(transaction, blueprints, now));
+    for (const VmBlueprint& blueprint : blueprints) {
+        const std::string& uuid = blueprint.vm.uuid.text();
+        TRY(store::insert(transaction, blueprint.vm));
+        TRY(identity::own(transaction, caller, uuid, "VmInstanceVO"));
+        for (const NicBlueprint& nic : blueprint.nics) {
+            TRY(store::insert(transaction, nic.nic));
+            TRY(identity::own(transaction, caller, nic.nic.uuid.text(), "VmNicVO"));
+        }
+        for (const VolumeBlueprint& volume : blueprint.volumes) TRY(insert_volume(transaction, caller, volume, now));
+        TRY(resources::add_system_tags(transaction, "VmInstanceVO", uuid, blueprint.system_tags, now, "systemTags", caller.admin));
+        TRY(resources::add_user_tags(transaction, "VmInstanceVO", uuid, blueprint.user_tags, now, "userTags"));
+    }
+    return {};
+}
+
+Result<Output> Materialize::run(StepContext& step) {
+    for (const VolumeRecipe& recipe : recipes_) {
+        if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+        TRY(write_layer(recipe, step));
+        crash_point("layer-written");
+    }
+    TRY(finish(step.job()));
+    return Output{};
+}
+
+Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& step) {
+    struct Work { Layer layer; storage::Place place; std::vector<storage::Place> chain; };
+    TRY_ASSIGN(const Work work, store::read(parts_.database(), [&](Transaction& transaction) -> Result<Work> {
+        Work found;
+        TRY_ASSIGN(found.layer, store::get<Layer>(transaction, recipe.layer.text()));
+        TRY_ASSIGN(found.place, place_of(transaction, found.layer));
+        if (found.layer.parent_uuid) TRY_ASSIGN(found.chain, chain_of(transaction, *found.layer.parent_uuid));
+        return found;
+    }));
+    TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(work.place.root));
+    const auto provisioning = recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin;
+    switch (recipe.mode) {
+        case LayerMode::empty: return storage->create_empty(work.place.path, work.layer.size, provisioning);
+        case LayerMode::overlay:
+            if (work.chain.empty()) return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
+            return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
+        case LayerMode::copy:
+            if (work.chain.empty()) {  // a repeated step: the parent was already let go
+                TRY_ASSIGN(const bool there, storage->exists(work.place.path));
+                if (there) return {};
+                return fail(ErrorCode::internal, "the layer to copy from is gone", "layer " + recipe.layer.text());
+            }
+            return storage->full_copy(work.chain, work.place.path, work.layer.size, provisioning,
+                                      [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); }, step.stop());
+    }
+    return {};
+}
+
+Result<void> Materialize::finish(const JobId&) {
+    return parts_.database().write([&](Transaction& transaction) -> Result<void> {
+        for (const VolumeRecipe& recipe : recipes_) {
+            TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, recipe.volume.text()));
+            volume.status = VolumeStatus::ready;
+            volume.last_op_date = parts_.now();
+            TRY(store::update(transaction, volume));
+            if (recipe.mode != LayerMode::copy) continue;
+            TRY_ASSIGN(Layer layer, store::get<Layer>(transaction, recipe.layer.text()));
+            layer.parent_uuid.reset();  // a copy stands alone
+            TRY(store::update(transaction, layer));
+        }
+        TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));
+        switch (strategy_) {
+            case Strategy::instant_start: vm.state = VmState::starting; break;
+            case Strategy::create_stopped: vm.state = VmState::stopped; break;
+            case Strategy::just_create: vm.state = VmState::created; break;
+        }
+        if (strategy_ != Strategy::instant_start) vm.owner_job_uuid.reset();
+        vm.last_op_date = parts_.now();
+        return store::update(transaction, vm);
+    });
+}
+
+Result<void> Materialize::undo(StepContext&) { return demolish_vm(parts_, vm_); }
+
+Result<Output> Boot::run(StepContext& step) {
+    if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+    TRY(start_domain(parts_, vm_));
+    TRY(parts_.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));
+        vm.owner_job_uuid.reset();
+        return set_vm_state(transaction, std::move(vm), VmState::running, parts_.now());
+    }));
+    parts_.identity_keeper.notice();
+    return Output{};
+}
+
+Result<void> Boot::undo(StepContext&) { return stop_domain(parts_, vm_, hypervisor::StopMode::cold, {}); }
+
+}  // namespace ramet::lifecycle

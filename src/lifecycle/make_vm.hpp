@@ -1,0 +1,108 @@
+// Making one VM: what CreateVmInstance and each clone of CloneVmInstance share. The rows are reserved with the job; the steps below turn
+// them into a VM; demolish() removes every trace, whatever had been done.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/describe.hpp"
+#include "identity/caller.hpp"
+#include "lifecycle/parts.hpp"
+#include "model/vm.hpp"
+#include "workflow/saga.hpp"
+
+namespace ramet::lifecycle {
+
+enum class Strategy : std::uint8_t { instant_start, just_create, create_stopped };
+inline constexpr std::array<std::string_view, 3> kStrategyNames{"InstantStart", "JustCreate", "CreateStopped"};
+
+// How a volume's first layer comes to be. The layer's row names its parent: the base of an overlay, or the source of a copy.
+enum class LayerMode : std::uint8_t { overlay, copy, empty };
+inline constexpr std::array<std::string_view, 3> kLayerModeNames{"overlay", "copy", "empty"};
+
+struct VolumeRecipe {
+    VolumeId volume;
+    LayerId layer;
+    LayerMode mode = LayerMode::overlay;
+    bool thick = false;
+};
+
+struct NicBlueprint {
+    VmNic nic;                              // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
+    std::optional<std::string> wanted_ip, wanted_mac;
+    std::string field_prefix;               // "vmNicParams[0]." for error texts
+};
+
+struct VolumeBlueprint {
+    Volume volume;
+    std::optional<Layer> layer;             // absent: not instantiated yet
+    std::vector<std::string> system_tags;
+    std::string tags_field;
+};
+
+struct VmBlueprint {
+    VmInstance vm;                          // owner_job_uuid set
+    std::vector<NicBlueprint> nics;
+    std::vector<VolumeBlueprint> volumes;
+    std::vector<std::string> system_tags, user_tags;
+};
+
+// Inserts all rows of all VMs: VM, NICs with their addresses, volumes, layers, tags, ownership. Part of the job's own transaction.
+Result<void> reserve_vms(store::Transaction& transaction, const identity::Caller& caller, std::vector<VmBlueprint>& blueprints, Timestamp now);
+
+// Step "materialize": writes the layers of the VM's volumes; the VM is then Stopped (or Created), or Starting when `strategy` boots it.
+class Materialize final : public workflow::Step {
+public:
+    Materialize(Parts& parts, VmId vm, std::vector<VolumeRecipe> recipes, Strategy strategy)
+        : parts_(parts), vm_(std::move(vm)), recipes_(std::move(recipes)), strategy_(strategy) {}
+    std::string_view name() const override { return "materialize"; }
+    Result<workflow::Output> run(workflow::StepContext& step) override;
+    Result<void> undo(workflow::StepContext& step) override;  // demolishes the VM
+    std::vector<std::string> locks() const override { return {vm_.text()}; }
+
+private:
+    Result<void> write_layer(const VolumeRecipe& recipe, workflow::StepContext& step);
+    Result<void> finish(const JobId& job);
+    Parts& parts_;
+    VmId vm_;
+    std::vector<VolumeRecipe> recipes_;
+    Strategy strategy_;
+};
+
+// Step "boot": plugs the NICs, writes the seed, starts the domain. For VMs that a job is making.
+class Boot final : public workflow::Step {
+public:
+    Boot(Parts& parts, VmId vm) : parts_(parts), vm_(std::move(vm)) {}
+    std::string_view name() const override { return "boot"; }
+    Result<workflow::Output> run(workflow::StepContext& step) override;
+    Result<void> undo(workflow::StepContext& step) override;
+    std::vector<std::string> locks() const override { return {vm_.text()}; }
+
+private:
+    Parts& parts_;
+    VmId vm_;
+};
+
+// Removes the VM, its root volume and, while a job is making it, its data volumes: process, taps, leases, seed, files, rows. Repeatable; absent is success.
+Result<void> demolish_vm(Parts& parts, const VmId& vm);
+// Removes what a job reserved and never began.
+Result<void> demolish_vms_of_job(Parts& parts, const JobId& job);
+// Removes the volume's own layers and every sealed layer below that nothing needs any more; then its row.
+Result<void> demolish_volume(Parts& parts, const VolumeId& volume);
+// After a process that could write to the volume has ended: its top layer no longer counts as untouched.
+Result<void> note_guest_writes(store::Transaction& transaction, const Volume& volume);
+// Finishes removals that a crash cut off.
+Result<void> remove_doomed_layers(Parts& parts);
+
+// Starts the domain of a VM whose rows are complete: networks, taps, seed, process. Repeatable.
+Result<void> start_domain(Parts& parts, const VmId& vm);
+Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop);
+
+}  // namespace ramet::lifecycle
+
+namespace ramet {
+template <> inline constexpr std::span<const std::string_view> enum_names<lifecycle::Strategy>{lifecycle::kStrategyNames};
+template <> inline constexpr std::span<const std::string_view> enum_names<lifecycle::LayerMode>{lifecycle::kLayerModeNames};
+}  // namespace ramet

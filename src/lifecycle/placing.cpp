@@ -1,0 +1,67 @@
+#include "lifecycle/placing.hpp"
+
+#include <algorithm>
+
+#include "model/vm.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+
+Result<std::vector<placement::HostFacts>> host_facts(Transaction& transaction) {
+    TRY_ASSIGN(const std::vector<Host> hosts, store::list<Host>(transaction));
+    std::vector<placement::HostFacts> all;
+    for (const Host& host : hosts) {
+        placement::HostFacts facts;
+        facts.host = host;
+        TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"hostUuid", host.uuid.text()}}));
+        for (const VmInstance& vm : vms) {
+            facts.used_cpu += vm.cpu_num;
+            facts.used_memory += vm.memory_size;
+        }
+        facts.vm_count = static_cast<std::int64_t>(vms.size());
+        TRY_ASSIGN(const auto storages, store::list<PrimaryStorageClusterRef>(transaction, {{"clusterUuid", host.cluster_uuid.text()}}));
+        for (const auto& ref : storages) facts.storages.push_back(ref.primary_storage_uuid);
+        TRY_ASSIGN(const auto networks, store::list<L2NetworkClusterRef>(transaction, {{"clusterUuid", host.cluster_uuid.text()}}));
+        for (const auto& ref : networks) facts.l2_networks.push_back(ref.l2_network_uuid);
+        TRY_ASSIGN(const Cluster cluster, store::get<Cluster>(transaction, host.cluster_uuid.text()));
+        TRY_ASSIGN(const Zone zone, store::get<Zone>(transaction, host.zone_uuid.text()));
+        facts.cluster_enabled = cluster.state == Enablement::enabled;
+        facts.zone_enabled = zone.state == Enablement::enabled;
+        all.push_back(std::move(facts));
+    }
+    return all;
+}
+
+Result<std::vector<L2NetworkId>> l2_networks_of(Transaction& transaction, const std::vector<L3NetworkId>& l3_networks) {
+    std::vector<L2NetworkId> networks;
+    for (const L3NetworkId& l3 : l3_networks) {
+        TRY_ASSIGN(const L3Network network, store::get<L3Network>(transaction, l3.text()));
+        networks.push_back(network.l2_network_uuid);
+    }
+    return networks;
+}
+
+Result<std::vector<placement::StorageFacts>> storage_facts(Parts& parts) {
+    TRY_ASSIGN(std::vector<placement::StorageFacts> all, store::read(parts.database(), [](Transaction& transaction) -> Result<std::vector<placement::StorageFacts>> {
+        std::vector<placement::StorageFacts> found;
+        TRY_ASSIGN(const std::vector<PrimaryStorage> storages, store::list<PrimaryStorage>(transaction, {}, "createDate"));
+        for (const PrimaryStorage& storage : storages) {
+            placement::StorageFacts facts{storage, 0};
+            TRY_ASSIGN(const auto refs, store::list<PrimaryStorageClusterRef>(transaction, {{"primaryStorageUuid", storage.uuid.text()}}));
+            for (const auto& ref : refs) facts.storage.attached_cluster_uuids.push_back(ref.cluster_uuid);
+            found.push_back(std::move(facts));
+        }
+        return found;
+    }));
+    for (placement::StorageFacts& facts : all) {
+        const Result<std::shared_ptr<storage::PrimaryStorage>> opened = parts.shared.storages.open(facts.storage.url);
+        if (!opened.has_value()) continue;  // a storage that cannot be opened has no room
+        const Result<storage::Capacity> capacity = (*opened)->capacity();
+        if (capacity.has_value()) facts.available = capacity->available_bytes;
+    }
+    return all;
+}
+
+}  // namespace ramet::lifecycle

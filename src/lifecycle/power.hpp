@@ -1,0 +1,25 @@
+// Start, stop, reboot, pause, resume: each a job of one step that holds the VM's lock.
+//
+//   Created, Stopped ─start─► Starting ─► Running ─stop─► Stopping ─► Stopped
+//   Running ─reboot─► Rebooting ─► Running      Running ─pause─► Pausing ─► Paused ─resume─► Resuming ─► Running
+//
+// A step that fails puts the state back to what the hypervisor says.
+#pragma once
+
+#include "api/messages_vm.hpp"
+#include "lifecycle/action.hpp"
+
+namespace ramet::lifecycle {
+
+void register_power_sagas(workflow::Engine& engine, Parts& parts);  // before Engine::recover()
+
+Result<JobId> start_vm(Parts& parts, const Request& request, const api::StartVmInstance& message);
+Result<JobId> stop_vm(Parts& parts, const Request& request, const api::StopVmInstance& message);
+Result<JobId> reboot_vm(Parts& parts, const Request& request, const api::RebootVmInstance& message);
+Result<JobId> pause_vm(Parts& parts, const Request& request, const api::PauseVmInstance& message);
+Result<JobId> resume_vm(Parts& parts, const Request& request, const api::ResumeVmInstance& message);
+
+// The VM's process has ended by itself: the row becomes Stopped, its taps and leases go.
+Result<void> vm_exited(Parts& parts, const VmId& vm);
+
+}  // namespace ramet::lifecycle

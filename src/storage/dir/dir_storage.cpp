@@ -1,0 +1,239 @@
+#include "storage/dir/dir_storage.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/limits.hpp"
+#include "storage/dir/chain_source.hpp"
+#include "storage/dir/copy_contents.hpp"
+#include "storage/dir/image_tool.hpp"
+#include "storage/dir/qcow2_writer.hpp"
+
+namespace ramet::storage {
+
+namespace {
+
+constexpr mode_t kSealedMode = 0444;
+constexpr mode_t kOpenMode = 0600;
+constexpr std::size_t kDepthMax = 16;                    // of directories below the root; ours have four
+constexpr std::int64_t kSlowestBytesPerSecond = 4 << 20; // of processor time; compressed images need most
+
+// Some file systems have no flags (ENOTTY, EOPNOTSUPP), and without privileges they cannot be set (EPERM): the mode must do then.
+bool flags_unavailable(int error_number) {
+    return error_number == ENOTTY || error_number == EOPNOTSUPP || error_number == EPERM || error_number == ENOSYS || error_number == EINVAL || error_number == EACCES;
+}
+
+enum class Immutable : std::uint8_t { no, yes };
+
+Result<void> set_immutable(int fd, Immutable wanted) {
+    int flags = 0;
+    if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return flags_unavailable(errno) ? Result<void>{} : Result<void>(io_error("reading a file's flags", errno));
+    const int changed = wanted == Immutable::yes ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+    if (changed == flags || ::ioctl(fd, FS_IOC_SETFLAGS, &changed) == 0 || flags_unavailable(errno)) return {};
+    return io_error("protecting a file", errno);
+}
+
+bool is_immutable(int fd) {
+    int flags = 0;
+    return ::ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_IMMUTABLE_FL) != 0;
+}
+
+std::chrono::seconds processor_time_for(std::int64_t bytes) { return std::chrono::seconds(300 + bytes / kSlowestBytesPerSecond); }
+
+bool takes_direct_io(const std::string& path) {
+    return UniqueFd(::open(path.c_str(), O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC)).valid();
+}
+
+struct CloseDirectory { void operator()(DIR* directory) const { ::closedir(directory); } };
+
+struct Entry { std::string name; struct stat status; };
+
+Result<std::vector<Entry>> entries_of(UniqueFd directory) {
+    const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(directory.get()));
+    if (stream == nullptr) return io_error("listing the storage", errno);
+    directory.release();
+    std::vector<Entry> entries;
+    errno = 0;
+    while (const dirent* found = ::readdir(stream.get())) {
+        Entry entry{found->d_name, {}};
+        if (entry.name == "." || entry.name == "..") continue;
+        if (::fstatat(::dirfd(stream.get()), found->d_name, &entry.status, AT_SYMLINK_NOFOLLOW) == 0) entries.push_back(std::move(entry));
+        errno = 0;  // an entry that vanished meanwhile is no error
+    }
+    if (errno != 0) return io_error("listing the storage", errno);
+    return entries;
+}
+
+std::int64_t allocated(const struct stat& status) { return static_cast<std::int64_t>(status.st_blocks) * 512; }
+
+}  // namespace
+
+DirStorage::DirStorage(std::string root, UniqueFd root_fd, std::optional<FileOwner> owner)
+    : root_(std::move(root)), root_fd_(std::move(root_fd)), owner_(owner) {}
+
+Result<Capacity> DirStorage::capacity() {
+    struct statvfs system{};
+    if (::fstatvfs(root_fd_.get(), &system) != 0) return io_error("measuring the storage", errno, root_);
+    const auto block = static_cast<std::int64_t>(system.f_frsize);
+    return Capacity{static_cast<std::int64_t>(system.f_blocks) * block, static_cast<std::int64_t>(system.f_bavail) * block};
+}
+
+Result<void> DirStorage::check_new_path(const std::string& path) const {
+    TRY(check_relative_path(path));
+    if (path.ends_with(kPartialSuffix)) return fail(ErrorCode::invalid_argument, "names ending in .partial are the storage's own", path);
+    return {};
+}
+
+Result<void> DirStorage::fill_empty(PartialFile& file, std::int64_t size_bytes, Provisioning provisioning, const std::stop_token& stop) {
+    TRY(write_qcow2(file.fd(), size_bytes, std::nullopt));  // also checks the size
+    if (provisioning == Provisioning::thin) return {};
+    ToolRun run;
+    run.arguments = {"create", "-q", "-f", "qcow2", "-o", "preallocation=falloc,cluster_size=65536", absolute(file.path()), std::to_string(size_bytes)};
+    run.run_as = owner_;
+    run.processor_time_max = processor_time_for(size_bytes);
+    return run_image_tool(run, stop);
+}
+
+Result<void> DirStorage::create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) {
+    TRY(check_new_path(path));
+    TRY_ASSIGN(const bool there, exists(path));
+    if (there) return {};
+    TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
+    TRY(fill_empty(file, size_bytes, provisioning, std::stop_token{}));
+    return file.publish();
+}
+
+Result<void> DirStorage::create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) {
+    TRY(check_new_path(path));
+    TRY(check_relative_path(backing.path));
+    TRY_ASSIGN(const bool there, exists(path));
+    if (there) return {};
+    const Qcow2Backing below{backing.root + "/" + backing.path, backing.format};
+    struct stat status{};
+    if (::lstat(below.absolute_path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
+        return fail(ErrorCode::operation_failed, "the layer that the new disk builds on is not there", below.absolute_path);
+    }
+    TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
+    TRY(write_qcow2(file.fd(), size_bytes, below));
+    return file.publish();
+}
+
+Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes, Provisioning provisioning,
+                                   const CopyObserver& observer, std::stop_token stop) {
+    TRY(check_new_path(path));
+    for (const Place& layer : chain_top_first) TRY(check_relative_path(layer.path));
+    TRY_ASSIGN(const bool there, exists(path));
+    if (there) return {};
+    TRY_ASSIGN(const ChainSource source, chain_source(chain_top_first));
+    if (size_bytes < source.virtual_bytes) return fail(ErrorCode::invalid_argument, "the copy cannot be smaller than the disk it is made from");
+    TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
+    TRY(fill_empty(file, size_bytes, provisioning, stop));
+    const std::string target = absolute(file.path());
+    ToolRun run;
+    run.arguments = {"convert", "-p", "-n", "--target-is-zero", "-W", "-m", "8", "-t", takes_direct_io(target) ? "none" : "writeback", "-O", "qcow2", source.json_name, target};
+    run.run_as = owner_;
+    run.processor_time_max = processor_time_for(size_bytes);
+    run.on_percent = [&](double percent) {
+        if (observer) observer(CopyProgress{static_cast<std::int64_t>(static_cast<double>(size_bytes) * std::clamp(percent, 0.0, 100.0) / 100.0), size_bytes});
+    };
+    TRY(run_image_tool(run, stop));
+    return file.publish();
+}
+
+Result<void> DirStorage::import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer, std::stop_token stop) {
+    TRY(check_new_path(path));
+    TRY_ASSIGN(const bool there, exists(path));
+    if (there) return {};
+    const UniqueFd source(::open(absolute_source.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!source.valid()) return io_error("opening the file to bring in", errno, absolute_source);
+    struct stat status{};
+    if (::fstat(source.get(), &status) != 0) return io_error("looking at the file to bring in", errno, absolute_source);
+    if (!S_ISREG(status.st_mode)) return fail(ErrorCode::operation_failed, "what is to be brought in is not an ordinary file", absolute_source);
+    TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
+    TRY(copy_contents(source.get(), file.fd(), observer, stop));
+    return file.publish();
+}
+
+Result<void> DirStorage::seal(const std::string& path) {
+    TRY(check_relative_path(path));
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));
+    if (!file.valid()) return fail(ErrorCode::operation_failed, "the file to protect is not there", path);
+    if (is_immutable(file.get())) return {};  // nothing more can be changed on it
+    if (::fchmod(file.get(), kSealedMode) != 0) return io_error("protecting a file", errno, path);
+    return set_immutable(file.get(), Immutable::yes);
+}
+
+Result<void> DirStorage::unseal(const std::string& path) {
+    TRY(check_relative_path(path));
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));
+    if (!file.valid()) return fail(ErrorCode::operation_failed, "the file to open for writing is not there", path);
+    TRY(set_immutable(file.get(), Immutable::no));
+    if (::fchmod(file.get(), kOpenMode) != 0) return io_error("opening a file for writing", errno, path);
+    return {};
+}
+
+Result<void> DirStorage::remove_name(const std::string& path) {
+    const SplitPath split = split_path(path);
+    TRY_ASSIGN(const UniqueFd directory, open_beneath(root_fd_.get(), split.directory, O_RDONLY | O_DIRECTORY));
+    if (!directory.valid() || ::unlinkat(directory.get(), split.name.c_str(), 0) == 0 || errno == ENOENT) return {};
+    if (errno != EPERM) return io_error("removing a file of the storage", errno, path);
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));  // EPERM: sealed, most likely
+    if (file.valid()) TRY(set_immutable(file.get(), Immutable::no));
+    if (::unlinkat(directory.get(), split.name.c_str(), 0) != 0 && errno != ENOENT) return io_error("removing a file of the storage", errno, path);
+    return {};
+}
+
+Result<void> DirStorage::remove(const std::string& path) {
+    TRY(check_relative_path(path));
+    TRY(remove_name(path));
+    if (!path.ends_with(kPartialSuffix)) TRY(remove_name(path + std::string(kPartialSuffix)));
+    return prune_directories(root_fd_.get(), split_path(path).directory);
+}
+
+Result<std::int64_t> DirStorage::allocated_bytes(const std::string& path) {
+    TRY(check_relative_path(path));
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_PATH));
+    if (!file.valid()) return 0;
+    struct stat status{};
+    if (::fstat(file.get(), &status) != 0) return io_error("measuring a file of the storage", errno, path);
+    return S_ISREG(status.st_mode) ? allocated(status) : 0;
+}
+
+Result<bool> DirStorage::exists(const std::string& path) {
+    TRY(check_relative_path(path));
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_PATH));
+    if (!file.valid()) return false;
+    struct stat status{};
+    if (::fstat(file.get(), &status) != 0) return io_error("looking for a file of the storage", errno, path);
+    if (!S_ISREG(status.st_mode)) return fail(ErrorCode::operation_failed, "something that is no file has the name of a disk", path);
+    return true;
+}
+
+Result<std::vector<StoredFile>> DirStorage::list() {
+    std::vector<StoredFile> files;
+    struct Pending { std::string path; std::size_t depth; };
+    std::vector<Pending> pending{{".", 0}};
+    while (!pending.empty()) {
+        const Pending here = std::move(pending.back());
+        pending.pop_back();
+        TRY_ASSIGN(UniqueFd directory, open_beneath(root_fd_.get(), here.path, O_RDONLY | O_DIRECTORY));
+        if (!directory.valid()) continue;  // removed meanwhile
+        TRY_ASSIGN(const std::vector<Entry> entries, entries_of(std::move(directory)));
+        for (const Entry& entry : entries) {
+            const std::string path = here.path == "." ? entry.name : here.path + "/" + entry.name;
+            if (S_ISREG(entry.status.st_mode)) files.push_back({path, allocated(entry.status), path.ends_with(kPartialSuffix)});
+            const bool is_mkfs_folder = here.depth == 0 && entry.name == "lost+found";
+            if (S_ISDIR(entry.status.st_mode) && here.depth < kDepthMax && !is_mkfs_folder) pending.push_back({path, here.depth + 1});
+        }
+    }
+    return files;
+}
+
+}  // namespace ramet::storage

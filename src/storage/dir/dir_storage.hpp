@@ -1,0 +1,62 @@
+// Primary storage in a directory of an ordinary file system. Directories have mode 0711, files 0600, sealed files 0444.
+// The files belong to `owner` when one is given: the unprivileged user that QEMU and qemu-img run as.
+// list() gives names as they are on disk, "<path>.partial" included; remove() takes such a name too and then removes that file alone.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "storage/dir/partial_file.hpp"
+#include "storage/file.hpp"
+#include "storage/primary_storage.hpp"
+
+namespace ramet::storage {
+
+class DirStorage final : public PrimaryStorage {
+public:
+    // `root`: an existing directory, its canonical absolute name. Use DirStorages::open, which makes sure of that.
+    DirStorage(std::string root, UniqueFd root_fd, std::optional<FileOwner> owner);
+
+    const std::string& root() const override { return root_; }
+    Result<Capacity> capacity() override;
+    Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) override;
+    Result<void> create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) override;
+    // Runs qemu-img. The layers must be readable by `owner`. size_bytes is at least the chain's size.
+    Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes, Provisioning provisioning,
+                           const CopyObserver& observer, std::stop_token stop) override;
+    Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer, std::stop_token stop) override;
+    Result<void> seal(const std::string& path) override;
+    Result<void> unseal(const std::string& path) override;
+    Result<void> remove(const std::string& path) override;
+    Result<std::int64_t> allocated_bytes(const std::string& path) override;
+    Result<bool> exists(const std::string& path) override;
+    Result<std::vector<StoredFile>> list() override;
+
+private:
+    std::string absolute(const std::string& path) const { return root_ + "/" + path; }
+    Result<void> check_new_path(const std::string& path) const;
+    Result<void> fill_empty(PartialFile& file, std::int64_t size_bytes, Provisioning provisioning, const std::stop_token& stop);
+    Result<void> remove_name(const std::string& path);
+
+    std::string root_;
+    UniqueFd root_fd_;
+    std::optional<FileOwner> owner_;
+};
+
+class DirStorages final : public PrimaryStorages {
+public:
+    explicit DirStorages(std::optional<FileOwner> owner = std::nullopt) : owner_(owner) {}
+    // Makes the directory if it is absent. The same directory gives the same object, whatever name leads to it.
+    Result<std::shared_ptr<PrimaryStorage>> open(const std::string& root) override;
+
+private:
+    struct Known { std::shared_ptr<PrimaryStorage> storage; dev_t device; ino_t inode; };
+    std::optional<FileOwner> owner_;
+    std::mutex mutex_;
+    std::map<std::string, Known> open_;
+};
+
+}  // namespace ramet::storage

@@ -1,0 +1,189 @@
+#include "store/sqlite/database.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "store/sqlite/connection.hpp"
+#include "store/sqlite/migrations.hpp"
+
+namespace ramet::store::sqlite {
+namespace {
+
+constexpr std::size_t kReaders = 8;     // reads are short; more connections only share the same cores
+constexpr std::size_t kBatchMax = 256;  // writes per commit: bounds how long the first of them waits
+
+Result<void> run_guarded(const Database::Work& work, Transaction& transaction) {
+    try {
+        return work(transaction);
+    } catch (const std::exception& problem) {
+        return fail(ErrorCode::internal, "the server failed inside a transaction, which was rolled back; see its log", problem.what());
+    } catch (...) {
+        return fail(ErrorCode::internal, "the server failed inside a transaction, which was rolled back; see its log", "an unknown exception");
+    }
+}
+
+struct PendingWrite {
+    const Database::Work& work;
+    std::promise<Result<void>> promise;
+    Result<void> outcome;
+};
+
+class SqliteDatabase final : public Database {
+public:
+    SqliteDatabase(std::unique_ptr<Connection> writer, std::vector<std::unique_ptr<Connection>> readers)
+        : writer_(std::move(writer)), idle_readers_(std::move(readers)), thread_([this] { write_loop(); }) {}
+
+    ~SqliteDatabase() override {
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+        }
+        work_waits_.notify_all();
+        thread_.join();
+    }
+
+    Result<void> write(const Work& work) override;
+    Result<void> read(const Work& work) override;
+
+private:
+    void write_loop();
+    std::deque<PendingWrite*> take_batch();
+    void run_batch(const std::deque<PendingWrite*>& batch);
+    Result<void> run_in_savepoint(const Work& work);
+
+    std::unique_ptr<Connection> writer_;  // used by the writer's thread alone
+    std::mutex mutex_;
+    std::condition_variable work_waits_;
+    std::deque<PendingWrite*> waiting_;   // owned by the callers, who block until theirs is answered
+    bool stopping_ = false;
+
+    std::mutex readers_mutex_;
+    std::condition_variable reader_idle_;
+    std::vector<std::unique_ptr<Connection>> idle_readers_;
+    std::thread thread_;                  // last: starts when everything above exists
+};
+
+Result<void> SqliteDatabase::write(const Work& work) {
+    if (std::this_thread::get_id() == thread_.get_id()) {
+        return fail(ErrorCode::internal, "the server asked for a write inside a write; this is a fault of the server, see its log");
+    }
+    PendingWrite pending{work, {}, {}};
+    std::future<Result<void>> answer = pending.promise.get_future();
+    {
+        const std::lock_guard lock(mutex_);
+        waiting_.push_back(&pending);
+    }
+    work_waits_.notify_one();
+    return answer.get();
+}
+
+void SqliteDatabase::write_loop() {
+    for (;;) {
+        const std::deque<PendingWrite*> batch = take_batch();
+        if (batch.empty()) return;
+        run_batch(batch);
+        for (PendingWrite* pending : batch) {
+            // Out of `pending`, which is gone as soon as its caller is answered.
+            std::promise<Result<void>> promise = std::move(pending->promise);
+            Result<void> outcome = std::move(pending->outcome);
+            promise.set_value(std::move(outcome));
+        }
+    }
+}
+
+std::deque<PendingWrite*> SqliteDatabase::take_batch() {
+    std::unique_lock lock(mutex_);
+    work_waits_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+    std::deque<PendingWrite*> batch;
+    while (!waiting_.empty() && batch.size() < kBatchMax) {
+        batch.push_back(waiting_.front());
+        waiting_.pop_front();
+    }
+    return batch;
+}
+
+void SqliteDatabase::run_batch(const std::deque<PendingWrite*>& batch) {
+    Result<void> alive = writer_->run_script("BEGIN IMMEDIATE");
+    std::size_t begun = 0;
+    for (; begun < batch.size() && alive.has_value(); ++begun) {
+        batch[begun]->outcome = run_in_savepoint(batch[begun]->work);
+        // Some failures, such as a full disk, end the whole transaction and with it the writes before this one.
+        if (!writer_->in_transaction()) {
+            alive = batch[begun]->outcome.has_value() ? fail(ErrorCode::internal, "the server's database ended a transaction early; try again")
+                                                      : Result<void>(Error(batch[begun]->outcome.error()));
+        }
+    }
+    if (alive.has_value()) alive = writer_->run_script("COMMIT");
+    if (alive.has_value()) return;
+    if (writer_->in_transaction()) static_cast<void>(writer_->run_script("ROLLBACK"));  // the error below is the one to report
+    for (PendingWrite* pending : batch) {
+        if (pending->outcome.has_value()) pending->outcome = Error(alive.error());
+    }
+}
+
+Result<void> SqliteDatabase::run_in_savepoint(const Work& work) {
+    TRY(writer_->execute("SAVEPOINT item"));
+    Result<void> outcome = run_guarded(work, *writer_);
+    // Left to the commit, a broken reference would fail every write that shares it.
+    if (outcome.has_value() && writer_->has_broken_references()) {
+        outcome = fail(ErrorCode::conflict, "a resource named here does not exist or is still in use; look at what refers to it",
+                       writer_->broken_reference());
+    }
+    if (!writer_->in_transaction()) return outcome;
+    if (!outcome.has_value()) {
+        const Result<void> undone = writer_->run_script("ROLLBACK TO item");
+        // Never commit half of a failed write: without its savepoint the whole batch goes.
+        if (!undone.has_value()) {
+            static_cast<void>(writer_->run_script("ROLLBACK"));
+            return outcome;
+        }
+    }
+    TRY(writer_->execute("RELEASE item"));
+    return outcome;
+}
+
+Result<void> SqliteDatabase::read(const Work& work) {
+    std::unique_ptr<Connection> connection;
+    {
+        std::unique_lock lock(readers_mutex_);
+        reader_idle_.wait(lock, [this] { return !idle_readers_.empty(); });
+        connection = std::move(idle_readers_.back());
+        idle_readers_.pop_back();
+    }
+    Result<void> outcome = [&]() -> Result<void> {
+        TRY(connection->execute("BEGIN"));
+        Result<void> done = run_guarded(work, *connection);
+        const Result<void> ended = connection->in_transaction() ? connection->run_script("ROLLBACK") : Result<void>{};
+        if (done.has_value() && !ended.has_value()) return ended;
+        return done;
+    }();
+    {
+        const std::lock_guard lock(readers_mutex_);
+        idle_readers_.push_back(std::move(connection));
+    }
+    reader_idle_.notify_one();
+    return outcome;
+}
+
+}  // namespace
+}  // namespace ramet::store::sqlite
+
+namespace ramet::store {
+
+Result<std::unique_ptr<Database>> open_sqlite(const std::string& path) {
+    using namespace sqlite;
+    TRY_ASSIGN(std::unique_ptr<Connection> writer, Connection::open(path, Access::read_write));
+    TRY(migrate(*writer, migrations()));
+    std::vector<std::unique_ptr<Connection>> readers;
+    for (std::size_t i = 0; i < kReaders; ++i) {
+        TRY_ASSIGN(std::unique_ptr<Connection> reader, Connection::open(path, Access::read_only));
+        readers.push_back(std::move(reader));
+    }
+    return std::unique_ptr<Database>(std::make_unique<SqliteDatabase>(std::move(writer), std::move(readers)));
+}
+
+}  // namespace ramet::store

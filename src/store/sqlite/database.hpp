@@ -1,0 +1,19 @@
+// The store's port on SQLite: one file, write-ahead log, every commit synced.
+//
+// Writes are queued to one thread. It takes all that wait, runs each in a savepoint of its own, and commits them together:
+// callers share the cost of the sync, and a failing one is rolled back alone. Callers return after that commit.
+// Reads run on the caller's thread, on one of a few connections, and see the last commit as of their start.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "store/database.hpp"
+
+namespace ramet::store {
+
+// Opens or creates the file and brings its schema up to date. Refuses a database that a newer or altered program made.
+// The path must name a file: there is no in-memory database. Destroying the database ends the writes that wait, then closes.
+Result<std::unique_ptr<Database>> open_sqlite(const std::string& path);
+
+}  // namespace ramet::store

@@ -1,0 +1,120 @@
+#include "store/saga_log.hpp"
+
+#include "store/sqlite/store_fixture_test.hpp"
+
+namespace ramet::store {
+namespace {
+
+class SagaLogOnSqlite : public StoreTest {
+protected:
+    Job make_job(JobState state, std::int64_t created) {
+        Job job;
+        job.uuid = JobId::random();
+        job.kind = "clone";
+        job.api_name = "CloneVmInstance";
+        job.state = state;
+        job.plan = "{}";
+        job.create_date.milliseconds = created;
+        return job;
+    }
+    JobStep make_step(const Job& job, const std::string& name, std::int64_t started) {
+        JobStep step;
+        step.uuid = job.uuid.text() + "//" + name;
+        step.job_uuid = job.uuid;
+        step.name = name;
+        step.start_date.milliseconds = started;
+        return step;
+    }
+    Job stored(const JobId& uuid) {
+        const auto job = DatabaseSagaLog(*database_).find_job(uuid);
+        EXPECT_TRUE(job.has_value() && job->has_value());
+        return job.has_value() && job->has_value() ? **job : Job{};
+    }
+};
+
+TEST_F(SagaLogOnSqlite, SavingAgainReplaces) {
+    DatabaseSagaLog log(*database_);
+    Job job = make_job(JobState::queued, 1);
+    ASSERT_TRUE(log.save_job(job).has_value());
+    job.state = JobState::running;
+    job.progress = 40;
+    ASSERT_TRUE(log.save_job(job).has_value());
+    EXPECT_EQ(stored(job.uuid).state, JobState::running);
+    EXPECT_EQ(stored(job.uuid).progress, 40);
+    EXPECT_EQ(count_rows<Job>(), 1);
+}
+
+TEST_F(SagaLogOnSqlite, ATerminalJobNeverChanges) {
+    DatabaseSagaLog log(*database_);
+    for (const JobState terminal : {JobState::succeeded, JobState::failed, JobState::cancelled, JobState::stuck}) {
+        Job job = make_job(terminal, 1);
+        job.result = "{\"first\":1}";
+        ASSERT_TRUE(log.save_job(job).has_value());
+        job.state = JobState::running;
+        job.result = "{\"second\":2}";
+        EXPECT_TRUE(log.save_job(job).has_value());
+        EXPECT_EQ(stored(job.uuid).state, terminal);
+        EXPECT_EQ(stored(job.uuid).result, "{\"first\":1}");
+    }
+}
+
+TEST_F(SagaLogOnSqlite, AnUnknownJobIsNoError) {
+    const auto job = DatabaseSagaLog(*database_).find_job(JobId::random());
+    ASSERT_TRUE(job.has_value());
+    EXPECT_FALSE(job->has_value());
+}
+
+TEST_F(SagaLogOnSqlite, StepsComeInTheOrderOfTheirStart) {
+    DatabaseSagaLog log(*database_);
+    const Job job = make_job(JobState::running, 1);
+    const Job other = make_job(JobState::running, 1);
+    ASSERT_TRUE(log.save_job(job).has_value());
+    ASSERT_TRUE(log.save_job(other).has_value());
+    ASSERT_TRUE(log.save_step(make_step(other, "foreign", 0)).has_value());
+    ASSERT_TRUE(log.save_step(make_step(job, "late", 9)).has_value());
+    JobStep first = make_step(job, "z-first", 5);
+    ASSERT_TRUE(log.save_step(first).has_value());
+    ASSERT_TRUE(log.save_step(make_step(job, "a-second", 5)).has_value());
+    first.status = StepStatus::done;
+    first.output = "{\"x\":1}";
+    ASSERT_TRUE(log.save_step(first).has_value());
+    const auto steps = log.steps_of(job.uuid);
+    ASSERT_TRUE(steps.has_value());
+    ASSERT_EQ(steps->size(), 3U);
+    EXPECT_EQ((*steps)[0].name, "z-first");
+    EXPECT_EQ((*steps)[0].status, StepStatus::done);
+    EXPECT_EQ((*steps)[0].output, "{\"x\":1}");
+    EXPECT_EQ((*steps)[1].name, "a-second");
+    EXPECT_EQ((*steps)[2].name, "late");
+}
+
+TEST_F(SagaLogOnSqlite, AStepNeedsItsJobAndGoesWithIt) {
+    DatabaseSagaLog log(*database_);
+    const Job job = make_job(JobState::running, 1);
+    EXPECT_EQ(log.save_step(make_step(job, "step", 1)).error().detail, "job_step.jobUuid");
+    ASSERT_TRUE(log.save_job(job).has_value());
+    ASSERT_TRUE(log.save_step(make_step(job, "step", 1)).has_value());
+    const auto purged = write(*database_, [&](Transaction& transaction) { return erase<Job>(transaction, {{"uuid", job.uuid.text()}}); });
+    EXPECT_EQ(purged.value_or(0), 1);
+    EXPECT_EQ(count_rows<JobStep>(), 0);
+}
+
+TEST_F(SagaLogOnSqlite, UnfinishedJobsComeOldestFirst) {
+    DatabaseSagaLog log(*database_);
+    const Job newest = make_job(JobState::queued, 30);
+    const Job middle = make_job(JobState::undoing, 20);
+    const Job oldest = make_job(JobState::running, 10);
+    for (const Job* job : {&newest, &middle, &oldest}) ASSERT_TRUE(log.save_job(*job).has_value());
+    for (const JobState terminal : {JobState::succeeded, JobState::failed, JobState::cancelled, JobState::stuck}) {
+        ASSERT_TRUE(log.save_job(make_job(terminal, 5)).has_value());
+    }
+    const auto jobs = log.unfinished_jobs();
+    ASSERT_TRUE(jobs.has_value());
+    ASSERT_EQ(jobs->size(), 3U);
+    EXPECT_EQ((*jobs)[0].uuid, oldest.uuid);
+    EXPECT_EQ((*jobs)[1].uuid, middle.uuid);
+    EXPECT_EQ((*jobs)[2].uuid, newest.uuid);
+}
+
+}  // namespace
+}  // namespace ramet::store

@@ -1,0 +1,217 @@
+#include "workflow/engine.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "base/limits.hpp"
+#include "telemetry/log.hpp"
+#include "workflow/run.hpp"
+#include "workflow/step_error.hpp"
+
+namespace ramet::workflow {
+namespace {
+
+constexpr std::chrono::milliseconds kForeignPoll{50};  // a job that no thread of this engine knows: its row is looked at this often
+
+Error no_such_job(const JobId& job) {
+    return Error{ErrorCode::not_found, "there is no job with uuid '" + job.text() + "'; it may be too old to be kept", {}, nullptr, {}};
+}
+
+}  // namespace
+
+class Engine::Impl {
+public:
+    Impl(SagaLog& log, Clock& clock, EngineOptions options)
+        : log_(log), options_(complete(std::move(options))), branch_pool_(std::max<std::size_t>(options_.branch_threads, 1), limits::kJobQueueMax),
+          services_{log, clock, options_, locks_, branch_pool_, shutdown_.get_token(), [this](const Job& job) { return build(job); }} {
+        for (std::size_t i = 0; i < std::max<std::size_t>(options_.job_threads, 1); ++i) workers_.emplace_back([this] { work(); });
+    }
+
+    ~Impl() {
+        {
+            const std::lock_guard lock(mutex_);
+            stopping_ = true;
+            shutdown_.request_stop();
+            for (const auto& [job, run] : runs_) run->interrupt();
+        }
+        ready_.notify_all();
+        workers_.clear();
+    }
+
+    void add_kind(std::string kind, SagaFactory factory) {
+        const std::lock_guard lock(mutex_);
+        kinds_[std::move(kind)] = std::move(factory);
+    }
+
+    void add_listener(std::function<void(const Job&)> listener) {
+        const std::lock_guard lock(mutex_);
+        listeners_.push_back(std::move(listener));
+    }
+
+    Result<void> start(const Job& job) {
+        if (known(job.uuid) != nullptr) return {};
+        TRY_ASSIGN(const std::optional<Job> row, log_.find_job(job.uuid));
+        if (!row) return Result<void>(no_such_job(job.uuid));
+        if (is_terminal(row->state)) return {};
+        return enqueue(*row, row->state != JobState::queued);
+    }
+
+    Result<Job> wait(const JobId& job, std::chrono::milliseconds patience) {
+        const auto deadline = std::chrono::steady_clock::now() + patience;
+        for (;;) {
+            if (const std::shared_ptr<Run> run = known(job)) {
+                run->wait_until(deadline);
+                return run->job();
+            }
+            TRY_ASSIGN(std::optional<Job> row, log_.find_job(job));
+            if (!row) return Result<Job>(no_such_job(job));
+            const auto now = std::chrono::steady_clock::now();
+            if (is_terminal(row->state) || now >= deadline) return std::move(*row);
+            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now) + std::chrono::milliseconds(1);
+            if (!pause(std::min(kForeignPoll, left), shutdown_.get_token())) return std::move(*row);
+        }
+    }
+
+    Result<void> cancel(const JobId& job) {
+        std::shared_ptr<Run> run = known(job);
+        if (run == nullptr) {
+            // Committed as queued, but start() has not come yet: take it up here and now.
+            TRY_ASSIGN(const std::optional<Job> row, log_.find_job(job));
+            if (!row) return Result<void>(no_such_job(job));
+            if (is_terminal(row->state)) return fail(ErrorCode::wrong_state, "the job has ended; there is nothing left to cancel");
+            TRY(enqueue(*row, row->state != JobState::queued));
+            run = known(job);
+            if (run == nullptr) return fail(ErrorCode::wrong_state, "the job has ended; there is nothing left to cancel");
+        }
+        const bool mine = take_from_queue(*run);  // nothing was done yet: it ends on this thread, at once
+        const Result<void> asked = run->cancel();
+        if (mine) execute(run);
+        return asked;
+    }
+
+    Result<std::size_t> recover() {
+        TRY_ASSIGN(const std::vector<Job> jobs, log_.unfinished_jobs());
+        std::size_t taken = 0;
+        for (const Job& job : jobs) {
+            if (known(job.uuid) != nullptr) continue;
+            TRY(enqueue(job, true));
+            ++taken;
+        }
+        return taken;
+    }
+
+    std::size_t running_jobs() const { return running_; }
+
+private:
+    static EngineOptions complete(EngineOptions options) {
+        if (!options.error_to_json) options.error_to_json = error_to_text;
+        return options;
+    }
+
+    Result<Saga> build(const Job& job) const {
+        SagaFactory factory;
+        {
+            const std::lock_guard lock(mutex_);
+            const auto found = kinds_.find(job.kind);
+            if (found != kinds_.end()) factory = found->second;
+        }
+        if (!factory) return fail(ErrorCode::internal, "this server does not know jobs of kind '" + job.kind + "'; was it made by a newer version?");
+        return factory(job);
+    }
+
+    std::shared_ptr<Run> known(const JobId& job) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = runs_.find(job);
+        return found == runs_.end() ? nullptr : found->second;
+    }
+
+    Result<void> enqueue(const Job& job, bool has_history) {
+        {
+            const std::lock_guard lock(mutex_);
+            if (runs_.contains(job.uuid)) return {};
+            if (stopping_) return fail(ErrorCode::overloaded, "the server is stopping; the job starts when it is up again");
+            if (queue_.size() >= limits::kJobQueueMax) return fail(ErrorCode::overloaded, "too many jobs are waiting; try again later");
+            auto run = std::make_shared<Run>(services_, job, has_history);
+            runs_.emplace(job.uuid, run);
+            queue_.push_back(std::move(run));
+        }
+        ready_.notify_one();
+        return {};
+    }
+
+    bool take_from_queue(const Run& run) {
+        const std::lock_guard lock(mutex_);
+        if (!run.untouched()) return false;
+        return std::erase_if(queue_, [&](const std::shared_ptr<Run>& queued) { return queued.get() == &run; }) > 0;
+    }
+
+    void work() {
+        for (;;) {
+            std::shared_ptr<Run> run;
+            {
+                std::unique_lock lock(mutex_);
+                ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+                if (stopping_) return;
+                run = std::move(queue_.front());
+                queue_.pop_front();
+            }
+            execute(run);
+        }
+    }
+
+    void execute(const std::shared_ptr<Run>& run) {
+        ++running_;
+        run->execute();
+        --running_;
+        const Job job = run->job();
+        std::vector<std::function<void(const Job&)>> listeners;
+        {
+            const std::lock_guard lock(mutex_);
+            runs_.erase(job.uuid);
+            listeners = listeners_;
+        }
+        if (!is_terminal(job.state)) return;
+        for (const auto& listener : listeners) {
+            try {
+                listener(job);
+            } catch (const std::exception& thrown) {
+                telemetry::log_error("job {}: a listener failed: {}", job.uuid.text(), thrown.what());
+            }
+        }
+    }
+
+    SagaLog& log_;
+    const EngineOptions options_;
+    std::stop_source shutdown_;
+    LockTable locks_;
+    ThreadPool branch_pool_;
+    const RunServices services_;
+    std::atomic<std::size_t> running_{0};
+
+    mutable std::mutex mutex_;
+    std::condition_variable ready_;
+    bool stopping_ = false;
+    std::deque<std::shared_ptr<Run>> queue_;
+    std::unordered_map<JobId, std::shared_ptr<Run>> runs_;  // queued and running
+    std::unordered_map<std::string, SagaFactory> kinds_;
+    std::vector<std::function<void(const Job&)>> listeners_;
+    std::vector<std::jthread> workers_;                     // last: they use all of the above
+};
+
+Engine::Engine(SagaLog& log, Clock& clock, EngineOptions options) : impl_(std::make_unique<Impl>(log, clock, std::move(options))) {}
+Engine::~Engine() = default;
+void Engine::add_kind(std::string kind, SagaFactory factory) { impl_->add_kind(std::move(kind), std::move(factory)); }
+Result<void> Engine::start(const Job& job) { return impl_->start(job); }
+Result<Job> Engine::wait(const JobId& job, std::chrono::milliseconds patience) { return impl_->wait(job, patience); }
+Result<void> Engine::cancel(const JobId& job) { return impl_->cancel(job); }
+void Engine::on_finished(std::function<void(const Job&)> listener) { impl_->add_listener(std::move(listener)); }
+Result<std::size_t> Engine::recover() { return impl_->recover(); }
+std::size_t Engine::running_jobs() const { return impl_->running_jobs(); }
+
+}  // namespace ramet::workflow

@@ -1,0 +1,71 @@
+#include "workflow/lock_table.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace ramet::workflow {
+
+struct LockTable::Request {
+    std::vector<std::string> names;
+    std::condition_variable_any turn;
+};
+
+LockTable::Held::Held(Held&& other) noexcept : table_(std::exchange(other.table_, nullptr)), request_(std::move(other.request_)) {}
+
+LockTable::Held& LockTable::Held::operator=(Held&& other) noexcept {
+    if (this != &other) {
+        release();
+        table_ = std::exchange(other.table_, nullptr);
+        request_ = std::move(other.request_);
+    }
+    return *this;
+}
+
+LockTable::Held::~Held() { release(); }
+
+void LockTable::Held::release() {
+    if (table_ == nullptr) return;
+    const std::lock_guard lock(table_->mutex_);
+    table_->leave(*request_);
+    table_ = nullptr;
+}
+
+Result<LockTable::Held> LockTable::acquire(std::vector<std::string> names, std::stop_token stop) {
+    std::erase_if(names, [](const std::string& name) { return name.empty(); });
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    if (names.empty()) return Held{};
+
+    auto request = std::make_shared<Request>();
+    request->names = std::move(names);
+    std::unique_lock lock(mutex_);
+    for (const std::string& name : request->names) queues_[name].push_back(request.get());
+    ++waiting_;
+    const bool mine = request->turn.wait(lock, stop, [&] { return granted(*request); });
+    --waiting_;
+    if (!mine) {
+        leave(*request);
+        return fail(ErrorCode::cancelled, "cancelled while waiting for a resource that another job uses");
+    }
+    return Held{this, std::move(request)};
+}
+
+std::size_t LockTable::waiting() const {
+    const std::lock_guard lock(mutex_);
+    return waiting_;
+}
+
+bool LockTable::granted(const Request& request) const {
+    return std::all_of(request.names.begin(), request.names.end(), [&](const std::string& name) { return queues_.at(name).front() == &request; });
+}
+
+void LockTable::leave(Request& request) {
+    for (const std::string& name : request.names) {
+        const auto queue = queues_.find(name);
+        std::erase(queue->second, &request);
+        if (queue->second.empty()) queues_.erase(queue);
+        else queue->second.front()->turn.notify_all();
+    }
+}
+
+}  // namespace ramet::workflow

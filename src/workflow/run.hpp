@@ -1,0 +1,131 @@
+// One job's way from its row to its end. The legal moves:
+//
+//   load ──► forward ──► report ──► ended (succeeded, failed by its report, or stuck by a branch)
+//    │ │        └──► back ──► ended (failed, cancelled or stuck)
+//    │ └────────────► back                                        the log holds a cause: a crash or a cancel came first
+//    └► ended (stuck)                                             no saga can be built from the row
+//   from everywhere ──► rests                                     the log is down or the engine stops; recover() takes it up again
+//
+// Thread rules: execute() is called once, by one thread; the other members from any thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string_view>
+#include <vector>
+
+#include "base/task_group.hpp"
+#include "workflow/engine.hpp"
+#include "workflow/journal.hpp"
+#include "workflow/lock_table.hpp"
+#include "workflow/step_state.hpp"
+
+namespace ramet::workflow {
+
+// What all runs of an engine share; outlives them.
+struct RunServices {
+    SagaLog& log;
+    Clock& clock;
+    const EngineOptions& options;
+    LockTable& locks;
+    ThreadPool& branch_pool;
+    std::stop_token shutdown;
+    SagaFactory build;
+};
+
+class Run {
+public:
+    // `has_history`: steps may be in the log already.
+    Run(const RunServices& services, Job job, bool has_history);
+    void execute();
+    // wrong_state when the report has begun or the job has ended. Durable when it returns.
+    Result<void> cancel();
+    void interrupt() { stop_.request_stop(); }  // the engine stops: running steps end early, nothing is undone
+    Job job() const { return journal_.job(); }
+    bool untouched() const { return !has_history_ && job().state == JobState::queued; }
+    bool ended() const;                          // execute() has returned: the job is terminal, or rests
+    bool wait_until(std::chrono::steady_clock::time_point deadline) const;  // ended?
+
+private:
+    friend class RunContext;
+    enum class StepEnd : std::uint8_t { done, failed, interrupted };
+    struct StageRows {
+        JobStep step;
+        std::vector<std::vector<JobStep>> branches;
+    };
+
+    // run.cpp: the frame
+    void drive();
+    bool load();
+    Result<void> build_rows();
+    Result<void> place_history(const std::vector<JobStep>& history);
+    Result<void> place(const JobStep& row);
+    bool resting() const { return journal_.down() || services_.shutdown.stop_requested(); }
+    bool claimed() const;
+    bool claim(const Error& error);              // the first one decides why the job is undone
+    bool make_cause_durable();
+    bool enter_report();
+    void finish(JobState state, const std::function<void(Job&)>& edit);
+    void add_progress(double units);
+    bool move(JobStep& row, StepEvent event);
+
+    // run_forward.cpp
+    void go_forward();
+    bool run_trunk_step(std::size_t stage);
+    void run_fan_out(std::size_t stage);
+    void run_branch(std::size_t stage, std::size_t branch);
+    void branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error);
+    StepEnd run_step(Step& step, JobStep& row, Error& why);
+    void make_report();
+    std::vector<BranchOutcome> outcomes();
+
+    // run_back.cpp
+    void go_back();
+    void undo_stage(std::size_t stage);
+    void undo_branch(std::size_t stage, std::size_t branch);
+    bool undo_step(Step& step, JobStep& row);    // false: stuck, or the run rests
+    Result<void> try_undo(Step& step);
+    Result<void> try_abandon();
+    void note_stuck(const JobStep& row, const Error& error);
+
+    const RunServices& services_;
+    const bool has_history_;
+    Journal journal_;
+    std::stop_source stop_;                      // requested by a cancel, by an atomic fan-out's first failure, by the engine's end
+    std::optional<Saga> saga_;
+    std::vector<StageRows> rows_;                // as saga_->stages(); each row belongs to the thread that works on its branch
+    std::size_t units_ = 0;                      // steps in all
+
+    mutable std::mutex mutex_;
+    mutable std::condition_variable changed_;
+    std::optional<Error> cause_;
+    std::atomic<bool> cause_durable_{false};
+    bool reporting_ = false;
+    bool ended_ = false;
+    std::optional<Error> stuck_;                 // the first undo that gave up
+    double units_done_ = 0;
+};
+
+// What a step sees of its run.
+class RunContext final : public StepContext {
+public:
+    // `counted`: what the step reports moves the job's progress; an undo's does not.
+    RunContext(Run& run, std::stop_token stop, bool counted) : run_(run), stop_(std::move(stop)), id_(run.saga_->job()), reported_(counted ? 0.0 : 1.0) {}
+    const JobId& job() const override { return id_; }
+    std::stop_token stop() const override { return stop_; }
+    Output output_of(std::string_view trunk_step) const override;
+    void progress(std::int64_t done, std::int64_t total) override;
+    double reported() const { return reported_; }
+
+private:
+    Run& run_;
+    std::stop_token stop_;
+    JobId id_;
+    double reported_;                            // share of this step, 0..1
+};
+
+}  // namespace ramet::workflow

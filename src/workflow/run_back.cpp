@@ -1,0 +1,123 @@
+#include <exception>
+
+#include "base/limits.hpp"
+#include "telemetry/log.hpp"
+#include "workflow/crash_points.hpp"
+#include "workflow/run.hpp"
+#include "workflow/side_by_side.hpp"
+#include "workflow/step_error.hpp"
+
+namespace ramet::workflow {
+
+void Run::go_back() {
+    if (!make_cause_durable()) return;
+    const auto is_stuck = [this] {
+        const std::lock_guard lock(mutex_);
+        return stuck_.has_value();
+    };
+    // What lies before a stuck step may be what that step still uses, so the way back ends there.
+    for (std::size_t stage = rows_.size(); stage > 0 && !is_stuck(); --stage) {
+        undo_stage(stage - 1);
+        if (resting()) return;
+    }
+    if (!is_stuck()) {
+        const Result<void> abandoned = try_abandon();
+        if (resting()) return;
+        if (!abandoned.has_value()) note_stuck(new_step_row(job().uuid, {}, "abandon"), abandoned.error());
+    }
+    bool cancelled = false;
+    {
+        const std::lock_guard lock(mutex_);
+        cancelled = cause_->code == ErrorCode::cancelled;
+    }
+    finish(is_stuck() ? JobState::stuck : cancelled ? JobState::cancelled : JobState::failed, [](Job&) {});
+}
+
+void Run::undo_stage(std::size_t stage) {
+    Saga::Stage& steps = saga_->stages()[stage];
+    if (steps.step != nullptr) {
+        undo_step(*steps.step, rows_[stage].step);
+        return;
+    }
+    side_by_side(services_.branch_pool, steps.branches.branches.size(), steps.branches.parallel, [&](std::size_t branch) { undo_branch(stage, branch); });
+}
+
+void Run::undo_branch(std::size_t stage, std::size_t branch) {
+    std::vector<JobStep>& rows = rows_[stage].branches[branch];
+    const Branch& steps = saga_->stages()[stage].branches.branches[branch];
+    for (std::size_t step = rows.size(); step > 0; --step) {
+        if (!undo_step(*steps.steps[step - 1], rows[step - 1])) return;
+    }
+}
+
+bool Run::undo_step(Step& step, JobStep& row) {
+    if (row.status == StepStatus::pending || row.status == StepStatus::undone) return true;
+    if (row.status == StepStatus::stuck) {
+        note_stuck(row, error_from_text(row.error.value_or("")).value_or(Error{}));
+        return false;
+    }
+    if (resting()) return false;
+    const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), services_.shutdown);
+    if (!held.has_value()) return false;
+    if (row.status != StepStatus::undoing && !move(row, StepEvent::undo_started)) return false;
+    crash_point("undo-after-intent");
+    crash_point_of_step("undo:", row.name);
+    const Result<void> undone = try_undo(step);
+    if (undone.has_value()) {
+        crash_point("undo-after-effect");
+        crash_point_of_step("undid:", row.name);
+        return move(row, StepEvent::undo_finished);
+    }
+    if (resting()) return false;
+    if (!row.error) row.error = error_to_text(undone.error());
+    note_stuck(row, undone.error());
+    (void)move(row, StepEvent::undo_failed);
+    return false;
+}
+
+namespace {
+
+// Calls until it works, kStepRetryMax times at most, with growing pauses.
+Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, const std::stop_token& shutdown, const std::function<Result<void>()>& call) {
+    for (std::size_t tried = 1;; ++tried) {
+        Result<void> outcome{};
+        try {
+            outcome = call();
+        } catch (const std::exception& thrown) {
+            outcome = Error{ErrorCode::internal, "an internal error in " + what + "; see the server's log", thrown.what(), nullptr, {}};
+        } catch (...) {
+            outcome = Error{ErrorCode::internal, "an internal error in " + what, "an object that is no exception was thrown", nullptr, {}};
+        }
+        if (outcome.has_value()) return outcome;
+        telemetry::log_warning("{} failed, try {} of {}: {} {}", what, tried, limits::kStepRetryMax, outcome.error().message, outcome.error().detail);
+        if (tried >= limits::kStepRetryMax || !pause(wait, shutdown)) return outcome;
+        wait *= 4;
+    }
+}
+
+}  // namespace
+
+Result<void> Run::try_undo(Step& step) {
+    // Not the run's own token: a cancel must not cut short the undo that it asked for.
+    RunContext context(*this, services_.shutdown, false);
+    return try_often("the undo of step '" + std::string(step.name()) + "'", services_.options.undo_pause, services_.shutdown,
+                     [&] { return step.undo(context); });
+}
+
+Result<void> Run::try_abandon() {
+    if (!saga_->abandoner()) return {};
+    Error cause;
+    {
+        const std::lock_guard lock(mutex_);
+        cause = *cause_;
+    }
+    return try_often("giving up what the job had reserved", services_.options.undo_pause, services_.shutdown, [&] { return saga_->abandoner()(cause); });
+}
+
+void Run::note_stuck(const JobStep& row, const Error& error) {
+    telemetry::log_error("job {} is stuck at step {}; an operator decides: {} {}", row.job_uuid.text(), row.uuid, error.message, error.detail);
+    const std::lock_guard lock(mutex_);
+    if (!stuck_) stuck_ = error;
+}
+
+}  // namespace ramet::workflow

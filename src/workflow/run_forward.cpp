@@ -1,0 +1,174 @@
+#include <algorithm>
+#include <exception>
+
+#include "workflow/crash_points.hpp"
+#include "workflow/run.hpp"
+#include "workflow/side_by_side.hpp"
+#include "workflow/step_error.hpp"
+
+namespace ramet::workflow {
+namespace {
+
+Result<Output> call_run(Step& step, StepContext& context) {
+    const std::string failure = "an internal error in step '" + std::string(step.name()) + "'; see the server's log";
+    try {
+        return step.run(context);
+    } catch (const std::exception& thrown) {
+        return fail(ErrorCode::internal, failure, thrown.what());
+    } catch (...) {
+        return fail(ErrorCode::internal, failure, "an object that is no exception was thrown");
+    }
+}
+
+// The error of a branch that was, or is being, undone alone.
+std::optional<Error> branch_error(const std::vector<JobStep>& rows) {
+    // The last step that was begun is the one that failed; those before it may bear the error of an undo that gave up.
+    for (auto row = rows.rbegin(); row != rows.rend(); ++row) {
+        if (!goes_back(row->status) || !row->error) continue;
+        std::optional<Error> error = error_from_text(*row->error);
+        if (error) return error;
+    }
+    for (const JobStep& row : rows) {
+        if (goes_back(row.status)) return Error{ErrorCode::operation_failed, "it failed and was undone", {}, nullptr, {}};
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+void Run::go_forward() {
+    if (job().state == JobState::queued && !journal_.change_job([](Job& row) { row.state = JobState::running; })) return;
+    for (std::size_t stage = 0; stage < rows_.size(); ++stage) {
+        if (resting() || claimed()) return;
+        if (saga_->stages()[stage].step == nullptr) run_fan_out(stage);
+        else if (!run_trunk_step(stage)) return;
+    }
+    if (resting() || !enter_report()) return;
+    make_report();
+}
+
+bool Run::run_trunk_step(std::size_t stage) {
+    JobStep& row = rows_[stage].step;
+    if (row.status == StepStatus::done) return true;
+    Error why;
+    switch (run_step(*saga_->stages()[stage].step, row, why)) {
+        case StepEnd::done: return true;
+        case StepEnd::interrupted: return false;
+        case StepEnd::failed: break;
+    }
+    row.error = error_to_text(why);
+    claim(why);
+    return false;
+}
+
+void Run::run_fan_out(std::size_t stage) {
+    const FanOut& fan_out = saga_->stages()[stage].branches;
+    std::vector<std::size_t> open;
+    for (std::size_t branch = 0; branch < fan_out.branches.size(); ++branch) {
+        const std::vector<JobStep>& rows = rows_[stage].branches[branch];
+        const bool done = std::all_of(rows.begin(), rows.end(), [](const JobStep& row) { return row.status == StepStatus::done; });
+        if (!done) open.push_back(branch);
+    }
+    side_by_side(services_.branch_pool, open.size(), fan_out.parallel, [&](std::size_t index) { run_branch(stage, open[index]); });
+}
+
+void Run::run_branch(std::size_t stage, std::size_t branch) {
+    std::vector<JobStep>& rows = rows_[stage].branches[branch];
+    const Branch& steps = saga_->stages()[stage].branches.branches[branch];
+    if (branch_error(rows)) {  // failed before a crash: its undo ends now
+        if (!resting() && !claimed()) undo_branch(stage, branch);
+        return;
+    }
+    for (std::size_t step = 0; step < rows.size(); ++step) {
+        if (resting() || claimed()) return;
+        if (rows[step].status == StepStatus::done) continue;
+        Error why;
+        const StepEnd end = run_step(*steps.steps[step], rows[step], why);
+        if (end == StepEnd::failed) branch_failed(stage, branch, step, std::move(why));
+        if (end != StepEnd::done) return;
+    }
+}
+
+void Run::branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error) {
+    JobStep& row = rows_[stage].branches[branch][step];
+    if (saga_->stages()[stage].branches.on_failure == BranchFailure::undo_all) {
+        if (!claim(error)) return;
+        row.error = error_to_text(error);
+        stop_.request_stop();
+        return;
+    }
+    if (claimed()) return;  // a cancel undoes everything, this branch with it
+    row.error = error_to_text(error);
+    const std::optional<StepStatus> status = next(row.status, StepEvent::run_failed);
+    if (!status) return;
+    row.status = *status;  // committed with the `undoing` that follows at once
+    undo_branch(stage, branch);
+}
+
+Run::StepEnd Run::run_step(Step& step, JobStep& row, Error& why) {
+    RunContext context(*this, stop_.get_token(), true);
+    const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), stop_.get_token());
+    if (!held.has_value()) return StepEnd::interrupted;
+    crash_point("step-before-intent");
+    if (!move(row, StepEvent::started)) return StepEnd::interrupted;
+    crash_point("step-after-intent");
+    crash_point_of_step("run:", row.name);
+    Result<Output> outcome = call_run(step, context);
+    if (!outcome.has_value()) {
+        // An engine that stops makes steps end early; such a step runs again after the next start.
+        if (resting()) return StepEnd::interrupted;
+        why = std::move(outcome.error());
+        return StepEnd::failed;
+    }
+    crash_point("step-after-effect");
+    crash_point_of_step("ran:", row.name);
+    row.output = std::move(*outcome);
+    if (!move(row, StepEvent::finished)) return StepEnd::interrupted;
+    crash_point("step-after-done");
+    add_progress(1.0 - context.reported());
+    return StepEnd::done;
+}
+
+std::vector<BranchOutcome> Run::outcomes() {
+    std::vector<BranchOutcome> all;
+    for (std::size_t stage = 0; stage < rows_.size(); ++stage) {
+        const std::vector<Branch>& branches = saga_->stages()[stage].branches.branches;
+        for (std::size_t branch = 0; branch < branches.size(); ++branch) {
+            all.push_back(BranchOutcome{branches[branch].name, branch_error(rows_[stage].branches[branch])});
+        }
+    }
+    return all;
+}
+
+void Run::make_report() {
+    crash_point("job-before-report");
+    Result<Report> report = Report{};
+    if (saga_->reporter()) {
+        try {
+            const RunContext context(*this, services_.shutdown, false);
+            report = saga_->reporter()(context, outcomes());
+        } catch (const std::exception& thrown) {
+            report = Error{ErrorCode::internal, "an internal error while the job's result was put together; see the server's log", thrown.what(), nullptr, {}};
+        }
+    }
+    crash_point("job-after-report");
+    std::optional<Error> stuck;
+    {
+        const std::lock_guard lock(mutex_);
+        stuck = stuck_;
+    }
+    const auto& to_json = services_.options.error_to_json;
+    if (!report.has_value()) {
+        if (resting()) return;
+        finish(stuck ? JobState::stuck : JobState::failed, [&](Job& row) { row.error = to_json(report.error()); });
+        return;
+    }
+    finish(stuck ? JobState::stuck : JobState::succeeded, [&](Job& row) {
+        if (!report->result.empty()) row.result = report->result;
+        if (!report->detail.empty()) row.detail = report->detail;
+        if (stuck) row.error = to_json(*stuck);
+        else row.progress = 100;
+    });
+}
+
+}  // namespace ramet::workflow

@@ -1,0 +1,192 @@
+// What every primary storage promises, fake or real. A driver's test instantiates the suite with its own subjects:
+//   INSTANTIATE_TEST_SUITE_P(Dir, PrimaryStorageContract, testing::Values(StorageSubject{...}), subject_name);
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/limits.hpp"
+#include "storage/primary_storage.hpp"
+#include "support/storage_files.hpp"
+
+namespace ramet::test {
+
+// A storage ready for use. Whatever it stands on goes away with it. A null storage: this machine cannot have it, `why` says it.
+struct StorageUnderTest {
+    virtual ~StorageUnderTest() = default;
+    std::shared_ptr<storage::PrimaryStorage> storage;
+    std::string why;
+};
+
+struct StorageSubject {
+    std::string name;
+    std::function<std::unique_ptr<StorageUnderTest>()> make;
+};
+
+inline std::string subject_name(const testing::TestParamInfo<StorageSubject>& info) { return info.param.name; }
+inline void PrintTo(const StorageSubject& subject, std::ostream* stream) { *stream << subject.name; }
+
+class PrimaryStorageContract : public testing::TestWithParam<StorageSubject> {
+protected:
+    void SetUp() override {
+        under_test_ = GetParam().make();
+        if (under_test_->storage == nullptr) GTEST_SKIP() << under_test_->why;
+    }
+
+    storage::PrimaryStorage& primary() { return *under_test_->storage; }
+    storage::Place place(const std::string& path, DiskFormat format = DiskFormat::qcow2) { return {primary().root(), path, format}; }
+    bool there(const std::string& path) { return primary().exists(path).value(); }
+    bool nothing_left() { return primary().list().value().empty(); }
+
+    static constexpr std::int64_t kSize = 16 * limits::kMiB;
+    TempDir outside_;
+    std::unique_ptr<StorageUnderTest> under_test_;
+};
+
+TEST_P(PrimaryStorageContract, MakesAnEmptyDiskAndARepeatIsSuccess) {
+    EXPECT_FALSE(there("vol/a/a.qcow2"));
+    ASSERT_TRUE(primary().create_empty("vol/a/a.qcow2", kSize, storage::Provisioning::thin).has_value());
+    EXPECT_TRUE(there("vol/a/a.qcow2"));
+    EXPECT_TRUE(primary().create_empty("vol/a/a.qcow2", kSize, storage::Provisioning::thin).has_value());
+    EXPECT_EQ(primary().list()->size(), 1U);
+}
+
+TEST_P(PrimaryStorageContract, AThickDiskOccupiesItsSizeAndAThinOneDoesNot) {
+    ASSERT_TRUE(primary().create_empty("thin.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_empty("thick.qcow2", kSize, storage::Provisioning::thick).has_value());
+    EXPECT_LE(primary().allocated_bytes("thin.qcow2").value(), 32 * limits::kKiB);
+    EXPECT_GE(primary().allocated_bytes("thick.qcow2").value(), kSize);
+}
+
+TEST_P(PrimaryStorageContract, AnOverlayTakesAtMost32KiBAndARepeatIsSuccess) {
+    ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_overlay("vol/o.qcow2", place("base.qcow2"), kSize).has_value());
+    EXPECT_TRUE(primary().create_overlay("vol/o.qcow2", place("base.qcow2"), kSize).has_value());
+    EXPECT_LE(primary().allocated_bytes("vol/o.qcow2").value(), 32 * limits::kKiB);
+    EXPECT_GT(primary().allocated_bytes("vol/o.qcow2").value(), 0);
+}
+
+TEST_P(PrimaryStorageContract, AnOverlayNeedsTheLayerItBuildsOn) {
+    EXPECT_FALSE(primary().create_overlay("vol/o.qcow2", place("absent.qcow2"), kSize).has_value());
+    EXPECT_TRUE(nothing_left());
+}
+
+TEST_P(PrimaryStorageContract, RefusesPathsThatLeaveTheRoot) {
+    ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
+    for (const char* path : {"", "/etc/x", "../x", "a/../../x", "a/./x", "a//x", "a/", "."}) {
+        const auto refused = [path](const auto& result) {
+            return !result.has_value() && result.error().code == ErrorCode::invalid_argument ? testing::AssertionSuccess() : testing::AssertionFailure() << path;
+        };
+        EXPECT_TRUE(refused(primary().create_empty(path, kSize, storage::Provisioning::thin)));
+        EXPECT_TRUE(refused(primary().create_overlay(path, place("base.qcow2"), kSize)));
+        EXPECT_TRUE(refused(primary().create_overlay("o.qcow2", place(path), kSize)));
+        EXPECT_TRUE(refused(primary().full_copy({place("base.qcow2")}, path, kSize, storage::Provisioning::thin, {}, {})));
+        EXPECT_TRUE(refused(primary().import_file("/etc/hostname", path, {}, {})));
+        EXPECT_TRUE(refused(primary().seal(path)));
+        EXPECT_TRUE(refused(primary().unseal(path)));
+        EXPECT_TRUE(refused(primary().remove(path)));
+        EXPECT_TRUE(refused(primary().exists(path)));
+        EXPECT_TRUE(refused(primary().allocated_bytes(path)));
+    }
+}
+
+TEST_P(PrimaryStorageContract, RefusesNamesOfUnfinishedFilesAndImpossibleSizes) {
+    EXPECT_EQ(primary().create_empty("a.partial", kSize, storage::Provisioning::thin).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(primary().create_empty("a", 0, storage::Provisioning::thin).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(primary().create_empty("a", -1, storage::Provisioning::thick).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(primary().create_empty("a", 64 * limits::kTiB + 1, storage::Provisioning::thin).error().code, ErrorCode::invalid_argument);
+    EXPECT_TRUE(nothing_left());
+}
+
+TEST_P(PrimaryStorageContract, RemovesAFileAndRemovingItAgainIsSuccess) {
+    ASSERT_TRUE(primary().create_empty("a/b/c.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_empty("a/d.qcow2", kSize, storage::Provisioning::thin).has_value());
+    EXPECT_TRUE(primary().remove("a/b/c.qcow2").has_value());
+    EXPECT_TRUE(primary().remove("a/b/c.qcow2").has_value());
+    EXPECT_TRUE(primary().remove("never/was/here").has_value());
+    EXPECT_FALSE(there("a/b/c.qcow2"));
+    EXPECT_TRUE(there("a/d.qcow2"));
+}
+
+TEST_P(PrimaryStorageContract, ASealedFileCanBeSealedAgainUnsealedAndRemoved) {
+    ASSERT_TRUE(primary().create_empty("a.qcow2", kSize, storage::Provisioning::thin).has_value());
+    EXPECT_TRUE(primary().seal("a.qcow2").has_value());
+    EXPECT_TRUE(primary().seal("a.qcow2").has_value());
+    EXPECT_TRUE(primary().unseal("a.qcow2").has_value());
+    EXPECT_TRUE(primary().unseal("a.qcow2").has_value());
+    EXPECT_TRUE(primary().seal("a.qcow2").has_value());
+    EXPECT_TRUE(primary().remove("a.qcow2").has_value());
+    EXPECT_TRUE(nothing_left());
+    EXPECT_FALSE(primary().seal("a.qcow2").has_value());
+    EXPECT_FALSE(primary().unseal("a.qcow2").has_value());
+}
+
+TEST_P(PrimaryStorageContract, CopiesAChainReportsProgressAndARepeatIsSuccess) {
+    ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_overlay("top.qcow2", place("base.qcow2"), kSize).has_value());
+    storage::CopyProgress last{0, 0};
+    const auto observer = [&last](storage::CopyProgress progress) { last = progress; };
+    ASSERT_TRUE(primary().full_copy({place("top.qcow2"), place("base.qcow2")}, "c/copy.qcow2", kSize, storage::Provisioning::thin, observer, {}).has_value());
+    EXPECT_EQ(last.total_bytes, kSize);
+    EXPECT_EQ(last.done_bytes, kSize);
+    EXPECT_TRUE(there("c/copy.qcow2"));
+    EXPECT_TRUE(primary().full_copy({place("top.qcow2"), place("base.qcow2")}, "c/copy.qcow2", kSize, storage::Provisioning::thin, observer, {}).has_value());
+}
+
+TEST_P(PrimaryStorageContract, ACopyMayBeLargerThanItsSourceAndNotSmaller) {
+    ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
+    EXPECT_TRUE(primary().full_copy({place("base.qcow2")}, "large.qcow2", 2 * kSize, storage::Provisioning::thin, {}, {}).has_value());
+    EXPECT_EQ(primary().full_copy({place("base.qcow2")}, "small.qcow2", kSize / 2, storage::Provisioning::thin, {}, {}).error().code, ErrorCode::invalid_argument);
+    EXPECT_FALSE(there("small.qcow2"));
+}
+
+TEST_P(PrimaryStorageContract, ACancelledCopyLeavesNothing) {
+    ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
+    write_file(outside_.file("image"), std::string(1 << 20, 'x'));
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_EQ(primary().full_copy({place("base.qcow2")}, "d/copy.qcow2", kSize, storage::Provisioning::thin, {}, stop.get_token()).error().code, ErrorCode::cancelled);
+    EXPECT_EQ(primary().import_file(outside_.file("image"), "e/image", {}, stop.get_token()).error().code, ErrorCode::cancelled);
+    EXPECT_EQ(primary().list()->size(), 1U);
+}
+
+TEST_P(PrimaryStorageContract, BringsAFileInAndARepeatIsSuccess) {
+    write_file(outside_.file("image"), std::string(3 << 20, 'x'));
+    storage::CopyProgress last{0, 0};
+    const auto observer = [&last](storage::CopyProgress progress) { last = progress; };
+    ASSERT_TRUE(primary().import_file(outside_.file("image"), "cache/image", observer, {}).has_value());
+    EXPECT_EQ(last.done_bytes, 3 << 20);
+    EXPECT_EQ(last.total_bytes, 3 << 20);
+    EXPECT_TRUE(there("cache/image"));
+    EXPECT_TRUE(primary().import_file(outside_.file("image"), "cache/image", observer, {}).has_value());
+    EXPECT_FALSE(primary().import_file(outside_.file("absent"), "cache/absent", observer, {}).has_value());
+    EXPECT_EQ(primary().list()->size(), 1U);
+}
+
+TEST_P(PrimaryStorageContract, ListsEveryFileAndAnAbsentFileOccupiesNothing) {
+    ASSERT_TRUE(primary().create_empty("a.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_empty("b/c/d.qcow2", kSize, storage::Provisioning::thin).has_value());
+    std::vector<std::string> paths;
+    for (const storage::StoredFile& file : primary().list().value()) {
+        paths.push_back(file.path);
+        EXPECT_FALSE(file.partial);
+        EXPECT_EQ(file.allocated_bytes, primary().allocated_bytes(file.path).value());
+    }
+    std::sort(paths.begin(), paths.end());
+    EXPECT_EQ(paths, (std::vector<std::string>{"a.qcow2", "b/c/d.qcow2"}));
+    EXPECT_EQ(primary().allocated_bytes("absent/file").value(), 0);
+}
+
+TEST_P(PrimaryStorageContract, CapacityIsPlausible) {
+    const storage::Capacity capacity = primary().capacity().value();
+    EXPECT_GT(capacity.total_bytes, 0);
+    EXPECT_GE(capacity.available_bytes, 0);
+    EXPECT_LE(capacity.available_bytes, capacity.total_bytes);
+}
+
+}  // namespace ramet::test
