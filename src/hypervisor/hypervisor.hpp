@@ -51,6 +51,9 @@ enum class StopMode : std::uint8_t { grace, cold };   // grace: ACPI power butto
 // One overlay of a capture: the file is made before, the chain below it is what the disk has now.
 struct OverlaySpec { VolumeId volume; storage::Place overlay; };
 
+// The writable layer a disk of the VM uses, or used last when the VM is off.
+struct DiskTop { VolumeId volume; storage::Place place; };
+
 struct CaptureFacts {
     std::chrono::microseconds paused{0};              // between QEMU's STOP and RESUME events; 0 when the source was not running
 };
@@ -81,6 +84,8 @@ public:
     virtual Result<bool> disks_untouched(const VmId& vm) = 0;
     // All disks at one instant. The overlays are opened before the pause; a paused VM stays paused. Repeating it after success is success.
     virtual Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays) = 0;
+    // What the disks really stand on: for undo and recovery, which must not trust the rows. Empty for a VM without a run directory.
+    virtual Result<std::vector<DiskTop>> disk_tops(const VmId& vm) = 0;
     virtual Result<void> attach_disk(const VmId& vm, const DiskSpec& disk) = 0;
     virtual Result<void> detach_disk(const VmId& vm, const VolumeId& volume) = 0;        // waits for the guest to let go, then fails saying so
     virtual Result<void> set_link(const VmId& vm, const NicId& nic, bool up) = 0;

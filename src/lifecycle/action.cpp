@@ -5,7 +5,7 @@
 
 namespace ramet::lifecycle {
 
-Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order, const std::function<Result<void>(store::Transaction&)>& reserve) {
+Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order, const Reserve& reserve) {
     Job job;
     job.uuid = request.job;
     job.kind = order.kind;
@@ -17,8 +17,8 @@ Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order
     job.create_date = job.last_op_date = parts.now();
     crash_point("job-before-reserve");
     TRY(parts.database().write([&](store::Transaction& transaction) -> Result<void> {
-        TRY(store::insert(transaction, job));
-        return reserve ? reserve(transaction) : Result<void>{};
+        if (reserve) TRY(reserve(transaction, job));
+        return store::insert(transaction, job);
     }));
     crash_point("job-after-reserve");
     TRY(parts.shared.engine.start(job));

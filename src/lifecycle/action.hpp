@@ -45,8 +45,10 @@ struct JobOrder {
     std::string plan;          // JSON
 };
 
-// Commits the job's row, with `reserve` in the same transaction, and hands it to the engine.
-Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order, const std::function<Result<void>(store::Transaction&)>& reserve = {});
+// Commits the job's row, with `reserve` in the same transaction, and hands it to the engine. `reserve` may complete the job's plan, and may
+// run more than once when the database has to try again.
+using Reserve = std::function<Result<void>(store::Transaction&, Job&)>;
+Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order, const Reserve& reserve = {});
 
 // A report that answers {"inventory": the row}.
 template <class Row>

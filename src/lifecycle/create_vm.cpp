@@ -244,7 +244,7 @@ Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateV
     TRY_ASSIGN(const placement::StorageDecision storage, placement::choose_primary_storage(storages, bytes, message.primary_storage_uuid_for_root_volume, message.cluster_uuid));
     plan.storage = storage.storage;
     const JobOrder order{"create-vm", "CreateVmInstance", plan.vm.text(), api::to_json(plan, api::Audience::storage)};
-    return submit(parts, request, order, [&](Transaction& transaction) -> Result<void> {
+    return submit(parts, request, order, [&](Transaction& transaction, Job&) -> Result<void> {
         const Timestamp now = parts.now();
         TRY(reserve_cache_layer(transaction, checked.image, plan.storage, now));
         TRY_ASSIGN(VmBlueprint blueprint, blueprint_of(transaction, request, message, checked, plan, now));

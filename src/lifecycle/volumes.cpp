@@ -251,7 +251,7 @@ Result<JobId> create_data_volume(Parts& parts, const Request& request, const api
     }
     const VolumeId id = message.resource_uuid.value_or(VolumeId::derived(request.job.text(), "volume"));
     const JobOrder order{"create-volume", "CreateDataVolume", id.text(), api::to_json(message, api::Audience::storage)};
-    return submit(parts, request, order, [&](Transaction& transaction) -> Result<void> {
+    return submit(parts, request, order, [&](Transaction& transaction, Job&) -> Result<void> {
         Volume volume;
         volume.uuid = id;
         volume.name = message.name;
