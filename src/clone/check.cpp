@@ -120,7 +120,7 @@ namespace {
 
 std::string_view storage_field(VolumeType type) { return type == VolumeType::root ? "primaryStorageUuidForRootVolume" : "primaryStorageUuidForDataVolume"; }
 
-Result<PlannedVolume> plan_volume(const CheckedClone& checked, const Volume& volume, const api::CloneVmInstance& message) {
+Result<PlannedVolume> plan_volume(const Volume& volume, const api::CloneVmInstance& message) {
     PlannedVolume planned{volume.uuid, volume.type, lifecycle::LayerMode::overlay, false, *volume.primary_storage_uuid, "linked: the clone shares the source's blocks until it writes"};
     const bool root = volume.type == VolumeType::root;
     const auto& wanted = root ? message.primary_storage_uuid_for_root_volume : message.primary_storage_uuid_for_data_volume;
@@ -147,7 +147,7 @@ Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInsta
     std::map<std::string, std::int64_t> bytes_on;
     const auto clones = static_cast<std::int64_t>(message.names.size());
     for (std::size_t i = 0; i < checked.source.volumes.size(); ++i) {
-        TRY_ASSIGN(PlannedVolume planned, plan_volume(checked, checked.source.volumes[i], message));
+        TRY_ASSIGN(PlannedVolume planned, plan_volume(checked.source.volumes[i], message));
         const std::int64_t each = planned.mode == lifecycle::LayerMode::overlay ? 64 * limits::kKiB : (planned.thick ? checked.source.volumes[i].size : allocated_bytes[i]);
         std::int64_t& bytes = bytes_on[planned.storage.text()];
         bytes += clones * each;

@@ -83,7 +83,9 @@ Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& s
         Work found;
         TRY_ASSIGN(found.layer, store::get<Layer>(transaction, recipe.layer.text()));
         TRY_ASSIGN(found.place, place_of(transaction, found.layer));
-        if (found.layer.parent_uuid) TRY_ASSIGN(found.chain, chain_of(transaction, *found.layer.parent_uuid));
+        if (found.layer.parent_uuid) {
+            TRY_ASSIGN(found.chain, chain_of(transaction, *found.layer.parent_uuid));
+        }
         return found;
     }));
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(work.place.root));

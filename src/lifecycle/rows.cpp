@@ -11,7 +11,10 @@ namespace {
 constexpr std::size_t kHostNameCharactersMax = 63;  // RFC 1123
 constexpr std::size_t kChainDepthMax = 512;         // a longer chain is a loop or a bug
 
-bool by_device(const Volume& left, const Volume& right) { return left.device_id.value_or(0) < right.device_id.value_or(0); }
+// The root volume first, the others by device id.
+bool by_device(const Volume& left, const Volume& right) {
+    return std::pair(left.type != VolumeType::root, left.device_id.value_or(0)) < std::pair(right.type != VolumeType::root, right.device_id.value_or(0));
+}
 
 }  // namespace
 
@@ -21,7 +24,6 @@ Result<VmRows> load_vm(store::Transaction& transaction, const VmId& vm) {
     TRY_ASSIGN(rows.nics, store::list<VmNic>(transaction, {{"vmInstanceUuid", vm.text()}}, "deviceId"));
     TRY_ASSIGN(rows.volumes, store::list<Volume>(transaction, {{"vmInstanceUuid", vm.text()}}));
     std::ranges::sort(rows.volumes, by_device);
-    std::ranges::stable_sort(rows.volumes, [](const Volume& left, const Volume& right) { return left.type == VolumeType::root && right.type != VolumeType::root; });
     rows.host_name = host_name_from(rows.vm.name, vm);
     TRY_ASSIGN(const std::vector<SystemTag> tags, store::list<SystemTag>(transaction, {{"resourceUuid", vm.text()}}));
     constexpr std::string_view kHostNameTag = "hostname::";

@@ -66,8 +66,10 @@ private:
 
 std::string Compiler::visible(const TypeInfo& row, const std::string& alias) {
     if (caller_.admin) return {};
-    if (account_.empty()) account_ = binder_.bind(caller_.account.text());
-    return visible_rows(row, alias, caller_, account_);
+    const std::string next = account_.empty() ? "$" + std::to_string(binder_.count() + 1) : account_;
+    std::string sql = visible_rows(row, alias, caller_, next);
+    if (account_.empty() && sql.find(next) != std::string::npos) account_ = binder_.bind(caller_.account.text());  // bound only where it is used
+    return sql;
 }
 
 template <class Inner>

@@ -1,0 +1,27 @@
+// Fields that no row holds: they are worked out when a row is shown.
+// - host: available CPU and memory = total less what the VM instances on it were given;
+// - primary storage: capacities are the file system's. Volumes are thin and share their layers, so the virtual sizes of a thousand clones
+//   say nothing about room; availableCapacity is therefore what is physically free less limits::kStorageReservedBytes;
+// - backup storage: the file system's;
+// - volume: actualSize = bytes allocated by its own layers.
+#pragma once
+
+#include "resources/inventory.hpp"
+#include "resources/row_set.hpp"
+
+namespace ramet::resources {
+
+// What the database knows, read inside the transaction that read the rows.
+struct ComputedInputs {
+    struct Used { std::int64_t cpus = 0; std::int64_t memory_bytes = 0; };
+    struct LayerFile { std::string directory; std::string path; };
+    std::map<std::string, Used> used_by_host;
+    std::map<std::string, std::vector<LayerFile>> layers_by_volume;
+};
+
+Result<ComputedInputs> read_computed_inputs(store::Transaction& transaction, const RowsByType& rows);
+
+// Outside of any transaction: asks the file systems.
+void fill_computed(const RowsByType& rows, const ComputedInputs& inputs, const LiveFacts& facts);
+
+}  // namespace ramet::resources
