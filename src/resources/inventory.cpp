@@ -86,7 +86,7 @@ Result<std::string> Inventory::query(const api::MessageInfo& message, const quer
 Result<void> Inventory::get_erased(const TypeInfo& row, std::string_view key, void* target) {
     RowsByType all;
     ComputedInputs inputs;
-    TRY(database_.read([&](store::Transaction& transaction) -> Result<void> {
+    const auto read = [&](store::Transaction& transaction) -> Result<void> {
         std::string_view key_column = "uuid";
         for (const FieldInfo& field : row.fields) if (field.rules.primary) key_column = field.name;
         bool found = false;
@@ -95,7 +95,8 @@ Result<void> Inventory::get_erased(const TypeInfo& row, std::string_view key, vo
         TRY(fill_relations(transaction, row, {target}, {}, all));
         TRY_ASSIGN(inputs, read_computed_inputs(transaction, all));
         return {};
-    }));
+    };
+    TRY(database_.read(read));
     fill_computed(all, inputs, facts_);
     return {};
 }

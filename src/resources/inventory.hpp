@@ -33,7 +33,7 @@ public:
         TRY(get_erased(describe<T>(), key, &row));
         return row;
     }
-    // {"inventory":{...}}, with "schema" when asked.
+    // {"inventory":{...}}; the edge adds "schema" when asked (api/reply_schema.hpp).
     template <class T>
     Result<std::string> reply(std::string_view key) {
         TRY_ASSIGN(T row, get<T>(key));

@@ -46,6 +46,7 @@ public:
     Result<DomainState> state();
     Result<bool> disks_untouched();
     Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays);
+    Result<std::vector<DiskTop>> disk_tops();
     Result<void> attach_disk(const DiskSpec& disk);
     Result<void> detach_disk(const VolumeId& volume);
     Result<void> set_link(const NicId& nic, bool up);

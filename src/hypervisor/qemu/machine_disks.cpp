@@ -89,6 +89,27 @@ Result<bool> Machine::disks_untouched() {
     return true;
 }
 
+Result<std::vector<DiskTop>> Machine::disk_tops() {
+    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const bool running, alive());
+    DomainRecord record = record_;
+    if (!running) {
+        if (!directory_) return std::vector<DiskTop>{};
+        Result<DomainRecord> last = directory_->read_record();
+        if (!last.has_value()) return std::vector<DiskTop>{};  // it never started
+        record = std::move(*last);
+    }
+    std::vector<DiskTop> tops;
+    for (const DiskSpec& disk : record.spec.disks) {
+        if (!disk.chain_top_first.empty()) tops.push_back({disk.volume, disk.chain_top_first.front()});
+    }
+    // A process that ended in the middle of a snapshot may have written to the overlays; over an unchanged layer an unused one is harmless.
+    if (!running && record.pending) {
+        for (const OverlaySpec& overlay : record.pending->overlays) tops.push_back({overlay.volume, overlay.overlay});
+    }
+    return tops;
+}
+
 // --- nodes
 
 Result<std::string> Machine::hand_over(Fd file, const std::string& purpose, bool read_only) {

@@ -1,0 +1,56 @@
+#include "daemon/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <filesystem>
+#include <iostream>
+
+namespace ramet::daemon {
+namespace {
+
+// "127.0.0.1:8080", "[::1]:8080", ":8080"
+bool split_listen(const std::string& text, Options& options) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string::npos) return false;
+    std::string address = text.substr(0, colon);
+    if (address.size() > 1 && address.front() == '[' && address.back() == ']') address = address.substr(1, address.size() - 2);
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, options.listen_port);
+    if (error != std::errc{} || rest != end) return false;
+    options.listen_address = address.empty() ? "0.0.0.0" : address;
+    return true;
+}
+
+}  // namespace
+
+std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
+    Options options;
+    std::string listen = "127.0.0.1:8080";
+    CLI::App app{"rametd: the server that clones virtual machines. Runs in the foreground; SIGTERM ends it and leaves the VMs running.", "rametd"};
+    app.set_version_flag("--version", std::string("rametd ") + RAMET_VERSION);
+    app.add_option("--data-dir", options.data_dir, "Where all state is kept; made if absent")->required();
+    app.add_option("--listen", listen, "Address and port of the API and the console")->capture_default_str();
+    app.add_option("--qemu-user", options.qemu_user, "Unprivileged user that QEMU runs as when rametd is root")->capture_default_str();
+    app.add_option("--console-dir", options.console_dir, "Serve the web pages from this directory instead of the built-in ones");
+    app.add_flag("--force-tcg", options.force_tcg, "Emulate the CPU even where KVM works");
+    app.add_flag("--user-network", options.unprivileged_network, "Use QEMU user networking even where bridges could be made");
+    app.add_flag("--teardown", options.teardown, "End every VM and remove every network object of the data directory, then exit");
+    app.add_flag("-v,--verbose", options.verbose, "Log every request");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        exit_code = app.exit(error);
+        if (exit_code != 0) exit_code = 2;
+        return std::nullopt;
+    }
+    if (!split_listen(listen, options)) {
+        std::cerr << "rametd: --listen must be ADDRESS:PORT, such as 127.0.0.1:8080\n";
+        exit_code = 2;
+        return std::nullopt;
+    }
+    options.data_dir = std::filesystem::absolute(options.data_dir).lexically_normal().string();
+    while (options.data_dir.size() > 1 && options.data_dir.back() == '/') options.data_dir.pop_back();
+    return options;
+}
+
+}  // namespace ramet::daemon
