@@ -1,0 +1,33 @@
+// One function per group of commands: adds its sub-commands to the application. A command's work runs after parsing and returns the exit code.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "api_client.hpp"
+#include "output.hpp"
+
+namespace ramet::cli {
+
+enum ExitCode : int { kDone = 0, kFailed = 1, kWrongUse = 2, kPartlyDone = 3 };
+
+struct Context {
+    Connection connection;
+    Format format = Format::table;
+    std::function<Result<int>(ApiClient&)> command;  // set by the parsed sub-command
+};
+
+void add_login_commands(CLI::App& app, Context& context);
+void add_image_commands(CLI::App& app, Context& context);
+void add_vm_commands(CLI::App& app, Context& context);
+void add_clone_command(CLI::App& app, Context& context);
+void add_volume_commands(CLI::App& app, Context& context);
+void add_place_commands(CLI::App& app, Context& context);  // network, storage, host, offering
+void add_job_commands(CLI::App& app, Context& context);
+
+// "512M", "2G", "1073741824" in bytes; a CLI11 validator result text is empty when right.
+std::optional<std::int64_t> parse_size(const std::string& text);
+
+}  // namespace ramet::cli

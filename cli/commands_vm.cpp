@@ -1,0 +1,237 @@
+// vm create, list, show, start, stop, reboot, pause, resume, destroy, recover, expunge; clone.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "commands.hpp"
+#include "expand.hpp"
+
+namespace ramet::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::size_t kNamesMax = 1000;
+const std::vector<Column> kVmColumns{{"NAME", "name"}, {"STATE", "state"}, {"IP", "vmNics.0.ip"}, {"MAC", "vmNics.0.mac"}, {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"UUID", "uuid"}};
+
+Result<json::object> vm_action(ApiClient& api, const std::string& vm, const std::string& key, const json::object& parameters) {
+    TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", vm));
+    return api.call("PUT", "/vm-instances/" + uuid + "/actions", {{key, parameters}});
+}
+
+void print_inventory(const json::object& answer, Format format) {
+    if (const json::value* inventory = answer.if_contains("inventory")) print_rows({*inventory}, kVmColumns, format);
+}
+
+void add_action(CLI::App& vm, Context& context, const std::string& name, const std::string& key, const std::string& help) {
+    auto target = std::make_shared<std::string>();
+    CLI::App* command = vm.add_subcommand(name, help);
+    command->add_option("VM", *target, "Name or uuid")->required();
+    command->callback([&context, target, key] {
+        context.command = [&context, target, key](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const json::object answer, vm_action(api, *target, key, {}));
+            print_inventory(answer, context.format);
+            return kDone;
+        };
+    });
+}
+
+struct CreateOptions {
+    std::string name, image, memory = "128M", strategy = "InstantStart", offering, storage;
+    std::int64_t cpu = 1;
+    std::vector<std::string> networks, tags;
+};
+
+Result<int> create(ApiClient& api, const CreateOptions& options, Format format) {
+    json::object params{{"name", options.name}, {"strategy", options.strategy}};
+    TRY_ASSIGN(const std::string image, api.resolve("/images", "image", options.image));
+    params["imageUuid"] = image;
+    if (options.offering.empty()) {
+        const std::optional<std::int64_t> memory = parse_size(options.memory);
+        if (!memory) return fail(ErrorCode::invalid_argument, "--memory: write a size such as 512M or 2G");
+        params["cpuNum"] = options.cpu;
+        params["memorySize"] = *memory;
+    } else {
+        TRY_ASSIGN(const std::string offering, api.resolve("/instance-offerings", "offering", options.offering));
+        params["instanceOfferingUuid"] = offering;
+    }
+    json::array networks;
+    for (const std::string& network : options.networks) {
+        TRY_ASSIGN(const std::string uuid, api.resolve("/l3-networks", "network", network));
+        networks.emplace_back(uuid);
+    }
+    if (networks.size() > 1) params["defaultL3NetworkUuid"] = networks.front();
+    params["l3NetworkUuids"] = networks;
+    if (!options.storage.empty()) {
+        TRY_ASSIGN(const std::string storage, api.resolve("/primary-storage", "storage", options.storage));
+        params["primaryStorageUuidForRootVolume"] = storage;
+    }
+    json::object body{{"params", params}};
+    if (!options.tags.empty()) body["systemTags"] = json::value_from(options.tags);
+    TRY_ASSIGN(const json::object answer, api.call("POST", "/vm-instances", body));
+    print_inventory(answer, format);
+    return kDone;
+}
+
+void add_create(CLI::App& vm, Context& context) {
+    auto options = std::make_shared<CreateOptions>();
+    CLI::App* command = vm.add_subcommand("create", "Make a VM from an image");
+    command->add_option("NAME", options->name, "Its name")->required();
+    command->add_option("--image", options->image, "Name or uuid of the image")->required();
+    command->add_option("--cpu", options->cpu, "vCPUs")->capture_default_str();
+    command->add_option("--memory", options->memory, "Memory, such as 512M")->capture_default_str();
+    command->add_option("--offering", options->offering, "Instance offering instead of --cpu and --memory");
+    command->add_option("--network", options->networks, "L3 network, repeatable; the network 'default' if left out");
+    command->add_option("--storage", options->storage, "Primary storage of its root volume");
+    command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
+    command->add_option("--system-tag", options->tags, "System tag, repeatable");
+    command->callback([&context, options] {
+        context.command = [&context, options](ApiClient& api) {
+            if (options->networks.empty()) options->networks = {"default"};
+            return create(api, *options, context.format);
+        };
+    });
+}
+
+void add_list_and_show(CLI::App& vm, Context& context) {
+    auto conditions = std::make_shared<std::vector<std::string>>();
+    CLI::App* list = vm.add_subcommand("list", "List VMs");
+    list->add_option("-q", *conditions, "Condition such as state=Running or name~=web%, repeatable");
+    list->callback([&context, conditions] {
+        context.command = [&context, conditions](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const json::array rows, api.query("/vm-instances", *conditions));
+            print_rows(rows, kVmColumns, context.format);
+            return kDone;
+        };
+    });
+    auto target = std::make_shared<std::string>();
+    CLI::App* show = vm.add_subcommand("show", "Show all of a VM");
+    show->add_option("VM", *target, "Name or uuid")->required();
+    show->callback([&context, target] {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", *target));
+            TRY_ASSIGN(const json::array rows, api.query("/vm-instances", {"uuid=" + uuid}));
+            if (rows.empty()) return fail(ErrorCode::not_found, "there is no vm with uuid " + uuid);
+            print_object(rows.front(), context.format);
+            return kDone;
+        };
+    });
+}
+
+void add_stop_and_destroy(CLI::App& vm, Context& context) {
+    struct Options { std::string target; bool flag = false; };
+    auto stop = std::make_shared<Options>();
+    CLI::App* stop_command = vm.add_subcommand("stop", "Stop a VM");
+    stop_command->add_option("VM", stop->target, "Name or uuid")->required();
+    stop_command->add_flag("--cold", stop->flag, "Pull the plug");
+    stop_command->callback([&context, stop] {
+        context.command = [&context, stop](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const json::object answer, vm_action(api, stop->target, "stopVmInstance", {{"type", stop->flag ? "cold" : "grace"}}));
+            print_inventory(answer, context.format);
+            return kDone;
+        };
+    });
+    auto destroy = std::make_shared<Options>();
+    CLI::App* destroy_command = vm.add_subcommand("destroy", "Destroy a VM; `vm recover` brings it back until it is expunged");
+    destroy_command->add_option("VM", destroy->target, "Name or uuid")->required();
+    destroy_command->add_flag("--expunge", destroy->flag, "Remove it for ever");
+    destroy_command->callback([&context, destroy] {
+        context.command = [destroy](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", destroy->target));
+            TRY(api.call("DELETE", "/vm-instances/" + uuid, {}));
+            if (!destroy->flag) return kDone;
+            TRY_ASSIGN(const json::array rows, api.query("/vm-instances", {"uuid=" + uuid}));
+            if (!rows.empty()) TRY(api.call("PUT", "/vm-instances/" + uuid + "/actions", {{"expungeVmInstance", json::object{}}}));
+            return kDone;
+        };
+    });
+}
+
+struct CloneOptions {
+    std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
+    std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
+    bool full = false;
+};
+
+Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& options) {
+    json::array names;
+    for (const std::string& pattern : options.names) {
+        TRY_ASSIGN(const std::vector<std::string> expanded, expand_names(pattern, kNamesMax));
+        for (const std::string& name : expanded) names.emplace_back(name);
+    }
+    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}};
+    const auto refer = [&](const std::string& key, const std::string& path, const std::string& kind, const std::string& wanted) -> Result<void> {
+        if (wanted.empty()) return {};
+        TRY_ASSIGN(const std::string uuid, api.resolve(path, kind, wanted));
+        parameters[key] = uuid;
+        return {};
+    };
+    TRY(refer("primaryStorageUuidForRootVolume", "/primary-storage", "storage", options.root_storage));
+    TRY(refer("primaryStorageUuidForDataVolume", "/primary-storage", "storage", options.data_storage));
+    TRY(refer("clusterUuid", "/clusters", "cluster", options.cluster));
+    TRY(refer("hostUuid", "/hosts", "host", options.host));
+    if (!options.root_tags.empty()) parameters["rootVolumeSystemTags"] = json::value_from(options.root_tags);
+    if (!options.data_tags.empty()) parameters["dataVolumeSystemTags"] = json::value_from(options.data_tags);
+    if (!options.nics.empty()) parameters["vmNicParams"] = json::value_from(options.nics);
+    if (!options.system_tags.empty()) parameters["systemTags"] = json::value_from(options.system_tags);
+    if (!options.user_tags.empty()) parameters["userTags"] = json::value_from(options.user_tags);
+    return parameters;
+}
+
+Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
+    TRY_ASSIGN(const json::object parameters, clone_parameters(api, options));
+    TRY_ASSIGN(const json::object answer, vm_action(api, options.source, "cloneVmInstance", parameters));
+    const json::object& result = answer.at("result").as_object();
+    const json::array& entries = result.at("inventories").as_array();
+    json::array made;
+    std::size_t failures = 0;
+    for (const json::value& entry : entries) {
+        if (const json::value* inventory = entry.as_object().if_contains("inventory")) {
+            made.push_back(*inventory);
+            continue;
+        }
+        ++failures;
+        fmt::print(stderr, "ramet: error {}: {}\n", field_text(entry, "error.code"), field_text(entry, "error.details"));
+    }
+    if (format == Format::json) fmt::print("{}\n", pretty(answer));
+    else print_rows(made, kVmColumns, format);
+    if (failures == 0) return kDone;
+    return made.empty() ? kFailed : kPartlyDone;
+}
+
+}  // namespace
+
+void add_vm_commands(CLI::App& app, Context& context) {
+    CLI::App* vm = app.add_subcommand("vm", "VM instances")->require_subcommand(1);
+    add_create(*vm, context);
+    add_list_and_show(*vm, context);
+    add_stop_and_destroy(*vm, context);
+    add_action(*vm, context, "start", "startVmInstance", "Start a VM");
+    add_action(*vm, context, "reboot", "rebootVmInstance", "Restart a VM");
+    add_action(*vm, context, "pause", "pauseVmInstance", "Stop a VM's vCPUs");
+    add_action(*vm, context, "resume", "resumeVmInstance", "Let a paused VM run on");
+    add_action(*vm, context, "recover", "recoverVmInstance", "Bring a destroyed VM back");
+    add_action(*vm, context, "expunge", "expungeVmInstance", "Remove a destroyed VM for ever");
+}
+
+void add_clone_command(CLI::App& app, Context& context) {
+    auto options = std::make_shared<CloneOptions>();
+    CLI::App* command = app.add_subcommand("clone", "Clone a VM: ramet clone web01 'web-{01..10}'");
+    command->add_option("SOURCE", options->source, "Name or uuid of the VM to clone")->required();
+    command->add_option("NAMES", options->names, "Names of the clones; 'web-{01..10}' stands for ten")->required();
+    command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
+    command->add_flag("--full", options->full, "Clone the data volumes too");
+    command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");
+    command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");
+    command->add_option("--cluster", options->cluster, "Cluster the clones run in");
+    command->add_option("--host", options->host, "Host the clones run on");
+    command->add_option("--root-tag", options->root_tags, "System tag of each root volume, repeatable");
+    command->add_option("--data-tag", options->data_tags, "System tag of each data volume, repeatable");
+    command->add_option("--nic", options->nics, "NIC parameters as a JSON object, repeatable");
+    command->add_option("--system-tag", options->system_tags, "System tag of each clone, repeatable");
+    command->add_option("--user-tag", options->user_tags, "User tag of each clone, repeatable");
+    command->callback([&context, options] { context.command = [&context, options](ApiClient& api) { return clone(api, *options, context.format); }; });
+}
+
+}  // namespace ramet::cli

@@ -1,0 +1,20 @@
+// What commands print: aligned tables or the server's JSON.
+#pragma once
+
+#include <boost/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ramet::cli {
+
+enum class Format : unsigned char { table, json };
+
+struct Column { std::string title; std::string field; };  // `field`: dotted; "vmNics.0.ip" reads into lists
+
+std::string field_text(const boost::json::value& row, std::string_view field);  // empty when absent
+void print_rows(const boost::json::array& rows, const std::vector<Column>& columns, Format format);
+void print_object(const boost::json::value& object, Format format);             // "field: value" lines or JSON
+std::string pretty(const boost::json::value& value, int indent = 0);
+
+}  // namespace ramet::cli
