@@ -1,0 +1,33 @@
+#include "api/json.hpp"
+#include "http/routes.hpp"
+
+namespace ramet::http {
+namespace {
+
+template <class Row>
+Result<Answer> inventory(Result<Row> row) {
+    if (!row.has_value()) return std::unexpected(std::move(row.error()));
+    return Answer{Body{"{\"inventory\":" + api::to_json(*row) + "}"}};
+}
+
+Result<Answer> empty(Result<void> done) {
+    if (!done.has_value()) return std::unexpected(std::move(done.error()));
+    return Answer{Body{}};
+}
+
+}  // namespace
+
+void bind_identity_routes(Routes& routes, identity::Accounts& accounts) {
+    routes.bind<api::LogInByAccount>([&accounts](const Call& call, auto& message) { return inventory(accounts.log_in(message, call.client_address)); });
+    routes.bind<api::ValidateSession>([&accounts](const Call&, auto& message) -> Result<Answer> {
+        TRY_ASSIGN(const bool valid, accounts.session_valid(message.session_uuid.text()));
+        return Answer{Body{valid ? R"({"valid":true})" : R"({"valid":false})"}};
+    });
+    routes.bind<api::RenewSession>([&accounts](const Call& call, auto& message) { return inventory(accounts.renew(call.caller, message)); });
+    routes.bind<api::LogOut>([&accounts](const Call&, auto& message) { return empty(accounts.log_out(message.session_uuid.text())); });
+    routes.bind<api::CreateAccount>([&accounts](const Call&, auto& message) { return inventory(accounts.create_account(message)); });
+    routes.bind<api::UpdateAccount>([&accounts](const Call& call, auto& message) { return inventory(accounts.update_account(call.caller, message)); });
+    routes.bind<api::DeleteAccount>([&accounts](const Call&, auto& message) { return empty(accounts.delete_account(message)); });
+}
+
+}  // namespace ramet::http
