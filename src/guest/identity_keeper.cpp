@@ -20,19 +20,20 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kPingPatience{1000};
-constexpr milliseconds kGivePatience{180'000};   // cloud-init on a slow machine may take minutes
+constexpr milliseconds kGivePatience{30'000};    // making SSH keys on a slow machine
+constexpr int kTryAgainLater = 75;               // the script's exit code while cloud-init is still at work
 constexpr milliseconds kRoundPause{400};         // between two looks at guests that are still booting
 constexpr seconds kSilentGuestPause{30};         // a guest that stayed silent this long is asked less often
 constexpr std::size_t kGuestsAtOnce = 4;
 
 // Run by the guest's own /bin/sh, with the instance-id and the host name as arguments. It changes only what still bears another
-// identity, so it may run twice. Where cloud-init or ramet's own first-boot service has already done the work, it waits for them.
+// identity, so it may run twice. Where cloud-init or the image's own first-boot service does the work, it lets them finish.
 constexpr const char* kIdentityScript = R"sh(
 id="$1"; name="$2"; marker=/var/lib/ramet/instance-id
 [ "$(cat $marker 2>/dev/null)" = "$id" ] && [ "$(hostname)" = "$name" ] && exit 0
 keys_done=no
 if command -v cloud-init >/dev/null 2>&1 && [ -d /run/cloud-init ]; then
-    cloud-init status --wait >/dev/null 2>&1
+    [ -f /run/cloud-init/result.json ] || exit 75
     [ "$(cat /var/lib/cloud/data/instance-id 2>/dev/null)" = "$id" ] && keys_done=yes
 fi
 [ "$(cat /etc/ramet/instance-id 2>/dev/null)" = "$id" ] && keys_done=yes
@@ -61,6 +62,7 @@ exit 0
 Result<void> give_identity(hypervisor::Hypervisor& hypervisor, const WantedIdentity& wanted, milliseconds patience) {
     TRY_ASSIGN(const hypervisor::ExecResult outcome,
                hypervisor.agent_exec(wanted.vm, "/bin/sh", {"-c", kIdentityScript, "ramet-identity", wanted.instance_id, wanted.host_name}, {}, patience));
+    if (outcome.exit_code == kTryAgainLater) return fail(ErrorCode::timeout, "the guest is still being set up by cloud-init");
     if (outcome.exit_code != 0) {
         return fail(ErrorCode::operation_failed, "the guest could not take its identity (exit " + std::to_string(outcome.exit_code) + ")", outcome.err.substr(0, 512));
     }
@@ -141,6 +143,7 @@ private:
     bool try_one(const WantedIdentity& wanted) {
         if (!hypervisor_.agent_ping(wanted.vm, kPingPatience).has_value()) return false;
         const Result<void> given = give_identity(hypervisor_, wanted, kGivePatience);
+        if (!given.has_value() && given.error().code == ErrorCode::timeout) return false;
         if (!given.has_value()) {
             telemetry::log_warning("VM {}: {} ({})", wanted.vm.text(), given.error().message, given.error().detail);
             return false;

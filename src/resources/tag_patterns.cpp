@@ -159,6 +159,13 @@ bool is_cloneable_tag(std::string_view tag) { return traits_of(tag).cloneable; }
 bool is_ephemeral_tag(std::string_view tag) { return traits_of(tag).ephemeral; }
 bool is_single_tag(std::string_view tag) { return traits_of(tag).single; }
 
+bool same_pattern(std::string_view vo_type, std::string_view one, std::string_view other) {
+    const TaggedType* const type = find_type(vo_type);
+    if (type == nullptr) return false;
+    const TagPattern* const pattern = find_pattern(*type, one);
+    return pattern != nullptr && pattern == find_pattern(*type, other);
+}
+
 Result<void> add_system_tags(store::Transaction& transaction, std::string_view vo_type, std::string_view resource_uuid, const std::vector<std::string>& tags,
                              Timestamp now, std::string_view field, bool admin) {
     if (tags.empty()) return {};

@@ -29,6 +29,9 @@ bool is_ephemeral_tag(std::string_view tag);
 // True when a resource has at most one tag of this tag's pattern (hostname, userdata, ...): a new one is refused while an old one is there.
 bool is_single_tag(std::string_view tag);
 
+// Whether both texts are tags of one pattern of the type.
+bool same_pattern(std::string_view vo_type, std::string_view one, std::string_view other);
+
 // Checks each tag against the rows (form, admin-only ones, duplicates, unique host names within the VM's default network) and inserts it.
 // Repeats within `tags` count once; ephemeral tags are checked and dropped.
 // duplicate_tag when the resource already has it; invalid_argument naming `field` otherwise.

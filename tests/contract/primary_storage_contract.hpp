@@ -172,7 +172,8 @@ TEST_P(PrimaryStorageContract, ListsEveryFileAndAnAbsentFileOccupiesNothing) {
     ASSERT_TRUE(primary().create_empty("a.qcow2", kSize, storage::Provisioning::thin).has_value());
     ASSERT_TRUE(primary().create_empty("b/c/d.qcow2", kSize, storage::Provisioning::thin).has_value());
     std::vector<std::string> paths;
-    for (const storage::StoredFile& file : primary().list().value()) {
+    const std::vector<storage::StoredFile> files = primary().list().value();
+    for (const storage::StoredFile& file : files) {
         paths.push_back(file.path);
         EXPECT_FALSE(file.partial);
         EXPECT_EQ(file.allocated_bytes, primary().allocated_bytes(file.path).value());

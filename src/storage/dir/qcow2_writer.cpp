@@ -90,10 +90,11 @@ Result<void> write_qcow2(int fd, std::int64_t size_bytes, const std::optional<Qc
     refcount_table.u64(static_cast<std::uint64_t>(kRefcountBlockAt));
     BigEndian refcount_block;
     for (std::int64_t cluster = 0; cluster < 3 + l1_clusters; ++cluster) refcount_block.u16(1);
+    // The length first: XFS reserves blocks in advance for writes that make a file longer, five times what we need.
+    if (::ftruncate(fd, kL1At + l1_clusters * kClusterBytes) != 0) return io_error("sizing a new disk", errno);
     TRY(write_all(fd, header_cluster(rounded, l1_entries, backing).bytes(), 0));
     TRY(write_all(fd, refcount_table.bytes(), kRefcountTableAt));
     TRY(write_all(fd, refcount_block.bytes(), kRefcountBlockAt));
-    if (::ftruncate(fd, kL1At + l1_clusters * kClusterBytes) != 0) return io_error("sizing a new disk", errno);
     return {};
 }
 

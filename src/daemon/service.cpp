@@ -1,0 +1,239 @@
+#include "daemon/service.hpp"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
+#include "api/json.hpp"
+#include "api/openapi.hpp"
+#include "base/limits.hpp"
+#include "clone/clone_vm.hpp"
+#include "daemon/assets.hpp"
+#include "daemon/data_dir.hpp"
+#include "http/edge.hpp"
+#include "http/routes.hpp"
+#include "http/server.hpp"
+#include "hypervisor/linux/plumbing.hpp"
+#include "hypervisor/qemu/qemu.hpp"
+#include "lifecycle/create_vm.hpp"
+#include "lifecycle/destroy.hpp"
+#include "lifecycle/power.hpp"
+#include "lifecycle/reconcile.hpp"
+#include "lifecycle/rows.hpp"
+#include "lifecycle/volumes.hpp"
+#include "resources/bootstrap.hpp"
+#include "resources/images.hpp"
+#include "storage/dir/dir_storage.hpp"
+#include "store/saga_log.hpp"
+#include "store/sqlite/database.hpp"
+#include "telemetry/log.hpp"
+#include "telemetry/metrics.hpp"
+
+namespace ramet::daemon {
+namespace {
+
+constexpr std::chrono::seconds kMaintenancePause{600};
+
+struct QemuUser { std::string name; uid_t uid; gid_t gid; };
+
+// Who QEMU runs as when we are root; nothing otherwise.
+std::optional<QemuUser> find_qemu_user(const std::string& wanted) {
+    if (::geteuid() != 0) return std::nullopt;
+    const passwd* entry = ::getpwnam(wanted.c_str());
+    if (entry == nullptr) entry = ::getpwnam("nobody");
+    if (entry == nullptr) return std::nullopt;
+    return QemuUser{entry->pw_name, entry->pw_uid, entry->pw_gid};
+}
+
+resources::LiveFacts live_facts(storage::PrimaryStorages& storages) {
+    return {[&storages](const std::string& directory) -> resources::PhysicalCapacity {
+                const auto storage = storages.open(directory);
+                if (!storage.has_value()) return {};
+                const auto capacity = (*storage)->capacity();
+                return capacity.has_value() ? resources::PhysicalCapacity{capacity->total_bytes, capacity->available_bytes} : resources::PhysicalCapacity{};
+            },
+            [&storages](const std::string& directory, const std::string& path) -> std::int64_t {
+                const auto storage = storages.open(directory);
+                if (!storage.has_value()) return 0;
+                return (*storage)->allocated_bytes(path).value_or(0);
+            }};
+}
+
+}  // namespace
+
+// In the order of construction: each uses what stands above it.
+struct Service::Parts {
+    Options options;
+    SystemClock clock;
+    telemetry::Metrics metrics;
+    std::unique_ptr<store::Database> database;
+    std::unique_ptr<storage::DirStorages> storages;
+    std::unique_ptr<hypervisor::Plumbing> plumbing;
+    std::unique_ptr<hypervisor::Hypervisor> hypervisor;
+    std::unique_ptr<store::DatabaseSagaLog> log;
+    std::unique_ptr<resources::Inventory> inventory;
+    std::unique_ptr<identity::Accounts> accounts;
+    std::unique_ptr<workflow::Engine> engine;
+    std::unique_ptr<resources::Parts> resources;
+    std::unique_ptr<guest::IdentityKeeper> identity_keeper;
+    std::unique_ptr<lifecycle::Parts> lifecycle;
+    std::unique_ptr<http::Edge> edge;
+    std::unique_ptr<http::Server> server;
+    std::string address;
+    std::mutex maintenance_mutex;
+    std::condition_variable_any maintenance_wake;
+    std::jthread maintenance;
+
+    Result<void> open_adapters();
+    void build_use_cases();
+    Result<void> prepare();     // first start, and what an earlier server left
+    Result<void> listen();
+    void maintain(const std::stop_token& stop);
+};
+
+Result<void> Service::Parts::open_adapters() {
+    TRY(open_data_dir(options.data_dir));
+    const std::optional<QemuUser> user = find_qemu_user(options.qemu_user);
+    TRY_ASSIGN(database, store::open_sqlite(options.data_dir + "/ramet.db"));
+    storages = std::make_unique<storage::DirStorages>(user ? std::optional(storage::FileOwner{user->uid, user->gid}) : std::nullopt);
+    hypervisor::OpenedPlumbing opened = hypervisor::open_plumbing_with_reason({options.data_dir, user ? user->uid : ::geteuid(), user ? user->gid : ::getegid()});
+    plumbing = std::move(opened.plumbing);
+    telemetry::log_info("network: {} ({})", plumbing->privileged() ? "bridges and taps" : "QEMU user networking", opened.reason);
+    hypervisor::QemuOptions qemu;
+    qemu.run_root = options.data_dir + "/run";
+    qemu.qemu_user = options.qemu_user;
+    qemu.force_tcg = options.force_tcg;
+    TRY_ASSIGN(hypervisor, hypervisor::open_qemu(qemu));
+    const hypervisor::Capabilities& capabilities = hypervisor->capabilities();
+    telemetry::log_info("{} with {} as {}: {}", capabilities.version, capabilities.accelerator, capabilities.qemu_user, capabilities.accelerator_reason);
+    return {};
+}
+
+void Service::Parts::build_use_cases() {
+    log = std::make_unique<store::DatabaseSagaLog>(*database);
+    inventory = std::make_unique<resources::Inventory>(*database, live_facts(*storages));
+    accounts = std::make_unique<identity::Accounts>(*database, clock);
+    engine = std::make_unique<workflow::Engine>(*log, clock, workflow::EngineOptions{limits::kSagaThreads, limits::kBranchThreads, &api::error_object});
+    resources = std::make_unique<resources::Parts>(resources::Parts{*database, clock, *storages, *plumbing, *inventory, *engine, options.data_dir});
+    identity_keeper = std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, [](store::Transaction& transaction, const VmId& vm) -> Result<std::string> {
+        TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm));
+        return rows.host_name;
+    });
+    lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper});
+    resources::register_image_sagas(*engine, *resources);
+    lifecycle::register_create_saga(*engine, *lifecycle);
+    lifecycle::register_power_sagas(*engine, *lifecycle);
+    lifecycle::register_destroy_sagas(*engine, *lifecycle);
+    lifecycle::register_volume_sagas(*engine, *lifecycle);
+    clone::register_clone_saga(*engine, *lifecycle);
+}
+
+Result<void> Service::Parts::prepare() {
+    TRY_ASSIGN(const bool known, accounts->has_admin());
+    if (!known) {
+        TRY_ASSIGN(const std::string password, initial_admin_password(options.data_dir));
+        TRY(accounts->ensure_admin(password));
+    }
+    resources::MachineFacts machine = resources::measure_machine();
+    machine.accelerator = hypervisor->capabilities().accelerator;
+    machine.accelerator_reason = hypervisor->capabilities().accelerator_reason;
+    machine.hypervisor_version = hypervisor->capabilities().version;
+    const identity::Caller admin{AccountId::trusted(std::string(identity::kAdminAccountUuid)), "admin", true};
+    TRY(resources::bootstrap(*resources, admin, machine));
+    TRY_ASSIGN(const std::vector<VmId> running, hypervisor->reattach());
+    if (!running.empty()) telemetry::log_info("{} VMs outlived the last server and are taken up", running.size());
+    hypervisor->on_exit([this](const VmId& vm) {
+        telemetry::log_info("VM {} has ended", vm.text());
+        const Result<void> noted = lifecycle::vm_exited(*lifecycle, vm);
+        if (!noted.has_value()) telemetry::log_error("VM {}: {} ({})", vm.text(), noted.error().message, noted.error().detail);
+    });
+    return {};
+}
+
+Result<void> Service::Parts::listen() {
+    http::EdgeParts parts;
+    parts.check_session = [this](const std::string& session) { return accounts->authenticate(session); };
+    parts.check_references = http::database_reference_check(*database);
+    parts.query = [this](const http::Call& call, const api::MessageInfo& message, const query::Parameters& parameters) -> Result<http::Answer> {
+        TRY_ASSIGN(std::string body, inventory->query(message, parameters, call.caller));
+        return http::Answer{http::Body{std::move(body)}};
+    };
+    parts.jobs.find = [this](const JobId& job) { return log->find_job(job); };
+    parts.jobs.steps = [this](const JobId& job) { return log->steps_of(job); };
+    parts.jobs.save_finished = [this](const Job& job) { return log->save_job(job); };
+    parts.jobs.cancel = [this](const JobId& job) { return engine->cancel(job); };
+    parts.assets = make_assets(options.console_dir);
+    parts.openapi = api::openapi_document(RAMET_VERSION);
+    parts.version = RAMET_VERSION;
+    parts.fallback_authority = options.listen_address + ":" + std::to_string(options.listen_port);
+    edge = std::make_unique<http::Edge>(std::move(parts), http::make_routes(*lifecycle, *accounts), clock, metrics);
+    engine->on_finished([this](const Job& job) { edge->job_finished(job); });
+    // Jobs of the last server go on before anyone can ask for new ones.
+    TRY_ASSIGN(const std::size_t taken_up, engine->recover());
+    if (taken_up > 0) telemetry::log_info("{} unfinished jobs are taken up", taken_up);
+    TRY(lifecycle::reconcile_at_start(*lifecycle));
+    metrics.add_gauge("ramet_jobs_running", "Jobs that are at work", [this] { return static_cast<double>(engine->running_jobs()); });
+    identity_keeper->start();
+    http::ServerOptions listener;
+    listener.address = options.listen_address;
+    listener.port = options.listen_port;
+    server = std::make_unique<http::Server>(listener, [this](const http::Request& request) { return edge->handle(request); });
+    TRY(server->start());
+    address = "http://" + (options.listen_address == "0.0.0.0" ? std::string("127.0.0.1") : options.listen_address) + ":" + std::to_string(server->port());
+    maintenance = std::jthread([this](const std::stop_token& stop) { maintain(stop); });
+    return {};
+}
+
+void Service::Parts::maintain(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+        for (const Result<void>& done : {lifecycle::expunge_expired(*lifecycle), accounts->purge_expired_sessions(), lifecycle::remove_doomed_layers(*lifecycle)}) {
+            if (!done.has_value()) telemetry::log_warning("maintenance: {} ({})", done.error().message, done.error().detail);
+        }
+        std::unique_lock lock(maintenance_mutex);
+        maintenance_wake.wait_for(lock, stop, kMaintenancePause, [] { return false; });
+    }
+}
+
+Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Result<std::unique_ptr<Service>> Service::start(const Options& options) {
+    auto parts = std::make_unique<Parts>();
+    parts->options = options;
+    TRY(parts->open_adapters());
+    parts->build_use_cases();
+    TRY(parts->prepare());
+    TRY(parts->listen());
+    return std::unique_ptr<Service>(new Service(std::move(parts)));
+}
+
+Service::~Service() {
+    if (parts_->server) parts_->server->stop();
+    if (parts_->maintenance.joinable()) {
+        parts_->maintenance.request_stop();
+        parts_->maintenance.join();
+    }
+    parts_->hypervisor->on_exit(nullptr);
+    parts_->server.reset();
+}
+
+const std::string& Service::address() const { return parts_->address; }
+
+Result<void> Service::teardown(const Options& options) {
+    Parts parts;
+    parts.options = options;
+    TRY(parts.open_adapters());
+    parts.build_use_cases();
+    TRY(parts.hypervisor->reattach());
+    TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor->running_domains());
+    for (const VmId& vm : domains) {
+        TRY(parts.hypervisor->stop(vm, hypervisor::StopMode::cold, {}));
+        TRY(lifecycle::vm_exited(*parts.lifecycle, vm));
+    }
+    return parts.plumbing->remove_all();
+}
+
+}  // namespace ramet::daemon

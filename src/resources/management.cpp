@@ -1,0 +1,63 @@
+#include "resources/management.hpp"
+
+#include <array>
+#include <ctime>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "resources/sync_reply.hpp"
+
+namespace ramet::resources {
+namespace {
+
+constexpr std::int64_t kMillisecondsPerSecond = 1000;
+
+const Timestamp kLoaded = SystemClock().now();  // when the program was loaded stands for when it was started
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : "localhost";
+}
+
+}  // namespace
+
+std::string management_node_uuid(const std::string& data_dir) { return derived_uuid_text("management-node", data_dir); }
+
+Result<std::string> get_version(Parts&, const identity::Caller&, const api::GetVersion&) { return sync_reply(api::GetVersionReply{RAMET_VERSION}); }
+
+Result<std::string> get_current_time(Parts& parts, const identity::Caller&, const api::GetCurrentTime&) {
+    const std::int64_t now = parts.clock.now().milliseconds;
+    return sync_reply(api::GetCurrentTimeReply{{now, now / kMillisecondsPerSecond}});
+}
+
+Result<std::string> get_management_node_arch(Parts&, const identity::Caller&, const api::GetManagementNodeArch&) {
+    utsname facts{};
+    return sync_reply(api::GetManagementNodeArchReply{::uname(&facts) == 0 ? facts.machine : "x86_64"});
+}
+
+Result<std::string> get_support_apis(Parts&, const identity::Caller&, const api::GetSupportAPIs&) {
+    api::GetSupportAPIsReply reply;
+    for (const api::MessageInfo* message : api::all_messages()) reply.support_apis.emplace_back(message->name);
+    return sync_reply(reply);
+}
+
+Result<std::string> query_management_node(Parts& parts, const identity::Caller&, const api::QueryManagementNode&) {
+    const api::ManagementNode node{management_node_uuid(parts.data_dir), host_name(), kLoaded, parts.clock.now()};
+    return "{\"inventories\":[" + api::to_json(node) + "]}";
+}
+
+Result<std::string> is_management_node_ready(Parts& parts, const identity::Caller&, const api::IsManagementNodeReady&) {
+    return sync_reply(api::IsManagementNodeReadyReply{management_node_uuid(parts.data_dir)});
+}
+
+Result<std::string> get_platform_time_zone(Parts& parts, const identity::Caller&, const api::GetPlatformTimeZone&) {
+    const std::time_t now = parts.clock.now().milliseconds / kMillisecondsPerSecond;
+    std::tm local{};
+    ::localtime_r(&now, &local);
+    const long minutes = std::labs(local.tm_gmtoff) / 60;
+    std::array<char, 16> offset{};
+    std::snprintf(offset.data(), offset.size(), "%c%02ld:%02ld", local.tm_gmtoff < 0 ? '-' : '+', minutes / 60, minutes % 60);
+    return sync_reply(api::GetPlatformTimeZoneReply{local.tm_zone == nullptr ? "UTC" : local.tm_zone, offset.data()});
+}
+
+}  // namespace ramet::resources
