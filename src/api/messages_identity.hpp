@@ -1,4 +1,4 @@
-// Sessions and accounts (contract 2).
+// Messages about logins and accounts (contract 2). Field meaning and rules: messages_identity.cpp.
 #pragma once
 
 #include <optional>
@@ -10,15 +10,33 @@
 
 namespace ramet::api {
 
-struct LogInByAccount { std::string account_name, password; std::optional<std::string> account_type; };
-struct SessionInventory { SessionId uuid; AccountId account_uuid, user_uuid; Timestamp expired_date, create_date; };
-struct ValidateSession { SessionId session_uuid; };
-struct ValidateSessionReply { bool valid = false; };
-struct RenewSession { SessionId session_uuid; std::optional<std::int64_t> duration; };
-struct LogOut { SessionId session_uuid; };
-struct CreateAccount { std::string name, password; std::optional<std::string> type, description; };
-struct UpdateAccount { AccountId uuid; std::optional<std::string> password, name, description, old_password; };
-struct DeleteAccount { AccountId uuid; std::string delete_mode = "Permissive"; };
+struct LogInByAccount {
+    std::string account_name;
+    std::string password;  // lower-case hex SHA-512 of the clear password
+    std::optional<std::string> account_type, captcha_uuid, verify_code;
+};
+struct SessionInventory {
+    SessionId uuid;
+    AccountId account_uuid;
+    AccountId user_uuid;   // the account's: there are no users below an account
+    Timestamp expired_date, create_date;
+};
+// Text, not an id: whatever a client holds may be asked about or logged out.
+struct ValidateSession { std::string session_uuid; };
+struct SessionValidity { bool valid = false; };
+struct RenewSession { std::string session_uuid; std::optional<std::int64_t> duration; };
+struct LogOut { std::string session_uuid; };
+
+struct CreateAccount {
+    std::string name;
+    std::string password;
+    std::string type = "Normal";
+    std::optional<std::string> description;
+    std::optional<AccountId> resource_uuid;
+};
+struct UpdateAccount { AccountId uuid; std::optional<std::string> password, old_password, name, description; };
+struct DeleteAccount { AccountId uuid; };
+struct QueryAccount {};
 
 std::vector<const MessageInfo*> identity_messages();
 
@@ -26,20 +44,25 @@ std::vector<const MessageInfo*> identity_messages();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                    \
-    template <> const TypeInfo& describe<api::Request>(); \
-    namespace api {                                       \
-    template <> const MessageInfo& message<Request>();    \
-    }
-RAMET_DECLARE_MESSAGE(LogInByAccount)
-RAMET_DECLARE_MESSAGE(ValidateSession)
-RAMET_DECLARE_MESSAGE(RenewSession)
-RAMET_DECLARE_MESSAGE(LogOut)
-RAMET_DECLARE_MESSAGE(CreateAccount)
-RAMET_DECLARE_MESSAGE(UpdateAccount)
-RAMET_DECLARE_MESSAGE(DeleteAccount)
-#undef RAMET_DECLARE_MESSAGE
 template <> const TypeInfo& describe<api::SessionInventory>();
-template <> const TypeInfo& describe<api::ValidateSessionReply>();
+template <> const TypeInfo& describe<api::SessionValidity>();
+
+#define RAMET_DECLARE_IDENTITY_MESSAGE(Request)                 \
+    template <> const TypeInfo& describe<api::Request>();       \
+    namespace api {                                             \
+    template <> const MessageInfo& message<Request>();          \
+    }
+RAMET_DECLARE_IDENTITY_MESSAGE(LogInByAccount)
+RAMET_DECLARE_IDENTITY_MESSAGE(ValidateSession)
+RAMET_DECLARE_IDENTITY_MESSAGE(RenewSession)
+RAMET_DECLARE_IDENTITY_MESSAGE(LogOut)
+RAMET_DECLARE_IDENTITY_MESSAGE(CreateAccount)
+RAMET_DECLARE_IDENTITY_MESSAGE(UpdateAccount)
+RAMET_DECLARE_IDENTITY_MESSAGE(DeleteAccount)
+#undef RAMET_DECLARE_IDENTITY_MESSAGE
+
+namespace api {
+template <> const MessageInfo& message<QueryAccount>();
+}
 
 }  // namespace ramet

@@ -87,12 +87,13 @@ inline std::unexpected<Error> caused(ErrorCode code, const std::string& doing, E
 // TRY(expression): returns the error to the caller, drops the value. TRY_ASSIGN(auto name, expression): keeps the value.
 #define RAMET_JOIN_(a, b) a##b
 #define RAMET_JOIN(a, b) RAMET_JOIN_(a, b)
-#define TRY(expression)                                                                  \
+#define TRY(expression) RAMET_TRY(RAMET_JOIN(try_result_, __COUNTER__), expression)
+#define RAMET_TRY(result, expression)                                                    \
     do {                                                                                 \
-        if (auto try_result = (expression); !try_result.has_value())                     \
-            return std::unexpected<::ramet::Error>(std::move(try_result.error()));       \
+        if (auto result = (expression); !result.has_value())                             \
+            return std::unexpected<::ramet::Error>(std::move(result.error()));           \
     } while (false)
-#define TRY_ASSIGN(target, expression) RAMET_TRY_ASSIGN(RAMET_JOIN(try_assign_, __LINE__), target, expression)
+#define TRY_ASSIGN(target, expression) RAMET_TRY_ASSIGN(RAMET_JOIN(try_assign_, __COUNTER__), target, expression)
 #define RAMET_TRY_ASSIGN(holder, target, expression)                                     \
     auto holder = (expression);                                                          \
     if (!holder.has_value()) return std::unexpected<::ramet::Error>(std::move(holder.error())); \

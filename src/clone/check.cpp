@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/volumes.hpp"
+#include "resources/global_configs.hpp"
 #include "resources/tag_patterns.hpp"
 #include "store/table.hpp"
 
@@ -23,8 +24,8 @@ Result<void> check_names(Transaction& transaction, const std::vector<std::string
     for (std::size_t i = 0; i < names.size(); ++i) {
         if (names[i].find_first_not_of(" \t\r\n") == std::string::npos) return fail(ErrorCode::invalid_argument, fmt::format("names[{}] is empty; every clone needs a name", i));
     }
-    TRY_ASSIGN(const std::optional<GlobalConfig> unique, store::find<GlobalConfig>(transaction, {{"category", std::string("vm")}, {"name", std::string("uniqueVmName")}}));
-    if (!unique || unique->value != "true") return {};
+    TRY_ASSIGN(const std::string unique, resources::global_config(transaction, "vm", "uniqueVmName"));
+    if (unique != "true") return {};
     std::set<std::string> seen;
     for (std::size_t i = 0; i < names.size(); ++i) {
         TRY_ASSIGN(const std::int64_t taken, store::count<VmInstance>(transaction, {{"name", names[i]}}));

@@ -133,17 +133,13 @@ void Service::Parts::build_use_cases() {
 }
 
 Result<void> Service::Parts::prepare() {
-    TRY_ASSIGN(const bool known, accounts->has_admin());
-    if (!known) {
-        TRY_ASSIGN(const std::string password, initial_admin_password(options.data_dir));
-        TRY(accounts->ensure_admin(password));
-    }
+    TRY_ASSIGN(const std::string password, initial_admin_password(options.data_dir));
+    TRY(accounts->ensure_admin(password));
     resources::MachineFacts machine = resources::measure_machine();
     machine.accelerator = hypervisor->capabilities().accelerator;
     machine.accelerator_reason = hypervisor->capabilities().accelerator_reason;
     machine.hypervisor_version = hypervisor->capabilities().version;
-    const identity::Caller admin{AccountId::trusted(std::string(identity::kAdminAccountUuid)), "admin", true};
-    TRY(resources::bootstrap(*resources, admin, machine));
+    TRY(resources::bootstrap(*resources, identity::admin_caller(), machine));
     TRY_ASSIGN(const std::vector<VmId> running, hypervisor->reattach());
     if (!running.empty()) telemetry::log_info("{} VMs outlived the last server and are taken up", running.size());
     hypervisor->on_exit([this](const VmId& vm) {
@@ -190,9 +186,13 @@ Result<void> Service::Parts::listen() {
 
 void Service::Parts::maintain(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-        for (const Result<void>& done : {lifecycle::expunge_expired(*lifecycle), accounts->purge_expired_sessions(), lifecycle::remove_doomed_layers(*lifecycle)}) {
+        const auto warn = [](const auto& done) {
             if (!done.has_value()) telemetry::log_warning("maintenance: {} ({})", done.error().message, done.error().detail);
-        }
+        };
+        warn(lifecycle::expunge_expired(*lifecycle));
+        warn(lifecycle::remove_doomed_layers(*lifecycle));
+        warn(resources::expunge_expired_images(*resources));
+        warn(accounts->purge_expired_sessions());
         std::unique_lock lock(maintenance_mutex);
         maintenance_wake.wait_for(lock, stop, kMaintenancePause, [] { return false; });
     }

@@ -1,11 +1,12 @@
-// Counts failed logins per account and client address in a sliding window.
+// Counts failed logins per account name and client address. In memory, bounded: a restart forgets, a flood of made-up names
+// pushes out the oldest windows only.
+// Thread rules: any thread.
 #pragma once
 
-#include <deque>
-#include <map>
+#include <cstddef>
 #include <mutex>
 #include <string>
-#include <utility>
+#include <unordered_map>
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -14,16 +15,20 @@ namespace ramet::identity {
 
 class LoginLimiter {
 public:
-    // rate_limited with the seconds to wait when the window is full.
-    Result<void> check(const std::string& account, const std::string& address, Timestamp now);
-    void failed(const std::string& account, const std::string& address, Timestamp now);
+    explicit LoginLimiter(Clock& clock) : clock_(clock) {}
+    // rate_limited, with the seconds to wait, after limits::kLoginFailuresMax failures within limits::kLoginWindow.
+    Result<void> check(const std::string& account, const std::string& address);
+    void failed(const std::string& account, const std::string& address);
     void succeeded(const std::string& account, const std::string& address);
+    std::size_t size() const;
 
 private:
-    using Key = std::pair<std::string, std::string>;
-    void drop_old(std::deque<Timestamp>& failures, Timestamp now) const;
-    std::mutex mutex_;
-    std::map<Key, std::deque<Timestamp>> failures_;
+    struct Window { Timestamp begun; int failures = 0; };
+    void make_room(Timestamp now);
+
+    Clock& clock_;
+    mutable std::mutex mutex_;
+    std::unordered_map<std::string, Window> windows_;
 };
 
 }  // namespace ramet::identity

@@ -1,9 +1,10 @@
 #include "lifecycle/destroy.hpp"
 
 #include "api/json.hpp"
-#include "base/limits.hpp"
+#include "identity/accounts.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/rows.hpp"
+#include "resources/global_configs.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
 
@@ -14,11 +15,6 @@ using workflow::Saga;
 using workflow::StepContext;
 
 namespace {
-
-Result<std::string> config(Transaction& transaction, std::string_view category, std::string_view name, std::string_view fallback) {
-    TRY_ASSIGN(const std::optional<GlobalConfig> row, store::find<GlobalConfig>(transaction, {{"category", std::string(category)}, {"name", std::string(name)}}));
-    return row ? row->value : std::string(fallback);
-}
 
 Result<void> detach_data_volumes(Transaction& transaction, const VmId& vm, Timestamp now) {
     TRY_ASSIGN(std::vector<Volume> volumes, store::list<Volume>(transaction, {{"vmInstanceUuid", vm.text()}}));
@@ -37,7 +33,7 @@ Result<void> detach_data_volumes(Transaction& transaction, const VmId& vm, Times
 Result<bool> begin_destroy(Parts& parts, const VmId& id, const JobId& job) {
     return store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
-        TRY_ASSIGN(const std::string policy, config(transaction, "vm", "deletionPolicy", "Delay"));
+        TRY_ASSIGN(const std::string policy, resources::global_config(transaction, "vm", "deletionPolicy"));
         if (vm.state == VmState::destroyed || vm.state == VmState::destroying || vm.state == VmState::expunging) return policy == "Direct";
         TRY(require_state(ErrorCode::operation_failed, vm, "DestroyVmInstance",
                           {VmState::created, VmState::running, VmState::stopped, VmState::unknown, VmState::starting, VmState::stopping, VmState::rebooting, VmState::paused, VmState::pausing,
@@ -130,10 +126,10 @@ Result<void> expunge_expired(Parts& parts) {
     struct Expired { std::vector<VmId> vms; };
     TRY_ASSIGN(const Expired expired, store::read(parts.database(), [&](Transaction& transaction) -> Result<Expired> {
         Expired found;
-        TRY_ASSIGN(const std::string policy, config(transaction, "vm", "deletionPolicy", "Delay"));
+        TRY_ASSIGN(const std::string policy, resources::global_config(transaction, "vm", "deletionPolicy"));
         if (policy == "Never") return found;
-        TRY_ASSIGN(const std::string period, config(transaction, "vm", "expungePeriod", "604800"));
-        const std::int64_t oldest = parts.now().milliseconds - 1000 * std::strtoll(period.c_str(), nullptr, 10);
+        TRY_ASSIGN(const std::int64_t period, resources::global_config_number(transaction, "vm", "expungePeriod"));
+        const std::int64_t oldest = parts.now().milliseconds - 1000 * period;
         TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::destroyed))}}));
         for (const VmInstance& vm : vms) {
             if (vm.last_op_date.milliseconds < oldest) found.vms.push_back(vm.uuid);
@@ -141,7 +137,7 @@ Result<void> expunge_expired(Parts& parts) {
         return found;
     }));
     for (const VmId& vm : expired.vms) {
-        const Request request{{AccountId::trusted("36c27e8ff05c4780bf6d2fa65700f22e"), "admin", true}, JobId::random(), std::nullopt};
+        const Request request{identity::admin_caller(), JobId::random(), std::nullopt};
         const Result<JobId> job = expunge_vm(parts, request, api::ExpungeVmInstance{vm});
         if (!job.has_value()) telemetry::log_warning("cannot expunge VM {}: {}", vm.text(), job.error().message);
     }

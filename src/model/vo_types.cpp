@@ -1,19 +1,26 @@
 #include "model/vo_types.hpp"
 
-#include <array>
-
 #include "model/account.hpp"
 #include "model/resources.hpp"
 #include "model/vm.hpp"
 
 namespace ramet {
 
+const std::vector<const TypeInfo*>& all_row_types() {
+    static const std::vector<const TypeInfo*> types{
+        &describe<Account>(),        &describe<Session>(),          &describe<AccountResourceRef>(),       &describe<Job>(),
+        &describe<JobStep>(),        &describe<Zone>(),             &describe<Cluster>(),                  &describe<Host>(),
+        &describe<PrimaryStorage>(), &describe<BackupStorage>(),    &describe<PrimaryStorageClusterRef>(), &describe<BackupStorageZoneRef>(),
+        &describe<Image>(),          &describe<InstanceOffering>(), &describe<ImageBackupStorageRef>(),    &describe<DiskOffering>(),
+        &describe<L2Network>(),      &describe<IpRange>(),          &describe<L2NetworkClusterRef>(),      &describe<L3Network>(),
+        &describe<UsedIp>(),         &describe<SystemTag>(),        &describe<UserTag>(),                  &describe<GlobalConfig>(),
+        &describe<VmNic>(),          &describe<VmCdRom>(),          &describe<Volume>(),                   &describe<Layer>(),
+        &describe<VmInstance>()};
+    return types;
+}
+
 const TypeInfo* type_of_vo(std::string_view vo_type) {
-    static const std::array kTypes{&describe<Zone>(),        &describe<Cluster>(),          &describe<Host>(),         &describe<PrimaryStorage>(), &describe<BackupStorage>(),
-                                   &describe<Image>(),       &describe<InstanceOffering>(), &describe<DiskOffering>(), &describe<L2Network>(),      &describe<L3Network>(),
-                                   &describe<IpRange>(),     &describe<UsedIp>(),           &describe<VmInstance>(),   &describe<VmNic>(),          &describe<Volume>(),
-                                   &describe<SystemTag>(),   &describe<UserTag>(),          &describe<Account>()};
-    for (const TypeInfo* type : kTypes) {
+    for (const TypeInfo* type : all_row_types()) {
         if (type->vo_type == vo_type) return type;
     }
     return nullptr;

@@ -1,13 +1,14 @@
-// Resource types by the names the wire uses for them ("VmInstanceVO").
+// The registry of row types: from the name of a resource type on the wire ("VmInstanceVO") to its description.
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "base/describe.hpp"
 
 namespace ramet {
 
-// The row type of a VO name, or null.
-const TypeInfo* type_of_vo(std::string_view vo_type);
+const std::vector<const TypeInfo*>& all_row_types();
+const TypeInfo* type_of_vo(std::string_view vo_type);  // null: no such type
 
 }  // namespace ramet

@@ -8,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "identity/caller.hpp"
+#include "model/resources.hpp"
 #include "resources/parts.hpp"
 
 namespace ramet::resources {
@@ -22,6 +23,7 @@ struct MachineFacts {
     std::string accelerator_reason;
     std::string hypervisor_version;
     std::vector<std::string> used_networks;  // IPv4 "10.0.0.0/8" that this machine routes or has addresses in; the default route is left out
+    std::vector<std::string> dns_servers;    // IPv4 addresses this machine asks itself; loopback ones are left out
 };
 
 MachineFacts measure_machine();
@@ -29,8 +31,11 @@ MachineFacts measure_machine();
 // The first private /20 that overlaps none of `used`: 10.77.0.0/20, then its neighbours, then other 10.x; empty when all are taken.
 std::string pick_free_network(const std::vector<std::string>& used);
 
-// `parts.data_dir` must exist. Safe to repeat and to be cut off at any point: one transaction makes everything.
+// `parts.data_dir` and the admin's account must exist. Safe to repeat and to be cut off at any point: one transaction makes everything.
 Result<void> bootstrap(Parts& parts, const identity::Caller& admin, const MachineFacts& machine);
+
+// What was measured, into the row of this machine.
+void take_machine_facts(Host& host, const MachineFacts& machine);
 
 inline constexpr std::string_view kDefaultZoneName = "zone1";
 inline constexpr std::string_view kDefaultClusterName = "cluster1";
@@ -38,7 +43,7 @@ inline constexpr std::string_view kDefaultPrimaryStorageName = "local";
 inline constexpr std::string_view kDefaultBackupStorageName = "images";
 inline constexpr std::string_view kDefaultNetworkName = "default";
 
-// The uuid of the host row that is this machine; stable for a data directory.
-HostId local_host_uuid(const std::string& data_dir);
+// The uuid of the host row that is this machine, the only one of an embedded database; the data directory may be moved.
+HostId local_host_uuid();
 
 }  // namespace ramet::resources

@@ -1,7 +1,6 @@
 #include "resources/hosts.hpp"
 
 #include "api/json.hpp"
-#include "base/limits.hpp"
 #include "network/ipv4.hpp"
 #include "resources/bootstrap.hpp"
 #include "resources/sync_reply.hpp"
@@ -33,13 +32,10 @@ Result<std::string> change_host_state(Parts& parts, const identity::Caller&, con
 Result<std::string> reconnect_host(Parts& parts, const identity::Caller&, const api::ReconnectHost& request) {
     const MachineFacts machine = measure_machine();
     return alter<Host>(parts, request.uuid.text(), [&](Host& host, store::Transaction&) -> Result<void> {
-        if (host.uuid != local_host_uuid(parts.data_dir)) {
+        if (host.uuid != local_host_uuid()) {
             return fail(ErrorCode::operation_failed, "the host '" + host.name + "' is not the machine this server runs on; start the server there");
         }
-        host.cpu_num = machine.cpu_num;
-        host.total_cpu_capacity = machine.cpu_num * limits::kCpuOverProvisioning;
-        host.total_memory_capacity = machine.memory_bytes;
-        host.status = Connection::connected;
+        take_machine_facts(host, machine);
         return {};
     });
 }

@@ -80,16 +80,15 @@ public:
 
     Result<void> cancel(const JobId& job) {
         std::shared_ptr<Run> run = known(job);
+        bool mine = false;  // nothing was done yet: it ends on this thread, at once
         if (run == nullptr) {
-            // Committed as queued, but start() has not come yet: take it up here and now.
+            // Committed as queued, but start() has not come yet: taken up here, past the queue.
             TRY_ASSIGN(const std::optional<Job> row, log_.find_job(job));
             if (!row) return Result<void>(no_such_job(job));
             if (is_terminal(row->state)) return fail(ErrorCode::wrong_state, "the job has ended; there is nothing left to cancel");
-            TRY(enqueue(*row, row->state != JobState::queued));
-            run = known(job);
-            if (run == nullptr) return fail(ErrorCode::wrong_state, "the job has ended; there is nothing left to cancel");
+            TRY_ASSIGN(run, adopt(*row, row->state != JobState::queued, mine));
         }
-        const bool mine = take_from_queue(*run);  // nothing was done yet: it ends on this thread, at once
+        mine = mine || take_from_queue(*run);
         const Result<void> asked = run->cancel();
         if (mine) execute(run);
         return asked;
@@ -143,6 +142,15 @@ private:
         }
         ready_.notify_one();
         return {};
+    }
+
+    // The run of a job that this engine does not know yet; `mine`: the caller executes it. Another thread may be quicker.
+    Result<std::shared_ptr<Run>> adopt(const Job& job, bool has_history, bool& mine) {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = runs_.find(job.uuid); found != runs_.end()) return found->second;
+        if (stopping_) return fail(ErrorCode::overloaded, "the server is stopping; cancel the job when it is up again");
+        mine = true;
+        return runs_.emplace(job.uuid, std::make_shared<Run>(services_, job, has_history)).first->second;
     }
 
     bool take_from_queue(const Run& run) {

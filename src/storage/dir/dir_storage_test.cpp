@@ -330,6 +330,18 @@ TEST_F(DirStorageTest, RefusesDirectoriesThatCannotBeUsed) {
     EXPECT_EQ(DirStorages(kNobody).open(directory_.file("closed/primary")).error().code, ErrorCode::invalid_argument);
 }
 
+TEST(DirStorageOnXfs, AFileBroughtInSharesItsBlocksWithItsSource) {
+    XfsUnderTest under_test;
+    if (under_test.storage == nullptr) GTEST_SKIP() << under_test.why;
+    const std::string source = under_test.storage->root() + "/source";
+    write_file(source, std::string(32 << 20, 'x'));
+    ::sync();
+    const std::int64_t before = under_test.storage->capacity()->available_bytes;
+    ASSERT_TRUE(under_test.storage->import_file(source, "cache/copy", {}, {}).has_value());
+    EXPECT_LT(before - under_test.storage->capacity()->available_bytes, 4 * limits::kMiB);
+    EXPECT_EQ(read_file(source), read_file(under_test.storage->root() + "/cache/copy"));
+}
+
 TEST(FakePrimaryStorage, FailsTheCallItIsToldToBeforeOrAfterItsEffect) {
     FakePrimaryStorage fake;
     fake.plant({"create_empty", 2, ErrorCode::storage_full});

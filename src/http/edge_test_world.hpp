@@ -1,0 +1,101 @@
+// For tests: an edge with calls of its own, fakes behind it and a server before it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <condition_variable>
+#include <map>
+
+#include "api/json.hpp"
+#include "http/edge.hpp"
+#include "http/server.hpp"
+#include "http/test_client.hpp"
+
+namespace ramet::http::edge_test {
+
+inline constexpr const char* kBox = "327b60d6b8cd41489ade6f4830bcec16";
+inline constexpr const char* kForeignBox = "427b60d6b8cd41489ade6f4830bcec16";
+inline constexpr const char* kMissing = "927b60d6b8cd41489ade6f4830bcec16";
+inline constexpr const char* kAdminSession = "a27b60d6b8cd41489ade6f4830bcec16";
+inline constexpr const char* kUserSession = "b27b60d6b8cd41489ade6f4830bcec16";
+
+struct Part { std::string name; };
+struct Box {
+    VmId uuid;
+    std::string name;
+    std::vector<Part> parts;
+};
+struct FillBox {                       // PUT, asynchronous
+    VmId box_uuid;
+    std::vector<std::string> names;
+    std::int64_t count = 0;
+    bool full = false;
+    std::optional<VmId> near_uuid;
+    std::vector<Part> parts;
+    std::vector<std::string> system_tags;
+    std::vector<std::string> user_tags;
+};
+struct ShutBox { VmId uuid; std::string type = "soft"; };  // PUT on the same path, synchronous
+struct MakeBox {                       // POST params
+    std::string name;
+    std::optional<std::string> note;
+    std::vector<std::string> system_tags;
+};
+struct LinkBox { VmId box_uuid; VmId other_uuid; };        // POST "null"
+struct DropBox { VmId uuid; std::string mode; std::vector<std::string> names; };  // DELETE
+struct PeekBox { VmId uuid; };         // GET
+struct PeekReply { std::string colour; };
+struct RuleBoxes { std::int64_t limit = 0; };              // PUT, administrators
+struct Knock { std::string who; };     // PUT, open
+
+// Jobs as the engine would keep them; a test ends them.
+class FakeJobs {
+public:
+    JobAccess access();
+    void start(const JobId& id, const std::string& api_name, const AccountId& account, const std::optional<std::string>& hook);
+    Job end(const JobId& id, JobState state, const std::string& text);
+    std::optional<Job> find(const JobId& id) const;
+    std::size_t size() const;
+    JobId wait_for_one() const;        // the first job that was started
+    std::vector<JobId> cancelled() const;
+
+private:
+    mutable std::mutex mutex_;
+    mutable std::condition_variable changed_;
+    std::map<JobId, Job> jobs_;
+    std::vector<JobId> cancelled_;
+};
+
+class World {
+public:
+    explicit World(std::chrono::milliseconds job_wait_max = std::chrono::seconds(20));
+    ~World();
+
+    // One request over a fresh connection; headers are whole lines. The session is the administrator's unless the headers have one.
+    Response ask(const std::string& method, const std::string& path, const std::string& body = "", const std::string& headers = "");
+    std::string bytes(const std::string& method, const std::string& path, const std::string& body = "", const std::string& headers = "") const;
+    std::uint16_t port() const { return server_->port(); }
+    void end_job(const JobId& id, JobState state, const std::string& text) { edge_->job_finished(jobs.end(id, state, text)); }
+    // What the last handler got, as JSON; empty when none ran.
+    std::string last_request() const;
+    std::size_t held() const { return edge_->held(); }
+
+    FakeJobs jobs;
+    telemetry::Metrics metrics;
+    query::Parameters last_query;
+    std::optional<Error> fill_error;   // set: FillBox fails so, before a job exists
+    std::string fill_body;             // set: FillBox answers at once
+
+private:
+    Routes routes();
+    Result<void> check(const api::MessageInfo& message, void* request) const;
+    void remember(std::string json);
+    mutable std::mutex mutex_;
+    std::string last_;
+    SystemClock clock_;
+    std::unique_ptr<Edge> edge_;
+    std::unique_ptr<Server> server_;
+};
+
+}  // namespace ramet::http::edge_test
