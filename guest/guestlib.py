@@ -120,13 +120,13 @@ def install_grub(disk, core, core_sector):
     disk.write(core)
 
 
-def make_ext4(partition, folder, label, size_kib, owners_file=None, features="^metadata_csum_seed,^orphan_file"):
+def make_ext4(partition, folder, label, size_kib, owners_file=None, journal_mib=4):
     """An ext4 file system holding `folder`. Built by an ordinary user every file must still belong to root: debugfs sets that.
 
     The two features left out are newer than the GRUB 2.06 that has to read this file system.
     """
-    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-O", features, "-E", "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0", "-m", "1", "-b", "4096", "-I", "256",
-        "-J", "size=4", "-d", folder, partition, f"{size_kib}k")
+    run("mke2fs", "-q", "-t", "ext4", "-L", label, "-O", "^metadata_csum_seed,^orphan_file", "-E", "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0", "-m", "1", "-b", "4096", "-I", "256",
+        "-J", f"size={journal_mib}", "-d", folder, partition, f"{size_kib}k")
     if os.geteuid() != 0 and owners_file:
         lines = []
         for path in pathlib.Path(folder).rglob("*"):

@@ -4,7 +4,6 @@
 #include <archive_entry.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -72,7 +71,13 @@ Result<void> add_file(archive* writer, const SeedFile& file) {
     return {};
 }
 
-Result<void> write_image(int fd, const std::vector<SeedFile>& files) {
+la_ssize_t append_bytes(archive*, void* image, const void* bytes, size_t count) {
+    static_cast<std::string*>(image)->append(static_cast<const char*>(bytes), count);
+    return static_cast<la_ssize_t>(count);
+}
+
+Result<std::string> make_image(const std::vector<SeedFile>& files) {
+    std::string image;
     const Archive writer(archive_write_new());
     archive_write_set_format_iso9660(writer.get());
     archive_write_add_filter_none(writer.get());
@@ -81,10 +86,42 @@ Result<void> write_image(int fd, const std::vector<SeedFile>& files) {
     for (const auto& [key, value] : {Option{"volume-id", "cidata"}, Option{"joliet", "1"}, Option{"rockridge", "1"}, Option{"pad", nullptr}}) {
         if (archive_write_set_format_option(writer.get(), "iso9660", key, value) != ARCHIVE_OK) return archive_failed(writer.get());
     }
-    if (archive_write_open_fd(writer.get(), fd) != ARCHIVE_OK) return archive_failed(writer.get());
+    if (archive_write_open(writer.get(), &image, nullptr, &append_bytes, nullptr) != ARCHIVE_OK) return archive_failed(writer.get());
     for (const SeedFile& file : files) TRY(add_file(writer.get(), file));
     if (archive_write_close(writer.get()) != ARCHIVE_OK) return archive_failed(writer.get());
-    return {};
+    return image;
+}
+
+// Most of the image is the zeros of its system area: blocks of zeros stay holes, so that a seed costs half of its length on disk.
+bool write_sparsely(int fd, const std::string& image) {
+    constexpr std::size_t kBlockBytes = 4096;
+    if (::ftruncate(fd, static_cast<off_t>(image.size())) != 0) return false;
+    for (std::size_t at = 0; at < image.size(); at += kBlockBytes) {
+        std::string_view block = std::string_view(image).substr(at, kBlockBytes);
+        if (block.find_first_not_of('\0') == std::string_view::npos) continue;
+        for (off_t offset = static_cast<off_t>(at); !block.empty();) {
+            const ssize_t written = ::pwrite(fd, block.data(), block.size(), offset);
+            if (written < 0 && errno == EINTR) continue;
+            if (written < 0) return false;
+            block.remove_prefix(static_cast<std::size_t>(written));
+            offset += written;
+        }
+    }
+    return ::fsync(fd) == 0;
+}
+
+// The new name must outlast a power cut as the bytes do.
+bool sync_directory_of(const std::string& path) {
+    const int fd = ::open(path.substr(0, path.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return false;
+    const bool synced = ::fsync(fd) == 0 || errno == EINVAL;
+    ::close(fd);
+    return synced;
+}
+
+std::unexpected<Error> disk_failed(const std::string& path, int error_number) {
+    const ErrorCode code = error_number == ENOSPC || error_number == EDQUOT ? ErrorCode::storage_full : ErrorCode::operation_failed;
+    return fail(code, "the guest's seed image cannot be written; check the free space of the data directory", path + ": " + ::strerrordesc_np(error_number));
 }
 
 }  // namespace
@@ -95,25 +132,31 @@ Result<std::vector<SeedFile>> seed_files(const SeedSpec& seed) {
     for (const NicSeed& nic : seed.nics) {
         if (!is_mac(nic.mac) || !is_host_name(nic.name)) return fail(ErrorCode::internal, "a seed's NIC has a malformed MAC or name");
     }
-    return std::vector<SeedFile>{{"meta-data", fmt::format("instance-id: {}\nlocal-hostname: {}\n", seed.instance_id, seed.host_name)},
+    // Quoted, for a host name such as "no" or "12" is not text to a YAML reader otherwise. The checks above keep quotes out.
+    return std::vector<SeedFile>{{"meta-data", fmt::format("instance-id: \"{}\"\nlocal-hostname: \"{}\"\n", seed.instance_id, seed.host_name)},
                                  {"user-data", seed.user_data.empty() ? "#cloud-config\n{}\n" : seed.user_data},
                                  {"vendor-data", vendor_data(seed.instance_id)},
                                  {"network-config", network_config(seed.nics)}};
 }
 
 Result<void> write_seed(const std::string& path, const SeedSpec& seed) {
+    if (path.empty() || path.front() != '/') return fail(ErrorCode::internal, "a seed image needs an absolute path", path);
     TRY_ASSIGN(const std::vector<SeedFile> files, seed_files(seed));
+    TRY_ASSIGN(const std::string image, make_image(files));
     const std::string partial = path + ".partial";
-    const int fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0) return fail(ErrorCode::internal, "the guest's seed image cannot be made; check the data directory", partial + ": " + std::strerror(errno));
-    Result<void> written = write_image(fd, files);
-    const bool synced = ::fsync(fd) == 0;
+    // User data may hold secrets: nobody but us reads the file, and QEMU gets it as an open descriptor.
+    const int fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return disk_failed(partial, errno);
+    const bool written = write_sparsely(fd, image);
+    int error_number = errno;
     ::close(fd);
-    if (written.has_value() && (!synced || ::rename(partial.c_str(), path.c_str()) != 0)) {
-        written = fail(ErrorCode::storage_full, "the guest's seed image cannot be written; check the free space of the data directory", path + ": " + std::strerror(errno));
+    if (written && ::rename(partial.c_str(), path.c_str()) == 0) {
+        if (sync_directory_of(path)) return {};
+        return disk_failed(path, errno);
     }
-    if (!written.has_value()) ::unlink(partial.c_str());
-    return written;
+    if (written) error_number = errno;
+    ::unlink(partial.c_str());
+    return disk_failed(path, error_number);
 }
 
 }  // namespace ramet::guest

@@ -36,12 +36,14 @@ TEST(Seed, HoldsTheFilesThatCloudInitReads) {
     const std::string path = std::filesystem::temp_directory_path() / "ramet-seed-test.iso";
     ASSERT_TRUE(write_seed(path, kSeed).has_value());
     const auto files = read_image(path);
-    EXPECT_EQ(files.at("meta-data"), "instance-id: 0123456789abcdef0123456789abcdef\nlocal-hostname: web01\n");
+    EXPECT_EQ(files.at("meta-data"), "instance-id: \"0123456789abcdef0123456789abcdef\"\nlocal-hostname: \"web01\"\n");
     EXPECT_NE(files.at("network-config").find("macaddress: \"fa:00:00:00:00:00\""), std::string::npos);
     EXPECT_NE(files.at("vendor-data").find("id=\"0123456789abcdef0123456789abcdef\""), std::string::npos);
     struct stat facts{};
     ASSERT_EQ(::stat(path.c_str(), &facts), 0);
     EXPECT_LE(facts.st_size, 128 * 1024);
+    EXPECT_LE(facts.st_blocks * 512, 64 * 1024);
+    EXPECT_EQ(facts.st_mode & 07777, 0600U);
     EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
     std::filesystem::remove(path);
 }
@@ -56,6 +58,24 @@ TEST(Seed, CarriesTheVolumeIdCidata) {
     std::fclose(file);
     EXPECT_TRUE(std::string(id) == "cidata" || std::string(id) == "CIDATA") << id;
     std::filesystem::remove(path);
+}
+
+TEST(Seed, LongUserDataArrivesWhole) {
+    const std::string path = std::filesystem::temp_directory_path() / "ramet-seed-long-test.iso";
+    SeedSpec seed = kSeed;
+    seed.user_data = "#!/bin/sh\n" + std::string(20'000, '\0') + std::string(300'000, 'u') + "\n";
+    ASSERT_TRUE(write_seed(path, seed).has_value());
+    ASSERT_TRUE(write_seed(path, seed).has_value()) << "an existing image is replaced";
+    const auto files = read_image(path);
+    EXPECT_EQ(files.size(), 4U);
+    EXPECT_EQ(files.at("user-data"), seed.user_data);
+    std::filesystem::remove(path);
+}
+
+TEST(Seed, AMissingDirectoryIsAnErrorAndMakesNothing) {
+    const std::string directory = std::filesystem::temp_directory_path() / "ramet-seed-no-such-directory";
+    EXPECT_FALSE(write_seed(directory + "/seed.iso", kSeed).has_value());
+    EXPECT_FALSE(std::filesystem::exists(directory));
 }
 
 TEST(Seed, RefusesAHostNameThatCouldBreakOutOfTheFile) {

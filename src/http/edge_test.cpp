@@ -74,14 +74,14 @@ TEST(EdgeBody, EmptyAndNullActionsUnknownFieldsAndTextNumbersAreFine) {
     for (const char* body : {R"({"shutBox":{}})", R"({"shutBox":null})", R"({"shutBox":{"stopHa":false,"requestIp":"1.2.3.4"}})"}) {
         EXPECT_EQ(world.ask("PUT", kActions, body).body, "{}") << body;
     }
-    world.fill_body = "{}";
+    world.fill_answers("{}");
     EXPECT_EQ(world.ask("PUT", kActions, R"({"fillBox":{"names":["a"],"count":"4","full":"true","nearUuid":null,"parts":["{\"name\":\"p\"}"]}})").status, 200);
     EXPECT_EQ(world.last_request(), std::string("{\"boxUuid\":\"") + kBox + R"(","names":["a"],"count":4,"full":true,"parts":[{"name":"p"}],"systemTags":[],"userTags":[]})");
 }
 
 TEST(EdgeBody, TagsMayStandInsideOrBesideAndBesideWins) {
     World world;
-    world.fill_body = "{}";
+    world.fill_answers("{}");
     EXPECT_EQ(world.ask("PUT", kActions, R"({"fillBox":{"names":["a"],"systemTags":["in"],"userTags":["in"]},"systemTags":["out"],"userTags":null})").status, 200);
     EXPECT_TRUE(has(world.last_request(), R"("systemTags":["out"],"userTags":["in"])")) << world.last_request();
 }
@@ -117,17 +117,17 @@ TEST(EdgeQuery, ParametersAreReadAsClientsSendThem) {
     World world;
     const std::string path = "/zstack/v1/boxes?q=name%3Dweb%25&q=state!=Stopped&q=state!=Stopped&limit=20&start=5&sort=+name&fields=uuid,name&replyWithCount=true&filterName=a:b&x=y";
     EXPECT_EQ(world.ask("GET", path).body, R"({"inventories":[]})");
-    EXPECT_EQ(world.last_query.conditions, (std::vector<std::string>{"name=web%", "state!=Stopped"}));
-    EXPECT_EQ(world.last_query.limit, 20);
-    EXPECT_EQ(world.last_query.start, 5);
-    EXPECT_EQ(world.last_query.sort, "name");
-    EXPECT_EQ(world.last_query.fields, (std::vector<std::string>{"uuid", "name"}));
-    EXPECT_TRUE(world.last_query.reply_with_count);
-    EXPECT_FALSE(world.last_query.uuid);
+    EXPECT_EQ(world.last_query().conditions, (std::vector<std::string>{"name=web%", "state!=Stopped"}));
+    EXPECT_EQ(world.last_query().limit, 20);
+    EXPECT_EQ(world.last_query().start, 5);
+    EXPECT_EQ(world.last_query().sort, "name");
+    EXPECT_EQ(world.last_query().fields, (std::vector<std::string>{"uuid", "name"}));
+    EXPECT_TRUE(world.last_query().reply_with_count);
+    EXPECT_FALSE(world.last_query().uuid);
     EXPECT_EQ(world.ask("GET", std::string("/zstack/v1/boxes/") + kMissing + "?count=true&sort=-name").body, R"({"inventories":[]})");
-    EXPECT_EQ(world.last_query.uuid, kMissing);
-    EXPECT_EQ(world.last_query.sort, "-name");
-    EXPECT_TRUE(world.last_query.count);
+    EXPECT_EQ(world.last_query().uuid, kMissing);
+    EXPECT_EQ(world.last_query().sort, "-name");
+    EXPECT_TRUE(world.last_query().count);
     EXPECT_EQ(world.ask("GET", "/zstack/v1/boxes?limit=many").status, 400);
     EXPECT_EQ(world.ask("GET", "/zstack/v1/boxes?start=-1").status, 400);
     EXPECT_TRUE(has(world.ask("GET", "/zstack/v1/boxes?filterName=a").body, "SYS.1007"));
@@ -263,15 +263,14 @@ TEST(EdgeJobs, PollingGoesFromRunningToTheResultAndNeedsNoSession) {
 
 TEST(EdgeJobs, WhatEndsWithoutAJobBecomesOneWhenTheAnswerComesLater) {
     World world;
-    world.fill_error = Error{ErrorCode::storage_full, "no room", {}, nullptr, {}};
+    world.fill_answers(Error{ErrorCode::storage_full, "no room", {}, nullptr, {}});
     const Response plain = world.ask("PUT", kActions, kFill);
     EXPECT_EQ(plain.status, 503);
     EXPECT_TRUE(plain.body.starts_with("{\"error\":{\"code\":\"PS.1000\""));
     EXPECT_EQ(world.jobs.size(), 0U);
     EXPECT_EQ(world.ask("PUT", kActions, kFill, "X-Job-UUID: " + kJob + "\r\n").status, 202);
     EXPECT_TRUE(has(world.ask("GET", "/zstack/v1/api-jobs/" + kJob).body, "PS.1000"));
-    world.fill_error.reset();
-    world.fill_body = R"({"inventory":{}})";
+    world.fill_answers(R"({"inventory":{}})");
     const std::string other = "d" + kJob.substr(1);
     EXPECT_EQ(world.ask("PUT", kActions, kFill).body, R"({"inventory":{}})");
     EXPECT_EQ(world.ask("PUT", kActions, kFill, "X-Job-UUID: " + other + "\r\n").body, location_of(other));

@@ -81,11 +81,11 @@ public:
     std::string last_request() const;
     std::size_t held() const { return edge_->held(); }
 
+    query::Parameters last_query() const;
+    void fill_answers(Result<std::string> answer);  // FillBox fails so before a job exists, or answers at once; "": starts a job
+
     FakeJobs jobs;
     telemetry::Metrics metrics;
-    query::Parameters last_query;
-    std::optional<Error> fill_error;   // set: FillBox fails so, before a job exists
-    std::string fill_body;             // set: FillBox answers at once
 
 private:
     Routes routes();
@@ -93,9 +93,28 @@ private:
     void remember(std::string json);
     mutable std::mutex mutex_;
     std::string last_;
+    query::Parameters last_query_;
+    Result<std::string> fill_answer_ = std::string();
     SystemClock clock_;
     std::unique_ptr<Edge> edge_;
     std::unique_ptr<Server> server_;
 };
 
 }  // namespace ramet::http::edge_test
+
+namespace ramet {
+#define RAMET_DECLARE_MESSAGE(Request)                                   \
+    template <> const TypeInfo& describe<http::edge_test::Request>();    \
+    namespace api {                                                      \
+    template <> const MessageInfo& message<http::edge_test::Request>();  \
+    }
+RAMET_DECLARE_MESSAGE(FillBox)
+RAMET_DECLARE_MESSAGE(ShutBox)
+RAMET_DECLARE_MESSAGE(MakeBox)
+RAMET_DECLARE_MESSAGE(LinkBox)
+RAMET_DECLARE_MESSAGE(DropBox)
+RAMET_DECLARE_MESSAGE(PeekBox)
+RAMET_DECLARE_MESSAGE(RuleBoxes)
+RAMET_DECLARE_MESSAGE(Knock)
+#undef RAMET_DECLARE_MESSAGE
+}  // namespace ramet

@@ -206,6 +206,7 @@ std::vector<JobId> FakeJobs::cancelled() const {
 }
 
 World::World(std::chrono::milliseconds job_wait_max) {
+    allow_many_descriptors();
     EdgeParts parts;
     parts.version = "1.2.3";
     parts.openapi = R"({"openapi":"3.1.0"})";
@@ -220,7 +221,7 @@ World::World(std::chrono::milliseconds job_wait_max) {
     parts.check_references = [this](const identity::Caller&, const api::MessageInfo& message, void* request) { return check(message, request); };
     parts.query = [this](const Call&, const api::MessageInfo&, const query::Parameters& parameters) -> Result<Answer> {
         const std::lock_guard lock(mutex_);
-        last_query = parameters;
+        last_query_ = parameters;
         return Answer(Body{R"({"inventories":[]})"});
     };
     parts.assets = [](std::string_view path) -> std::optional<Asset> {
@@ -262,12 +263,25 @@ std::string World::last_request() const {
     return last_;
 }
 
+query::Parameters World::last_query() const {
+    const std::lock_guard lock(mutex_);
+    return last_query_;
+}
+
+void World::fill_answers(Result<std::string> answer) {
+    const std::lock_guard lock(mutex_);
+    fill_answer_ = std::move(answer);
+}
+
 Routes World::routes() {
     Routes out;
     out.bind<FillBox>([this](const Call& call, FillBox& request) -> Result<Answer> {
         remember(api::to_json(request));
-        if (fill_error) return *fill_error;
-        if (!fill_body.empty()) return Answer(Body{fill_body});
+        {
+            const std::lock_guard lock(mutex_);
+            if (!fill_answer_.has_value()) return fill_answer_.error();
+            if (!fill_answer_->empty()) return Answer(Body{*fill_answer_});
+        }
         jobs.start(call.job, "FillBox", call.caller.account, call.web_hook);
         return Answer(Started{call.job});
     });

@@ -1,7 +1,6 @@
 #include "http/server.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <latch>
@@ -227,10 +226,7 @@ TEST(Server, RefusesConnectionsBeyondTheCap) {
 }
 
 TEST(Server, FiveHundredHeldRequestsNeedNoThreads) {
-    rlimit descriptors{};
-    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
-    descriptors.rlim_cur = descriptors.rlim_max;  // both ends of 500 connections are ours
-    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
+    allow_many_descriptors();
     std::vector<std::shared_ptr<Signal>> signals;
     std::mutex mutex;
     Running running([&](const Request& request) -> Reply {

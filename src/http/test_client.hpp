@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,14 @@
 #include "http/exchange.hpp"
 
 namespace ramet::http {
+
+// Both ends of each connection are the test's own: 500 of them pass the usual limit.
+inline void allow_many_descriptors() {
+    rlimit descriptors{};
+    if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return;
+    descriptors.rlim_cur = descriptors.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
+}
 
 class TestClient {
 public:

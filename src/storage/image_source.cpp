@@ -137,6 +137,10 @@ private:
 
 std::unexpected<Error> cancelled() { return fail(ErrorCode::cancelled, "fetching the image was cancelled"); }
 
+std::unexpected<Error> stalled() {
+    return fail(ErrorCode::image_failed, "fetching the image failed: the server does not answer or sends nothing any more; try again");
+}
+
 Result<void> copy_local(const UrlParts& url, Sink& sink, const std::stop_token& stop) {
     TRY_ASSIGN(const LocalFile source, open_local(url));
     TRY(sink.expect(source.bytes));
@@ -155,11 +159,13 @@ struct Transfer {
     Sink* sink = nullptr;
     bool begun = false;
     bool address_refused = false;
+    std::chrono::steady_clock::time_point last_byte = std::chrono::steady_clock::now();
     std::optional<Error> error;
 };
 
 std::size_t take_bytes(char* data, std::size_t, std::size_t count, void* opaque) {
     auto& transfer = *static_cast<Transfer*>(opaque);
+    transfer.last_byte = std::chrono::steady_clock::now();
     Result<void> outcome{};
     if (!transfer.begun) {
         transfer.begun = true;
@@ -181,7 +187,7 @@ curl_socket_t open_public_socket(void* opaque, curlsocktype, curl_sockaddr* addr
     return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-void set_options(CURL* curl, const FetchRequest& request, const FetchLimits& bounds, Transfer& transfer, char* error_text) {
+void set_options(CURL* curl, const FetchRequest& request, Transfer& transfer, char* error_text) {
     curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
@@ -190,8 +196,6 @@ void set_options(CURL* curl, const FetchRequest& request, const FetchLimits& bou
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, 30L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(bounds.stall.count()));
     curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 512L * 1024);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "ramet");
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error_text);
@@ -216,7 +220,7 @@ Result<void> judge(CURLcode code, Transfer& transfer, const std::string& curl_te
         case CURLE_HTTP_RETURNED_ERROR: return failed_with("the server answered with HTTP status " + std::to_string(status) + "; check the url");
         case CURLE_TOO_MANY_REDIRECTS: return failed_with("the server redirects too often; give the final url");
         case CURLE_UNSUPPORTED_PROTOCOL: return failed_with("the server redirects to an address that is neither http nor https");
-        case CURLE_OPERATION_TIMEDOUT: return failed_with("the server does not answer or sends nothing any more; try again");
+        case CURLE_OPERATION_TIMEDOUT: return stalled();
         case CURLE_PARTIAL_FILE: return failed_with("the server closed the connection before the end; try again");
         case CURLE_COULDNT_RESOLVE_HOST: return failed_with("the server's name is not known; check the url");
         case CURLE_COULDNT_CONNECT: return failed_with("the server cannot be reached; check the url");
@@ -234,12 +238,17 @@ Result<void> download(const FetchRequest& request, const FetchLimits& bounds, Si
     Transfer transfer;
     transfer.curl = easy.get();
     transfer.sink = &sink;
-    set_options(easy.get(), request, bounds, transfer, error_text.data());
+    set_options(easy.get(), request, transfer, error_text.data());
     if (curl_multi_add_handle(multi.get(), easy.get()) != CURLM_OK) return fail(ErrorCode::internal, "the HTTP client cannot be set up");
     Result<void> outcome{};
     for (int running = 1; running > 0;) {
         if (stop.stop_requested()) {
             outcome = cancelled();
+            break;
+        }
+        // Not curl's low-speed bound: that one averages over seconds and takes a single byte a second for progress.
+        if (std::chrono::steady_clock::now() - transfer.last_byte > bounds.stall) {
+            outcome = stalled();
             break;
         }
         if (curl_multi_perform(multi.get(), &running) != CURLM_OK || curl_multi_poll(multi.get(), nullptr, 0, running > 0 ? kPollMilliseconds : 0, nullptr) != CURLM_OK) {

@@ -1,0 +1,41 @@
+// Host networking that only remembers what it was asked for. Thread-safe.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hypervisor/plumbing.hpp"
+
+namespace ramet::test {
+
+class FakePlumbing final : public hypervisor::Plumbing {
+public:
+    std::vector<std::string> calls() const { const std::lock_guard lock(mutex_); return calls_; }  // "remove_network <uuid>"
+    void fail_next(Error error) { const std::lock_guard lock(mutex_); next_ = std::move(error); }
+
+    bool privileged() const override { return true; }
+    Result<void> ensure_network(const hypervisor::NetworkSpec& network) override { return note("ensure_network " + network.l3.text()); }
+    Result<void> remove_network(const L3NetworkId& l3) override { return note("remove_network " + l3.text()); }
+    Result<void> plug(const hypervisor::PortSpec& port) override { return note("plug " + port.tap); }
+    Result<void> unplug(const hypervisor::PortSpec& port) override { return note("unplug " + port.tap); }
+    Result<void> set_port(const std::string& tap, bool enabled) override { return note((enabled ? "enable " : "disable ") + tap); }
+    Result<std::vector<std::string>> taps() override { return std::vector<std::string>{}; }
+    Result<void> remove_all() override { return note("remove_all"); }
+
+private:
+    Result<void> note(std::string call) {
+        const std::lock_guard lock(mutex_);
+        calls_.push_back(std::move(call));
+        if (!next_) return {};
+        Error error = std::move(*next_);
+        next_.reset();
+        return error;
+    }
+    mutable std::mutex mutex_;
+    std::vector<std::string> calls_;
+    std::optional<Error> next_;
+};
+
+}  // namespace ramet::test
