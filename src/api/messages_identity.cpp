@@ -28,7 +28,8 @@ FieldInfo account_uuid_field() {
 template <> const TypeInfo& describe<api::SessionInventory>() {
     using api::SessionInventory;
     static const TypeInfo info = object<SessionInventory>(
-        "SessionInventory", "A login.", field<&SessionInventory::uuid>("uuid", "Send it as `Authorization: OAuth <uuid>` with every call.", {.secret = true}),
+        "SessionInventory", "A login.",
+        field<&SessionInventory::uuid>("uuid", "Send it as `Authorization: OAuth <uuid>` with every call.", {.secret = true}),
         field<&SessionInventory::account_uuid>("accountUuid", "The account that logged in."),
         field<&SessionInventory::user_uuid>("userUuid", "The same: accounts have no users below them."),
         field<&SessionInventory::expired_date>("expiredDate", "When the session ends unless it is used before."),
@@ -48,8 +49,10 @@ template <> const TypeInfo& describe<api::LogInByAccount>() {
                                              {.required = true, .characters_max = limits::kNameCharactersMax, .example = "admin"}),
         field<&LogInByAccount::password>("password", kPasswordDoc, {.required = true, .secret = true, .characters_max = limits::kNameCharactersMax}),
         field<&LogInByAccount::account_type>("accountType", "account; the only kind there is.", {.one_of = kLoginTypes}),
-        field<&LogInByAccount::captcha_uuid>("captchaUuid", "Accepted and not used: there are no captchas.", {.characters_max = limits::kNameCharactersMax}),
-        field<&LogInByAccount::verify_code>("verifyCode", "Accepted and not used: there are no captchas.", {.characters_max = limits::kNameCharactersMax}));
+        field<&LogInByAccount::captcha_uuid>("captchaUuid", "Accepted and not used: there are no captchas.",
+                                             {.characters_max = limits::kNameCharactersMax}),
+        field<&LogInByAccount::verify_code>("verifyCode", "Accepted and not used: there are no captchas.",
+                                            {.characters_max = limits::kNameCharactersMax}));
     return info;
 }
 template <> const TypeInfo& describe<api::ValidateSession>() {
@@ -65,7 +68,8 @@ template <> const TypeInfo& describe<api::RenewSession>() {
     return info;
 }
 template <> const TypeInfo& describe<api::LogOut>() {
-    static const TypeInfo info = object<api::LogOut>("LogOut", "Ends a session.", session_field<&api::LogOut::session_uuid>("The session to end; an unknown one is no error."));
+    static const TypeInfo info = object<api::LogOut>("LogOut", "Ends a session.",
+                                                     session_field<&api::LogOut::session_uuid>("The session to end; an unknown one is no error."));
     return info;
 }
 template <> const TypeInfo& describe<api::CreateAccount>() {
@@ -75,7 +79,8 @@ template <> const TypeInfo& describe<api::CreateAccount>() {
         field<&CreateAccount::name>("name", "The name to log in with; unique, whatever the case of its letters.",
                                     {.required = true, .characters_max = limits::kNameCharactersMax, .example = "ci"}),
         field<&CreateAccount::password>("password", kPasswordDoc, {.required = true, .secret = true, .characters_max = limits::kNameCharactersMax}),
-        field<&CreateAccount::type>("type", "SystemAdmin may do everything; Normal sees and changes its own resources.", {.one_of = kAccountTypes, .fallback = "Normal"}),
+        field<&CreateAccount::type>("type", "SystemAdmin may do everything; Normal sees and changes its own resources.",
+                                    {.one_of = kAccountTypes, .fallback = "Normal"}),
         field<&CreateAccount::description>("description", "Free text.", {.characters_max = limits::kTextCharactersMax}),
         field<&CreateAccount::resource_uuid>("resourceUuid", "The uuid to give the account."));
     return info;
@@ -106,10 +111,10 @@ constexpr std::string_view kAccounts = "Resource Center/Account Management/Accou
 constexpr std::string_view kSessionReply =
     R"({"inventory":{"uuid":"4ccbb0c5d1b34c3a9a0f1f6a1b2c3d4e","accountUuid":"36c27e8ff05c4780bf6d2fa65700f22e","userUuid":"36c27e8ff05c4780bf6d2fa65700f22e",)"
     R"("expiredDate":"Nov 15, 2017 12:20:57 AM","createDate":"Nov 14, 2017 10:20:57 PM"}})";
-#define RAMET_ACCOUNT_EXAMPLE                                                                                       \
-    R"({"uuid":"2a9f2e0e7ab84c6d9b1f3f0c5d6e7f80","name":"ci","description":"build machines","type":"Normal",)"     \
+#define RAMET_ACCOUNT_EXAMPLE                                                                                   \
+    R"({"uuid":"2a9f2e0e7ab84c6d9b1f3f0c5d6e7f80","name":"ci","description":"build machines","type":"Normal",)" \
     R"("createDate":"Nov 14, 2017 10:20:57 PM","lastOpDate":"Nov 14, 2017 10:20:57 PM"})"
-#define RAMET_PASSWORD_EXAMPLE                                                                                      \
+#define RAMET_PASSWORD_EXAMPLE \
     R"("b109f3bbbc244eb82441917ed06d618b9008dd09b3befd1b5e07394c706a8bb980b1d7785e5976ec049b46df5f1326af5a2ea6d103fd07c95385ffab0cacbc86")"
 constexpr std::string_view kAccountReply = R"({"inventory":)" RAMET_ACCOUNT_EXAMPLE "}";
 
@@ -146,21 +151,23 @@ MessageInfo call(const Shape& shape, DescribeFunction reply) {
 }  // namespace
 
 template <> const MessageInfo& message<LogInByAccount>() {
-    static const MessageInfo info = call<LogInByAccount>(
-        {"LogInByAccount", kSessions, Method::put, "/accounts/login", "logInByAccount", Completion::sync, Access::open, "inventory",
-         R"({"accountName":"admin","password":)" RAMET_PASSWORD_EXAMPLE "}", kSessionReply}, &describe<SessionInventory>);
+    static const MessageInfo info =
+        call<LogInByAccount>({"LogInByAccount", kSessions, Method::put, "/accounts/login", "logInByAccount", Completion::sync, Access::open,
+                              "inventory", R"({"accountName":"admin","password":)" RAMET_PASSWORD_EXAMPLE "}", kSessionReply},
+                             &describe<SessionInventory>);
     return info;
 }
 template <> const MessageInfo& message<ValidateSession>() {
-    static const MessageInfo info = call<ValidateSession>(
-        {"ValidateSession", kSessions, Method::get, "/accounts/sessions/{sessionUuid}/valid", "", Completion::sync, Access::open, "*", "{}", R"({"valid":true})"},
-        &describe<SessionValidity>);
+    static const MessageInfo info = call<ValidateSession>({"ValidateSession", kSessions, Method::get, "/accounts/sessions/{sessionUuid}/valid", "",
+                                                           Completion::sync, Access::open, "*", "{}", R"({"valid":true})"},
+                                                          &describe<SessionValidity>);
     return info;
 }
 template <> const MessageInfo& message<RenewSession>() {
-    static const MessageInfo info = call<RenewSession>(
-        {"RenewSession", kSessions, Method::put, "/accounts/sessions/{sessionUuid}/renew", "renewSession", Completion::async, Access::session, "inventory",
-         R"({"duration":86400})", kSessionReply}, &describe<SessionInventory>);
+    static const MessageInfo info =
+        call<RenewSession>({"RenewSession", kSessions, Method::put, "/accounts/sessions/{sessionUuid}/renew", "renewSession", Completion::async,
+                            Access::session, "inventory", R"({"duration":86400})", kSessionReply},
+                           &describe<SessionInventory>);
     return info;
 }
 template <> const MessageInfo& message<LogOut>() {
@@ -171,13 +178,15 @@ template <> const MessageInfo& message<LogOut>() {
 template <> const MessageInfo& message<CreateAccount>() {
     static const MessageInfo info = call<CreateAccount>(
         {"CreateAccount", kAccounts, Method::post, "/accounts", "params", Completion::async, Access::admin, "inventory",
-         R"({"name":"ci","password":)" RAMET_PASSWORD_EXAMPLE R"(,"type":"Normal","description":"build machines"})", kAccountReply}, &describe<Account>);
+         R"({"name":"ci","password":)" RAMET_PASSWORD_EXAMPLE R"(,"type":"Normal","description":"build machines"})", kAccountReply},
+        &describe<Account>);
     return info;
 }
 template <> const MessageInfo& message<UpdateAccount>() {
-    static const MessageInfo info = call<UpdateAccount>(
-        {"UpdateAccount", kAccounts, Method::put, "/accounts/{uuid}", "updateAccount", Completion::async, Access::session, "inventory",
-         R"({"description":"build machines"})", kAccountReply}, &describe<Account>);
+    static const MessageInfo info =
+        call<UpdateAccount>({"UpdateAccount", kAccounts, Method::put, "/accounts/{uuid}", "updateAccount", Completion::async, Access::session,
+                             "inventory", R"({"description":"build machines"})", kAccountReply},
+                            &describe<Account>);
     return info;
 }
 template <> const MessageInfo& message<DeleteAccount>() {
@@ -203,8 +212,8 @@ template <> const MessageInfo& message<QueryAccount>() {
 }
 
 std::vector<const MessageInfo*> identity_messages() {
-    return {&message<LogInByAccount>(), &message<ValidateSession>(), &message<RenewSession>(), &message<LogOut>(),
-            &message<CreateAccount>(), &message<QueryAccount>(), &message<UpdateAccount>(), &message<DeleteAccount>()};
+    return {&message<LogInByAccount>(), &message<ValidateSession>(), &message<RenewSession>(),  &message<LogOut>(),
+            &message<CreateAccount>(),  &message<QueryAccount>(),    &message<UpdateAccount>(), &message<DeleteAccount>()};
 }
 
 }  // namespace api

@@ -18,14 +18,23 @@ struct LogInByAccount {
 struct SessionInventory {
     SessionId uuid;
     AccountId account_uuid;
-    AccountId user_uuid;   // the account's: there are no users below an account
+    AccountId user_uuid;  // the account's: there are no users below an account
     Timestamp expired_date, create_date;
 };
 // Text, not an id: whatever a client holds may be asked about or logged out.
-struct ValidateSession { std::string session_uuid; };
-struct SessionValidity { bool valid = false; };
-struct RenewSession { std::string session_uuid; std::optional<std::int64_t> duration; };
-struct LogOut { std::string session_uuid; };
+struct ValidateSession {
+    std::string session_uuid;
+};
+struct SessionValidity {
+    bool valid = false;
+};
+struct RenewSession {
+    std::string session_uuid;
+    std::optional<std::int64_t> duration;
+};
+struct LogOut {
+    std::string session_uuid;
+};
 
 struct CreateAccount {
     std::string name;
@@ -34,8 +43,13 @@ struct CreateAccount {
     std::optional<std::string> description;
     std::optional<AccountId> resource_uuid;
 };
-struct UpdateAccount { AccountId uuid; std::optional<std::string> password, old_password, name, description; };
-struct DeleteAccount { AccountId uuid; };
+struct UpdateAccount {
+    AccountId uuid;
+    std::optional<std::string> password, old_password, name, description;
+};
+struct DeleteAccount {
+    AccountId uuid;
+};
 struct QueryAccount {};
 
 std::vector<const MessageInfo*> identity_messages();
@@ -47,10 +61,10 @@ namespace ramet {
 template <> const TypeInfo& describe<api::SessionInventory>();
 template <> const TypeInfo& describe<api::SessionValidity>();
 
-#define RAMET_DECLARE_IDENTITY_MESSAGE(Request)                 \
-    template <> const TypeInfo& describe<api::Request>();       \
-    namespace api {                                             \
-    template <> const MessageInfo& message<Request>();          \
+#define RAMET_DECLARE_IDENTITY_MESSAGE(Request)           \
+    template <> const TypeInfo& describe<api::Request>(); \
+    namespace api {                                       \
+    template <> const MessageInfo& message<Request>();    \
     }
 RAMET_DECLARE_IDENTITY_MESSAGE(LogInByAccount)
 RAMET_DECLARE_IDENTITY_MESSAGE(ValidateSession)

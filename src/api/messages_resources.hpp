@@ -13,13 +13,24 @@ namespace ramet::api {
 
 // --- what most resources have in common
 template <class Row>
-struct Delete { decltype(Row::uuid) uuid; std::string delete_mode = "Permissive"; };
+struct Delete {
+    decltype(Row::uuid) uuid;
+    std::string delete_mode = "Permissive";
+};
 template <class Row>
-struct ChangeState { decltype(Row::uuid) uuid; std::string state_event; };
+struct ChangeState {
+    decltype(Row::uuid) uuid;
+    std::string state_event;
+};
 template <class Row>
-struct Update { decltype(Row::uuid) uuid; std::optional<std::string> name, description; };
+struct Update {
+    decltype(Row::uuid) uuid;
+    std::optional<std::string> name, description;
+};
 template <class Row>
-struct Reconnect { decltype(Row::uuid) uuid; };
+struct Reconnect {
+    decltype(Row::uuid) uuid;
+};
 
 // --- places
 struct CreateZone {
@@ -46,7 +57,10 @@ using UpdateCluster = Update<Cluster>;
 using ChangeClusterState = ChangeState<Cluster>;
 using DeleteCluster = Delete<Cluster>;
 
-struct UpdateHost { HostId uuid; std::optional<std::string> name, description, management_ip; };
+struct UpdateHost {
+    HostId uuid;
+    std::optional<std::string> name, description, management_ip;
+};
 using ChangeHostState = ChangeState<Host>;
 using ReconnectHost = Reconnect<Host>;
 struct GetCpuMemoryCapacity {
@@ -73,8 +87,14 @@ using UpdatePrimaryStorage = Update<PrimaryStorage>;
 using ChangePrimaryStorageState = ChangeState<PrimaryStorage>;
 using ReconnectPrimaryStorage = Reconnect<PrimaryStorage>;
 using DeletePrimaryStorage = Delete<PrimaryStorage>;
-struct AttachPrimaryStorageToCluster { ClusterId cluster_uuid; PrimaryStorageId primary_storage_uuid; };
-struct DetachPrimaryStorageFromCluster { ClusterId cluster_uuid; PrimaryStorageId primary_storage_uuid; };
+struct AttachPrimaryStorageToCluster {
+    ClusterId cluster_uuid;
+    PrimaryStorageId primary_storage_uuid;
+};
+struct DetachPrimaryStorageFromCluster {
+    ClusterId cluster_uuid;
+    PrimaryStorageId primary_storage_uuid;
+};
 struct GetPrimaryStorageCapacity {
     std::vector<ZoneId> zone_uuids;
     std::vector<ClusterId> cluster_uuids;
@@ -96,8 +116,14 @@ using UpdateBackupStorage = Update<BackupStorage>;
 using ChangeBackupStorageState = ChangeState<BackupStorage>;
 using ReconnectBackupStorage = Reconnect<BackupStorage>;
 using DeleteBackupStorage = Delete<BackupStorage>;
-struct AttachBackupStorageToZone { ZoneId zone_uuid; BackupStorageId backup_storage_uuid; };
-struct DetachBackupStorageFromZone { ZoneId zone_uuid; BackupStorageId backup_storage_uuid; };
+struct AttachBackupStorageToZone {
+    ZoneId zone_uuid;
+    BackupStorageId backup_storage_uuid;
+};
+struct DetachBackupStorageFromZone {
+    ZoneId zone_uuid;
+    BackupStorageId backup_storage_uuid;
+};
 
 // --- images and offerings
 struct AddImage {
@@ -124,8 +150,14 @@ struct DeleteImage {
     std::vector<BackupStorageId> backup_storage_uuids;
     std::string delete_mode = "Permissive";
 };
-struct RecoverImage { ImageId image_uuid; std::vector<BackupStorageId> backup_storage_uuids; };
-struct ExpungeImage { ImageId image_uuid; std::vector<BackupStorageId> backup_storage_uuids; };
+struct RecoverImage {
+    ImageId image_uuid;
+    std::vector<BackupStorageId> backup_storage_uuids;
+};
+struct ExpungeImage {
+    ImageId image_uuid;
+    std::vector<BackupStorageId> backup_storage_uuids;
+};
 
 struct CreateInstanceOffering {
     std::string name;
@@ -165,8 +197,14 @@ struct CreateL2NoVlanNetwork {
 };
 using UpdateL2Network = Update<L2Network>;
 using DeleteL2Network = Delete<L2Network>;
-struct AttachL2NetworkToCluster { L2NetworkId l2_network_uuid; ClusterId cluster_uuid; };
-struct DetachL2NetworkFromCluster { L2NetworkId l2_network_uuid; ClusterId cluster_uuid; };
+struct AttachL2NetworkToCluster {
+    L2NetworkId l2_network_uuid;
+    ClusterId cluster_uuid;
+};
+struct DetachL2NetworkFromCluster {
+    L2NetworkId l2_network_uuid;
+    ClusterId cluster_uuid;
+};
 
 struct CreateL3Network {
     std::string name;
@@ -207,37 +245,89 @@ struct AddIpRangeByNetworkCidr {
 };
 using UpdateIpRange = Update<IpRange>;
 using DeleteIpRange = Delete<IpRange>;
-struct AddDnsToL3Network { L3NetworkId l3_network_uuid; std::string dns; };
-struct RemoveDnsFromL3Network { L3NetworkId l3_network_uuid; std::string dns; };
-struct GetFreeIp { L3NetworkId l3_network_uuid; std::int64_t limit = 100; std::optional<std::string> start; };
-struct FreeIp { IpRangeId ip_range_uuid; std::string ip, netmask, gateway; };
-struct CheckIpAvailability { L3NetworkId l3_network_uuid; std::string ip; };
-struct CheckIpAvailabilityReply { bool available = false; std::optional<std::string> reason; };
+struct AddDnsToL3Network {
+    L3NetworkId l3_network_uuid;
+    std::string dns;
+};
+struct RemoveDnsFromL3Network {
+    L3NetworkId l3_network_uuid;
+    std::string dns;
+};
+struct GetFreeIp {
+    L3NetworkId l3_network_uuid;
+    std::int64_t limit = 100;
+    std::optional<std::string> start;
+};
+struct FreeIp {
+    IpRangeId ip_range_uuid;
+    std::string ip, netmask, gateway;
+};
+struct CheckIpAvailability {
+    L3NetworkId l3_network_uuid;
+    std::string ip;
+};
+struct CheckIpAvailabilityReply {
+    bool available = false;
+    std::optional<std::string> reason;
+};
 
 // --- tags
-struct CreateSystemTag { std::string resource_type, resource_uuid, tag; };
-struct CreateSystemTags { std::string resource_uuid; std::vector<std::string> tags; };
-struct UpdateSystemTag { TagId uuid; std::string tag; };
-struct CreateUserTag { std::string resource_type, resource_uuid, tag; };
-struct DeleteTag { TagId uuid; std::string delete_mode = "Permissive"; };
+struct CreateSystemTag {
+    std::string resource_type, resource_uuid, tag;
+};
+struct CreateSystemTags {
+    std::string resource_uuid;
+    std::vector<std::string> tags;
+};
+struct UpdateSystemTag {
+    TagId uuid;
+    std::string tag;
+};
+struct CreateUserTag {
+    std::string resource_type, resource_uuid, tag;
+};
+struct DeleteTag {
+    TagId uuid;
+    std::string delete_mode = "Permissive";
+};
 
 // --- settings and the server itself
-struct UpdateGlobalConfig { std::string category, name; std::optional<std::string> value; };
+struct UpdateGlobalConfig {
+    std::string category, name;
+    std::optional<std::string> value;
+};
 struct GetVersion {};
-struct GetVersionReply { std::string version; };
+struct GetVersionReply {
+    std::string version;
+};
 struct GetCurrentTime {};
-struct CurrentTime { std::int64_t million_seconds = 0, seconds = 0; };
-struct GetCurrentTimeReply { CurrentTime current_time; };
+struct CurrentTime {
+    std::int64_t million_seconds = 0, seconds = 0;
+};
+struct GetCurrentTimeReply {
+    CurrentTime current_time;
+};
 struct GetManagementNodeArch {};
-struct GetManagementNodeArchReply { std::string architecture; };
+struct GetManagementNodeArchReply {
+    std::string architecture;
+};
 struct GetSupportAPIs {};
-struct GetSupportAPIsReply { std::vector<std::string> support_apis; };
-struct ManagementNode { std::string uuid, host_name; Timestamp join_date, heart_beat; };
+struct GetSupportAPIsReply {
+    std::vector<std::string> support_apis;
+};
+struct ManagementNode {
+    std::string uuid, host_name;
+    Timestamp join_date, heart_beat;
+};
 struct QueryManagementNode {};
 struct IsManagementNodeReady {};
-struct IsManagementNodeReadyReply { std::string management_node_id; };
+struct IsManagementNodeReadyReply {
+    std::string management_node_id;
+};
 struct GetPlatformTimeZone {};
-struct GetPlatformTimeZoneReply { std::string timezone, offset; };
+struct GetPlatformTimeZoneReply {
+    std::string timezone, offset;
+};
 
 std::vector<const MessageInfo*> resource_messages();
 
@@ -245,10 +335,10 @@ std::vector<const MessageInfo*> resource_messages();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                          \
-    template <> const TypeInfo& describe<api::Request>();       \
-    namespace api {                                             \
-    template <> const MessageInfo& message<Request>();          \
+#define RAMET_DECLARE_MESSAGE(Request)                    \
+    template <> const TypeInfo& describe<api::Request>(); \
+    namespace api {                                       \
+    template <> const MessageInfo& message<Request>();    \
     }
 RAMET_DECLARE_MESSAGE(CreateZone)
 RAMET_DECLARE_MESSAGE(UpdateZone)

@@ -14,11 +14,11 @@
 namespace ramet::api::kinds {
 
 struct ResourceKind {
-    std::string_view name;       // "Zone", as in UpdateZone
-    std::string_view noun;       // "zone", for sentences
-    std::string_view path;       // "/zones"
-    std::string_view category;   // breadcrumb
-    std::string_view example;    // JSON of one inventory
+    std::string_view name;      // "Zone", as in UpdateZone
+    std::string_view noun;      // "zone", for sentences
+    std::string_view path;      // "/zones"
+    std::string_view category;  // breadcrumb
+    std::string_view example;   // JSON of one inventory
     DescribeFunction row;
     Access access = Access::admin;  // of the calls that change it
 };
@@ -106,11 +106,17 @@ MessageInfo update_message(const ResourceKind& kind, std::string_view request_ex
     return update_message(kind, request_example, &describe<Request>, &make_request<Request>);
 }
 template <class Request>
-MessageInfo state_message(const ResourceKind& kind) { return state_message(kind, &describe<Request>, &make_request<Request>); }
+MessageInfo state_message(const ResourceKind& kind) {
+    return state_message(kind, &describe<Request>, &make_request<Request>);
+}
 template <class Request>
-MessageInfo reconnect_message(const ResourceKind& kind) { return reconnect_message(kind, &describe<Request>, &make_request<Request>); }
+MessageInfo reconnect_message(const ResourceKind& kind) {
+    return reconnect_message(kind, &describe<Request>, &make_request<Request>);
+}
 template <class Request>
-MessageInfo delete_message(const ResourceKind& kind, std::string_view doc) { return delete_message(kind, doc, &describe<Request>, &make_request<Request>); }
+MessageInfo delete_message(const ResourceKind& kind, std::string_view doc) {
+    return delete_message(kind, doc, &describe<Request>, &make_request<Request>);
+}
 
 // --- fields
 inline constexpr std::array<std::string_view, 2> kStateEvents{"enable", "disable"};
@@ -125,10 +131,13 @@ FieldInfo name_field(const ResourceKind& kind) {
                          {.required = true, .characters_max = limits::kNameCharactersMax, .example = "example"});
 }
 template <auto Member>
-FieldInfo new_name_field() { return field<Member>("name", "The new name.", {.characters_max = limits::kNameCharactersMax, .example = "new-name"}); }
+FieldInfo new_name_field() {
+    return field<Member>("name", "The new name.", {.characters_max = limits::kNameCharactersMax, .example = "new-name"});
+}
 template <auto Member>
 FieldInfo description_field() {
-    return field<Member>("description", "What it is for, in words for people.", {.characters_max = limits::kTextCharactersMax, .example = "for the build farm"});
+    return field<Member>("description", "What it is for, in words for people.",
+                         {.characters_max = limits::kTextCharactersMax, .example = "for the build farm"});
 }
 template <auto Member>
 FieldInfo path_uuid_field(const ResourceKind& kind, std::string_view name = "uuid") {
@@ -152,12 +161,14 @@ FieldInfo uuid_field(std::string_view name, const ResourceKind& kind, std::strin
 }
 template <auto Member>
 FieldInfo resource_uuid_field() {
-    return field<Member>("resourceUuid", "The uuid the new resource shall have: 32 lower-case hex digits of a UUID without dashes. Left out: a random one.",
+    return field<Member>("resourceUuid",
+                         "The uuid the new resource shall have: 32 lower-case hex digits of a UUID without dashes. Left out: a random one.",
                          {.characters_max = 32, .example = kExampleUuid});
 }
 template <auto Member>
 FieldInfo system_tags_field() {
-    return field<Member>("systemTags", "System tags for the new resource.", {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax, .example = "[]"});
+    return field<Member>("systemTags", "System tags for the new resource.",
+                         {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax, .example = "[]"});
 }
 template <auto Member>
 FieldInfo user_tags_field() {
@@ -179,13 +190,15 @@ TypeInfo delete_type(const ResourceKind& kind) {
 template <class Row>
 TypeInfo update_type(const ResourceKind& kind) {
     return object<Update<Row>>(keep("Update" + std::string(kind.name)), keep("Changes the record of a " + std::string(kind.noun) + "."),
-                               path_uuid_field<&Update<Row>::uuid>(kind), new_name_field<&Update<Row>::name>(), description_field<&Update<Row>::description>());
+                               path_uuid_field<&Update<Row>::uuid>(kind), new_name_field<&Update<Row>::name>(),
+                               description_field<&Update<Row>::description>());
 }
 template <class Row>
 TypeInfo state_type(const ResourceKind& kind, std::span<const std::string_view> events = kStateEvents) {
-    return object<ChangeState<Row>>(keep("Change" + std::string(kind.name) + "State"), keep("Enables or disables a " + std::string(kind.noun) + "."),
-                                    path_uuid_field<&ChangeState<Row>::uuid>(kind),
-                                    field<&ChangeState<Row>::state_event>("stateEvent", "What to do with it.", {.required = true, .one_of = events, .example = "disable"}));
+    return object<ChangeState<Row>>(
+        keep("Change" + std::string(kind.name) + "State"), keep("Enables or disables a " + std::string(kind.noun) + "."),
+        path_uuid_field<&ChangeState<Row>::uuid>(kind),
+        field<&ChangeState<Row>::state_event>("stateEvent", "What to do with it.", {.required = true, .one_of = events, .example = "disable"}));
 }
 template <class Row>
 TypeInfo reconnect_type(const ResourceKind& kind) {

@@ -96,6 +96,11 @@ struct DeleteVmHostname { VmId uuid; };
 struct GetVmConsoleAddress { VmId uuid; };
 struct GetVmConsoleAddressReply { std::string host_ip; std::int64_t port = 0; std::string protocol; std::string path; };
 
+// Holds what is on disk, in QEMU and in the network against the rows.
+struct CheckInvariants {};
+struct InvariantFinding { std::string kind, what; };
+struct CheckInvariantsReply { std::vector<InvariantFinding> findings; };
+
 struct CreateDataVolume {
     std::string name;
     std::optional<std::string> description;
@@ -141,6 +146,7 @@ RAMET_DECLARE_MESSAGE(SetVmHostname)
 RAMET_DECLARE_MESSAGE(GetVmHostname)
 RAMET_DECLARE_MESSAGE(DeleteVmHostname)
 RAMET_DECLARE_MESSAGE(GetVmConsoleAddress)
+RAMET_DECLARE_MESSAGE(CheckInvariants)
 RAMET_DECLARE_MESSAGE(CreateDataVolume)
 RAMET_DECLARE_MESSAGE(AttachDataVolumeToVm)
 RAMET_DECLARE_MESSAGE(DetachDataVolumeFromVm)
@@ -156,5 +162,7 @@ template <> const TypeInfo& describe<api::CloneVmInstanceInventory>();
 template <> const TypeInfo& describe<api::CloneVmInstanceResults>();
 template <> const TypeInfo& describe<api::GetVmHostnameReply>();
 template <> const TypeInfo& describe<api::GetVmConsoleAddressReply>();
+template <> const TypeInfo& describe<api::InvariantFinding>();
+template <> const TypeInfo& describe<api::CheckInvariantsReply>();
 
 }  // namespace ramet

@@ -165,7 +165,8 @@ std::vector<const MessageInfo*> vm_messages() {
             &message<RecoverDataVolume>(),
             &message<ExpungeDataVolume>(),
             &message<UpdateVolume>(),
-            &message<ChangeVolumeState>()};
+            &message<ChangeVolumeState>(),
+            &message<CheckInvariants>()};
 }
 
 }  // namespace api

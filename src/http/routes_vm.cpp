@@ -1,8 +1,10 @@
+#include "api/json.hpp"
 #include "clone/clone_vm.hpp"
 #include "http/routes.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
 #include "lifecycle/power.hpp"
+#include "lifecycle/reconcile.hpp"
 #include "lifecycle/settings.hpp"
 #include "lifecycle/volumes.hpp"
 
@@ -28,6 +30,15 @@ Result<Answer> body(Result<std::string> json) {
     return Answer{Body{std::move(*json)}};
 }
 
+Result<std::string> check_invariants(lifecycle::Parts& parts) {
+    TRY_ASSIGN(const std::vector<lifecycle::Finding> findings, lifecycle::find_orphans(parts));
+    api::CheckInvariantsReply reply;
+    for (const lifecycle::Finding& finding : findings) reply.findings.push_back({finding.kind, finding.what});
+    std::string json = api::to_json(reply);
+    json.pop_back();
+    return json + ",\"success\":true}";
+}
+
 }  // namespace
 
 void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
@@ -47,6 +58,7 @@ void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
     routes.bind<api::DeleteVmHostname>([&parts](const Call&, auto& message) { return body(lifecycle::delete_host_name(parts, message)); });
     routes.bind<api::GetVmConsoleAddress>([&parts](const Call&, auto& message) { return body(lifecycle::console_address(parts, message)); });
     routes.bind<api::ChangeVmNicState>([&parts](const Call&, auto& message) { return body(lifecycle::change_nic_state(parts, message)); });
+    routes.bind<api::CheckInvariants>([&parts](const Call&, auto&) { return body(check_invariants(parts)); });
     routes.bind<api::CreateDataVolume>([&parts](const Call& call, auto& message) { return started(lifecycle::create_data_volume(parts, request_of(call), message)); });
     routes.bind<api::AttachDataVolumeToVm>([&parts](const Call& call, auto& message) { return started(lifecycle::attach_data_volume(parts, request_of(call), message)); });
     routes.bind<api::DetachDataVolumeFromVm>([&parts](const Call& call, auto& message) { return started(lifecycle::detach_data_volume(parts, request_of(call), message)); });

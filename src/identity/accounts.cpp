@@ -13,16 +13,17 @@ Result<void> must_be_admin(const Caller& caller, const std::string& what) {
     return fail(ErrorCode::denied, "only an administrator may " + what + "; log in as one");
 }
 
-Error bad_credentials() {
-    return Error{ErrorCode::bad_credentials, "the account name or the password is wrong", {}, nullptr, {}};
-}
+Error bad_credentials() { return Error{ErrorCode::bad_credentials, "the account name or the password is wrong", {}, nullptr, {}}; }
 
 // The database's word for a taken name or uuid, as the caller's.
 template <class T>
 Result<T> with_taken_name(Result<T> outcome, const std::string& name) {
     if (outcome.has_value() || outcome.error().code != ErrorCode::conflict) return outcome;
     const bool by_name = outcome.error().detail.find("account.name") != std::string::npos;
-    outcome.error().message = by_name ? "there is an account named '" + name + "' already; choose another name" : "there is an account with this uuid already; choose another";
+    if (by_name)
+        outcome.error().message = "there is an account named '" + name + "' already; choose another name";
+    else
+        outcome.error().message = "there is an account with this uuid already; choose another";
     return outcome;
 }
 
@@ -56,8 +57,10 @@ Result<api::SessionInventory> Accounts::log_in(const api::LogInByAccount& reques
     TRY_ASSIGN(const std::optional<Account> account,
                store::read(database_, [&](Transaction& transaction) { return store::find<Account>(transaction, {{"name", request.account_name}}); }));
     bool right = false;
-    if (account) right = passwords_.verify(account->uuid, account->password_hash, request.password);
-    else passwords_.verify_nothing(request.password);
+    if (account)
+        right = passwords_.verify(account->uuid, account->password_hash, request.password);
+    else
+        passwords_.verify_nothing(request.password);
     if (!right) {
         limiter_.failed(request.account_name, client_address);
         return Result<api::SessionInventory>(bad_credentials());
@@ -87,26 +90,29 @@ Result<Account> Accounts::create(const Caller& caller, const api::CreateAccount&
     account.create_date = clock_.now();
     account.last_op_date = account.create_date;
     TRY_ASSIGN(account.password_hash, passwords_.hash(request.password));
-    return with_taken_name(store::write(database_, [&](Transaction& transaction) -> Result<Account> {
-        TRY(store::insert(transaction, account));
-        return account;
-    }), request.name);
+    return with_taken_name(store::write(database_,
+                                        [&](Transaction& transaction) -> Result<Account> {
+                                            TRY(store::insert(transaction, account));
+                                            return account;
+                                        }),
+                           request.name);
 }
 
 Result<Account> Accounts::update(const Caller& caller, std::string_view session_uuid, const api::UpdateAccount& request) {
-    if (!caller.admin && request.uuid != caller.account) return fail(ErrorCode::not_owner, "permission denied: only an administrator may change another account");
+    if (!caller.admin && request.uuid != caller.account) {
+        return fail(ErrorCode::not_owner, "permission denied: only an administrator may change another account");
+    }
     if (request.password && request.password->empty()) return fail(ErrorCode::invalid_argument, "the new password must not be empty");
     if (request.name && request.name->empty()) return fail(ErrorCode::invalid_argument, "the new name must not be empty");
-    TRY_ASSIGN(const Account before, store::read(database_, [&](Transaction& transaction) { return store::get<Account>(transaction, request.uuid.text()); }));
+    const auto get = [&](Transaction& transaction) { return store::get<Account>(transaction, request.uuid.text()); };
+    TRY_ASSIGN(const Account before, store::read(database_, get));
     std::string new_hash;
     if (request.password) {
-        if (!caller.admin || request.old_password) {
-            TRY(check_old_password(before, request));
-        }
+        if (!caller.admin || request.old_password) { TRY(check_old_password(before, request)); }
         TRY_ASSIGN(new_hash, passwords_.hash(*request.password));
     }
     Result<Account> changed = store::write(database_, [&](Transaction& transaction) -> Result<Account> {
-        TRY_ASSIGN(Account account, store::get<Account>(transaction, request.uuid.text()));
+        TRY_ASSIGN(Account account, get(transaction));
         if (request.name) account.name = *request.name;
         if (request.description) account.description = request.description;
         if (request.password) {
@@ -133,12 +139,15 @@ Result<void> Accounts::check_old_password(const Account& account, const api::Upd
 
 Result<void> Accounts::remove(const Caller& caller, const api::DeleteAccount& request) {
     TRY(must_be_admin(caller, "remove accounts"));
-    if (request.uuid.text() == kAdminAccountUuid) return fail(ErrorCode::operation_failed, "the account 'admin' cannot be removed; the server needs it");
+    if (request.uuid.text() == kAdminAccountUuid) {
+        return fail(ErrorCode::operation_failed, "the account 'admin' cannot be removed; the server needs it");
+    }
     TRY(database_.write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(const Account account, store::get<Account>(transaction, request.uuid.text()));
         TRY_ASSIGN(const std::int64_t owned, store::count<AccountResourceRef>(transaction, {{"accountUuid", account.uuid.text()}}));
         if (owned > 0) {
-            return fail(ErrorCode::operation_failed, "the account '" + account.name + "' still owns " + std::to_string(owned) + " resources; remove them first");
+            const std::string what = "the account '" + account.name + "' still owns " + std::to_string(owned) + " resources";
+            return fail(ErrorCode::operation_failed, what + "; remove them first");
         }
         TRY(sessions_.close_all(transaction, account.uuid, {}));
         TRY(store::erase<Account>(transaction, {{"uuid", account.uuid.text()}}));

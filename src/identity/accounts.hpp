@@ -27,7 +27,12 @@ Caller admin_caller();  // for what the server does on its own behalf
 
 class Accounts {
 public:
-    Accounts(store::Database& database, Clock& clock) : database_(database), clock_(clock), limiter_(clock), passwords_(clock), sessions_(database, clock) {}
+    Accounts(store::Database& database, Clock& clock)
+        : database_(database),
+          clock_(clock),
+          limiter_(clock),
+          passwords_(clock),
+          sessions_(database, clock) {}
 
     // Makes the account `admin` at the first start; later calls change nothing, whatever the password.
     Result<void> ensure_admin(const std::string& clear_password);

@@ -47,7 +47,9 @@ protected:
 };
 
 TEST_F(AccountsTest, HashesTheClearPasswordAsClientsDo) {
-    EXPECT_EQ(sha512_hex("password"), "b109f3bbbc244eb82441917ed06d618b9008dd09b3befd1b5e07394c706a8bb980b1d7785e5976ec049b46df5f1326af5a2ea6d103fd07c95385ffab0cacbc86");
+    EXPECT_EQ(sha512_hex("password"),
+              "b109f3bbbc244eb82441917ed06d618b9008dd09b3befd1b5e07394c706a8bb980b1d7785e5976ec049b46df5f1326af"
+              "5a2ea6d103fd07c95385ffab0cacbc86");
 }
 
 TEST_F(AccountsTest, MakesTheAdminOnce) {
@@ -214,8 +216,8 @@ TEST_F(AccountsTest, RenewsASessionForAsLongAsAsked) {
 
 TEST_F(AccountsTest, RefusesOneSessionTooManyUntilOthersExpire) {
     for (std::int64_t i = 0; i < limits::kSessionsPerAccountMax; ++i) {
-        Session row{"hash " + std::to_string(i), AccountId::trusted(std::string(kAdminAccountUuid)), Timestamp{clock_.now().milliseconds + 1000}, clock_.now()};
-        insert(row);
+        const Timestamp soon{clock_.now().milliseconds + 1000};
+        insert(Session{"hash " + std::to_string(i), AccountId::trusted(std::string(kAdminAccountUuid)), soon, clock_.now()});
     }
     EXPECT_EQ(accounts_->log_in(login("admin", "secret"), kAddress).error().code, ErrorCode::too_many_sessions);
     clock_.advance(std::chrono::seconds(1));

@@ -14,15 +14,28 @@ namespace {
 using store::Transaction;
 
 // Everyone may build on these; an administrator makes, changes and removes them.
-constexpr std::array<std::string_view, 14> kInfrastructure{
-    "ZoneVO", "ClusterVO", "HostVO", "PrimaryStorageVO", "PrimaryStorageClusterRefVO", "BackupStorageVO", "BackupStorageZoneRefVO",
-    "L2NetworkVO", "L2NetworkClusterRefVO", "L3NetworkVO", "IpRangeVO", "InstanceOfferingVO", "DiskOfferingVO", "GlobalConfigVO"};
+constexpr std::array<std::string_view, 14> kInfrastructure{"ZoneVO",
+                                                           "ClusterVO",
+                                                           "HostVO",
+                                                           "PrimaryStorageVO",
+                                                           "PrimaryStorageClusterRefVO",
+                                                           "BackupStorageVO",
+                                                           "BackupStorageZoneRefVO",
+                                                           "L2NetworkVO",
+                                                           "L2NetworkClusterRefVO",
+                                                           "L3NetworkVO",
+                                                           "IpRangeVO",
+                                                           "InstanceOfferingVO",
+                                                           "DiskOfferingVO",
+                                                           "GlobalConfigVO"};
 
 // Resources that belong to whoever owns the resource they name.
-struct Belonging { std::string_view vo_type, column; };
-constexpr std::array<Belonging, 6> kBelongings{Belonging{"VmNicVO", "vmInstanceUuid"},  Belonging{"VmCdRomVO", "vmInstanceUuid"},
-                                               Belonging{"UsedIpVO", "vmNicUuid"},      Belonging{"SystemTagVO", "resourceUuid"},
-                                               Belonging{"UserTagVO", "resourceUuid"},  Belonging{"ImageBackupStorageRefVO", "imageUuid"}};
+struct Belonging {
+    std::string_view vo_type, column;
+};
+constexpr std::array<Belonging, 6> kBelongings{Belonging{"VmNicVO", "vmInstanceUuid"}, Belonging{"VmCdRomVO", "vmInstanceUuid"},
+                                               Belonging{"UsedIpVO", "vmNicUuid"},     Belonging{"SystemTagVO", "resourceUuid"},
+                                               Belonging{"UserTagVO", "resourceUuid"}, Belonging{"ImageBackupStorageRefVO", "imageUuid"}};
 
 // Rows that name their account themselves.
 constexpr std::array<Belonging, 2> kAccountColumns{Belonging{"AccountVO", "uuid"}, Belonging{"JobVO", "accountUuid"}};
@@ -33,12 +46,15 @@ std::string_view column_of(const std::array<Belonging, N>& table, std::string_vi
     return found == table.end() ? std::string_view{} : found->column;
 }
 
-bool is_infrastructure(std::string_view vo_type) { return std::find(kInfrastructure.begin(), kInfrastructure.end(), vo_type) != kInfrastructure.end(); }
+bool is_infrastructure(std::string_view vo_type) {
+    return std::find(kInfrastructure.begin(), kInfrastructure.end(), vo_type) != kInfrastructure.end();
+}
 
 // The value of a text column of the row with this key; nothing when there is no such row. NULL reads as empty.
 Result<std::optional<std::string>> column_value(Transaction& transaction, const TypeInfo& type, std::string_view column, std::string_view uuid) {
     const auto key = std::find_if(type.fields.begin(), type.fields.end(), [](const FieldInfo& info) { return info.rules.primary; });
-    const std::string sql = "SELECT \"" + std::string(column) + "\" FROM \"" + std::string(type.table) + "\" WHERE \"" + std::string(key->name) + "\" = $1";
+    const auto quoted = [](std::string_view name) { return '"' + std::string(name) + '"'; };
+    const std::string sql = "SELECT " + quoted(column) + " FROM " + quoted(type.table) + " WHERE " + quoted(key->name) + " = $1";
     TRY_ASSIGN(const std::vector<store::Values> rows, transaction.query(sql, {std::string(uuid)}));
     if (rows.empty()) return std::optional<std::string>{};
     const auto* text = std::get_if<std::string>(&rows.front().front());
@@ -60,8 +76,8 @@ struct Owner {
 
 Result<Owner> recorded_owner(Transaction& transaction, std::string_view uuid) {
     TRY_ASSIGN(const std::vector<store::Values> rows,
-               transaction.query("SELECT r.\"accountUuid\", a.\"type\" FROM account_resource_ref AS r JOIN account AS a ON a.\"uuid\" = r.\"accountUuid\" "
-                                 "WHERE r.\"resourceUuid\" = $1",
+               transaction.query("SELECT r.\"accountUuid\", a.\"type\" FROM account_resource_ref AS r "
+                                 "JOIN account AS a ON a.\"uuid\" = r.\"accountUuid\" WHERE r.\"resourceUuid\" = $1",
                                  {std::string(uuid)}));
     if (rows.empty()) return Owner{};
     const auto text = [&](std::size_t column) { return std::get<std::string>(rows.front().at(column)); };
@@ -82,10 +98,12 @@ Result<Owner> owner_of(Transaction& transaction, const TypeInfo& type, std::stri
 
 enum class Intent : std::uint8_t { operate, refer };
 
-Result<void> check(Transaction& transaction, const Caller& caller, std::string_view uuid, std::string_view vo_type, std::string_view field, Intent intent) {
+Result<void> check(Transaction& transaction, const Caller& caller, std::string_view uuid, std::string_view vo_type, std::string_view field,
+                   Intent intent) {
     const TypeInfo* type = type_of_vo(vo_type);
     if (type == nullptr) {
-        return fail(ErrorCode::invalid_argument, std::string(field) + " names a resource of the unknown type '" + std::string(vo_type.substr(0, 64)) + "'");
+        return fail(ErrorCode::invalid_argument,
+                    std::string(field) + " names a resource of the unknown type '" + std::string(vo_type.substr(0, 64)) + "'");
     }
     TRY(must_exist(transaction, *type, uuid, field));
     if (caller.admin) return {};
@@ -120,11 +138,13 @@ Result<void> disown(Transaction& transaction, std::string_view resource_uuid) {
     return {};
 }
 
-Result<void> may_operate(Transaction& transaction, const Caller& caller, std::string_view resource_uuid, std::string_view vo_type, std::string_view field) {
+Result<void> may_operate(Transaction& transaction, const Caller& caller, std::string_view resource_uuid, std::string_view vo_type,
+                         std::string_view field) {
     return check(transaction, caller, resource_uuid, vo_type, field, Intent::operate);
 }
 
-Result<void> may_refer(Transaction& transaction, const Caller& caller, std::string_view resource_uuid, std::string_view vo_type, std::string_view field) {
+Result<void> may_refer(Transaction& transaction, const Caller& caller, std::string_view resource_uuid, std::string_view vo_type,
+                       std::string_view field) {
     return check(transaction, caller, resource_uuid, vo_type, field, Intent::refer);
 }
 

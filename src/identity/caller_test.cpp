@@ -36,7 +36,8 @@ protected:
     ErrorCode ask(const Caller& caller, const std::string& uuid, std::string_view vo_type,
                   Result<void> (*question)(store::Transaction&, const Caller&, std::string_view, std::string_view, std::string_view)) {
         last_ = Error{};
-        const Result<void> answer = database_->read([&](store::Transaction& transaction) { return question(transaction, caller, uuid, vo_type, "someUuid"); });
+        const Result<void> answer =
+            database_->read([&](store::Transaction& transaction) { return question(transaction, caller, uuid, vo_type, "someUuid"); });
         if (answer.has_value()) return kAllowed;
         last_ = answer.error();
         return last_.code;

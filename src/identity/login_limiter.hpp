@@ -23,7 +23,10 @@ public:
     std::size_t size() const;
 
 private:
-    struct Window { Timestamp begun; int failures = 0; };
+    struct Window {
+        Timestamp begun;
+        int failures = 0;
+    };
     void make_room(Timestamp now);
 
     Clock& clock_;

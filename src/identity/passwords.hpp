@@ -27,20 +27,23 @@ public:
     Passwords& operator=(const Passwords&) = delete;
     Result<std::string> hash(const std::string& password);
     bool verify(const AccountId& account, const std::string& stored_hash, const std::string& password);
-    void verify_nothing(const std::string& password);       // as long as a failing verify(): for names that do not exist
+    void verify_nothing(const std::string& password);  // as long as a failing verify(): for names that do not exist
     void forget(const AccountId& account);
     std::int64_t hashes_computed() const { return hashes_; }  // for tests and metrics
 
 private:
     using Mark = std::array<unsigned char, 32>;
-    struct Proof { Mark mark; Timestamp proven; };
+    struct Proof {
+        Mark mark;
+        Timestamp proven;
+    };
     Mark mark_of(const AccountId& account, const std::string& stored_hash, const std::string& password) const;
     bool compute(const std::string& stored_hash, const std::string& password);
     bool is_proven(const AccountId& account, const Mark& mark);
 
     Clock& clock_;
     std::array<unsigned char, 32> key_{};
-    std::counting_semaphore<2> hashing_{2};                   // 19 MiB each
+    std::counting_semaphore<2> hashing_{2};  // 19 MiB each
     std::atomic<std::int64_t> hashes_{0};
     std::mutex mutex_;
     std::unordered_map<AccountId, Proof> proofs_;

@@ -27,9 +27,7 @@ std::string hash_of(std::string_view session_uuid) {
     return hex;
 }
 
-Error invalid_session() {
-    return Error{ErrorCode::session_invalid, "the session does not exist or has expired; log in again", {}, nullptr, {}};
-}
+Error invalid_session() { return Error{ErrorCode::session_invalid, "the session does not exist or has expired; log in again", {}, nullptr, {}}; }
 
 api::SessionInventory inventory_of(std::string_view session_uuid, const Session& row) {
     api::SessionInventory inventory;
@@ -51,7 +49,8 @@ Result<api::SessionInventory> Sessions::open(const Account& account) {
         TRY(transaction.execute("DELETE FROM session WHERE \"accountUuid\" = $1 AND \"expiredDate\" <= $2", {account.uuid.text(), now.milliseconds}));
         TRY_ASSIGN(const std::int64_t present, store::count<Session>(transaction, {{"accountUuid", account.uuid.text()}}));
         if (present >= limits::kSessionsPerAccountMax) {
-            return fail(ErrorCode::too_many_sessions, "the account has " + std::to_string(present) + " sessions, and may have no more; log out of some, or wait until they expire");
+            const std::string what = "the account has " + std::to_string(present) + " sessions, and may have no more";
+            return fail(ErrorCode::too_many_sessions, what + "; log out of some, or wait until they expire");
         }
         return store::insert(transaction, row);
     }));
@@ -91,12 +90,12 @@ Result<api::SessionInventory> Sessions::renew(const Caller& caller, std::string_
     const std::string hash = hash_of(session_uuid);
     const Timestamp end = later(clock_.now(), duration);
     TRY_ASSIGN(const Session row, store::write(database_, [&](store::Transaction& transaction) -> Result<Session> {
-        TRY_ASSIGN(std::optional<Session> found, store::find<Session>(transaction, {{"uuidHash", hash}}));
-        if (!found) return Result<Session>(invalid_session());
-        found->expired_date = end;
-        TRY(store::update(transaction, *found));
-        return std::move(*found);
-    }));
+                   TRY_ASSIGN(std::optional<Session> found, store::find<Session>(transaction, {{"uuidHash", hash}}));
+                   if (!found) return Result<Session>(invalid_session());
+                   found->expired_date = end;
+                   TRY(store::update(transaction, *found));
+                   return std::move(*found);
+               }));
     forget(hash);
     return inventory_of(session_uuid, row);
 }
@@ -166,7 +165,8 @@ Result<Sessions::Known> Sessions::load(const std::string& hash, Timestamp now, b
 Result<bool> Sessions::write_end(const std::string& hash, Timestamp end) {
     return store::write(database_, [&](store::Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(const std::int64_t changed,
-                   transaction.execute("UPDATE session SET \"expiredDate\" = CASE WHEN \"expiredDate\" < $1 THEN $1 ELSE \"expiredDate\" END WHERE \"uuidHash\" = $2",
+                   transaction.execute("UPDATE session SET \"expiredDate\" = CASE WHEN \"expiredDate\" < $1 THEN $1 ELSE \"expiredDate\" END "
+                                       "WHERE \"uuidHash\" = $2",
                                        {end.milliseconds, hash}));
         return changed > 0;
     });

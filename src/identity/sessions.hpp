@@ -21,20 +21,24 @@ namespace ramet::identity {
 class Sessions {
 public:
     Sessions(store::Database& database, Clock& clock) : database_(database), clock_(clock) {}
-    Result<api::SessionInventory> open(const Account& account);             // too_many_sessions
-    Result<Caller> authenticate(std::string_view session_uuid);             // session_invalid
+    Result<api::SessionInventory> open(const Account& account);  // too_many_sessions
+    Result<Caller> authenticate(std::string_view session_uuid);  // session_invalid
     Result<api::SessionInventory> renew(const Caller& caller, std::string_view session_uuid, std::chrono::seconds duration);
-    Result<void> close(std::string_view session_uuid);                      // an unknown one is no error
+    Result<void> close(std::string_view session_uuid);  // an unknown one is no error
     // Part of the transaction that changes the account; call forget_account() when it is committed.
     Result<void> close_all(store::Transaction& transaction, const AccountId& account, std::string_view but_session_uuid);
     void forget_account(const AccountId& account);
-    Result<std::int64_t> purge_expired();                                   // how many
+    Result<std::int64_t> purge_expired();  // how many
 
 private:
-    struct Known { Caller caller; Timestamp expires; Timestamp checked; };  // checked: against the row
+    struct Known {
+        Caller caller;
+        Timestamp expires;
+        Timestamp checked;
+    };  // checked: against the row
     std::optional<Known> find_known(const std::string& hash, Timestamp now, bool& write_due);
     Result<Known> load(const std::string& hash, Timestamp now, bool& write_due);
-    Result<bool> write_end(const std::string& hash, Timestamp end);         // false: there is no such session any more
+    Result<bool> write_end(const std::string& hash, Timestamp end);  // false: there is no such session any more
     void keep(const std::string& hash, const Known& known, std::uint64_t generation);
     void forget(const std::string& hash);
 
@@ -42,7 +46,7 @@ private:
     Clock& clock_;
     std::mutex mutex_;
     std::unordered_map<std::string, Known> known_;
-    std::uint64_t generation_ = 0;                                          // grows when sessions are ended: what was read before is not kept
+    std::uint64_t generation_ = 0;  // grows when sessions are ended: what was read before is not kept
 };
 
 }  // namespace ramet::identity

@@ -14,7 +14,8 @@ namespace {
 std::string quoted(std::string_view name) { return "\"" + std::string(name) + "\""; }
 
 std::string_view key_column(const TypeInfo& row) {
-    for (const FieldInfo& field : row.fields) if (field.rules.primary) return field.name;
+    for (const FieldInfo& field : row.fields)
+        if (field.rules.primary) return field.name;
     return "uuid";
 }
 
@@ -26,9 +27,11 @@ const FieldInfo* find_column(const TypeInfo& row, std::string_view name) {
 }
 
 std::unexpected<Error> no_such_field(const TypeInfo& row, std::string_view name, const std::string& shown) {
-    const std::string what = row.find(name) != nullptr && row.find(name)->rules.transient ? " is computed when it is read and cannot be searched or sorted by"
-                                                                                           : " is not a field that can be searched";
-    return fail(ErrorCode::bad_query, "in '" + shown.substr(0, 256) + "': '" + std::string(name.substr(0, 128)) + "'" + what + " of " + std::string(row.name) + "Inventory");
+    const std::string what = row.find(name) != nullptr && row.find(name)->rules.transient
+                                 ? " is computed when it is read and cannot be searched or sorted by"
+                                 : " is not a field that can be searched";
+    return fail(ErrorCode::bad_query, "in '" + shown.substr(0, 256) + "': '" + std::string(name.substr(0, 128)) + "'" + what + " of " +
+                                          std::string(row.name) + "Inventory");
 }
 
 std::vector<std::string_view> split_dots(std::string_view name) {
@@ -53,7 +56,8 @@ private:
     // `inner` says SQL about rows under the alias it is given.
     template <class Inner>
     Result<std::string> hop_condition(const std::string& alias, const Hop& hop, const Inner& inner);
-    Result<std::string> hops_condition(const std::string& alias, std::span<const Hop> hops, std::span<const std::string_view> rest, const Condition& wanted);
+    Result<std::string> hops_condition(const std::string& alias, std::span<const Hop> hops, std::span<const std::string_view> rest,
+                                       const Condition& wanted);
     Result<std::string> order(const std::string& sort);
     std::string visible(const TypeInfo& row, const std::string& alias);
 
@@ -76,12 +80,14 @@ template <class Inner>
 Result<std::string> Compiler::hop_condition(const std::string& alias, const Hop& hop, const Inner& inner) {
     const std::string next = "n" + std::to_string(++aliases_);
     TRY_ASSIGN(const std::string what, inner(next));
-    std::string sql = alias + "." + quoted(hop.from) + " IN (SELECT " + next + "." + quoted(hop.to) + " FROM " + quoted(hop.target->table) + " " + next + " WHERE " + what;
+    std::string sql = alias + "." + quoted(hop.from) + " IN (SELECT " + next + "." + quoted(hop.to) + " FROM " + quoted(hop.target->table) + " " +
+                      next + " WHERE " + what;
     if (const std::string seen = visible(*hop.target, next); !seen.empty()) sql += " AND " + seen;
     return sql + ")";
 }
 
-Result<std::string> Compiler::hops_condition(const std::string& alias, std::span<const Hop> hops, std::span<const std::string_view> rest, const Condition& wanted) {
+Result<std::string> Compiler::hops_condition(const std::string& alias, std::span<const Hop> hops, std::span<const std::string_view> rest,
+                                             const Condition& wanted) {
     const Hop& hop = hops.front();
     return hop_condition(alias, hop, [&](const std::string& next) {
         return hops.size() == 1 ? condition(*hop.target, next, rest, wanted) : hops_condition(next, hops.subspan(1), rest, wanted);
@@ -93,8 +99,9 @@ Result<std::string> Compiler::tag_condition(const TypeInfo& row, const std::stri
     const Positive positive = positive_form(wanted.op);
     const FieldInfo& tag = *tags.find("tag");
     const std::string next = "n" + std::to_string(++aliases_);
-    std::string sql = alias + "." + quoted(key_column(row)) + (positive.negated ? " NOT IN" : " IN") + " (SELECT " + next + ".\"resourceUuid\" FROM " +
-                      quoted(tags.table) + " " + next + " WHERE " + next + ".\"resourceType\" = " + binder_.bind(std::string(row.vo_type));
+    std::string sql = alias + "." + quoted(key_column(row)) + (positive.negated ? " NOT IN" : " IN") + " (SELECT " + next +
+                      ".\"resourceUuid\" FROM " + quoted(tags.table) + " " + next + " WHERE " + next +
+                      ".\"resourceType\" = " + binder_.bind(std::string(row.vo_type));
     if (positive.op != Operator::not_null) {
         TRY_ASSIGN(const std::string matching, column_condition(tag, next + ".\"tag\"", positive.op, wanted.value, wanted.name, binder_));
         sql += " AND " + matching;
@@ -102,7 +109,8 @@ Result<std::string> Compiler::tag_condition(const TypeInfo& row, const std::stri
     return sql + ")";
 }
 
-Result<std::string> Compiler::condition(const TypeInfo& row, const std::string& alias, std::span<const std::string_view> parts, const Condition& wanted) {
+Result<std::string> Compiler::condition(const TypeInfo& row, const std::string& alias, std::span<const std::string_view> parts,
+                                        const Condition& wanted) {
     const std::string_view name = parts.front();
     if (parts.size() > 1) {
         const std::vector<Hop>* const hops = find_expansion(row, name);
@@ -137,7 +145,8 @@ Result<std::string> Compiler::order(const std::string& sort) {
 Result<Statement> Compiler::run(const Parameters& parameters) {
     if (row_.table.empty()) return fail(ErrorCode::internal, "this list cannot be searched", std::string(row_.name) + " has no table");
     if (parameters.conditions.size() > limits::kQueryConditionsMax) {
-        return fail(ErrorCode::bad_query, "the query has more than " + std::to_string(limits::kQueryConditionsMax) + " conditions; ask in several queries");
+        return fail(ErrorCode::bad_query,
+                    "the query has more than " + std::to_string(limits::kQueryConditionsMax) + " conditions; ask in several queries");
     }
     std::vector<std::string> unique = parameters.conditions;
     std::sort(unique.begin(), unique.end());
@@ -150,7 +159,8 @@ Result<Statement> Compiler::run(const Parameters& parameters) {
         TRY_ASSIGN(const Condition wanted, parse_condition(text));
         const std::vector<std::string_view> parts = split_dots(wanted.name);
         if (parts.size() > limits::kQueryNestingMax + 1) {
-            return fail(ErrorCode::bad_query, "'" + wanted.name.substr(0, 256) + "' has more than " + std::to_string(limits::kQueryNestingMax) + " dots");
+            return fail(ErrorCode::bad_query,
+                        "'" + wanted.name.substr(0, 256) + "' has more than " + std::to_string(limits::kQueryNestingMax) + " dots");
         }
         TRY_ASSIGN(std::string clause, condition(row_, "t", parts, wanted));
         clauses.push_back(std::move(clause));
@@ -176,6 +186,8 @@ Result<Statement> Compiler::run(const Parameters& parameters) {
 
 }  // namespace
 
-Result<Statement> compile(const TypeInfo& row, const Parameters& parameters, const identity::Caller& caller) { return Compiler(row, caller).run(parameters); }
+Result<Statement> compile(const TypeInfo& row, const Parameters& parameters, const identity::Caller& caller) {
+    return Compiler(row, caller).run(parameters);
+}
 
 }  // namespace ramet::query

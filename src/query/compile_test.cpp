@@ -42,7 +42,9 @@ protected:
         return done.has_value() ? found : "broken: " + done.error().detail;
     }
     template <class Row>
-    static std::string label(const Row& row) { return row.name; }
+    static std::string label(const Row& row) {
+        return row.name;
+    }
     static std::string label(const VmNic& row) { return row.mac; }
     static std::string label(const UsedIp& row) { return row.ip; }
     static std::string label(const SystemTag& row) { return row.tag; }
@@ -173,7 +175,8 @@ TEST_F(Query, ShowsOthersOnlyTheirTags) {
 }
 
 TEST_F(Query, NamesTheInventoryAndTheFieldThatItDoesNotHave) {
-    for (const char* text : {"nonsense=1", "vmNics.nonsense=1", "nonsense.name=1", "ownerJobUuid=1", "vmNics=1", "zone.=1", ".name=1", "name.x=1", "vmNics.__systemTag__x=1"}) {
+    for (const char* text : {"nonsense=1", "vmNics.nonsense=1", "nonsense.name=1", "ownerJobUuid=1", "vmNics=1", "zone.=1", ".name=1", "name.x=1",
+                             "vmNics.__systemTag__x=1"}) {
         const std::string answer = vms({text});
         EXPECT_TRUE(answer.starts_with("error: ")) << text << " -> " << answer;
         EXPECT_NE(answer.find("Inventory"), std::string::npos) << answer;
@@ -200,10 +203,42 @@ TEST_F(Query, BoundsItself) {
 // Random conditions end as rows or as an error of the caller, never as a statement that the database refuses.
 TEST_F(Query, EveryConditionEitherRunsOrIsRefused) {
     std::mt19937 random(20240611);
-    const std::vector<std::string> names{"uuid", "name", "state", "cpuNum", "createDate", "hostUuid", "vmNics.ip", "zone.name", "rootVolume.image.name", "__userTag__", "__systemTag__",
-                                         "vmNics.l3Network.l2Network.cluster.host.name", "allVolumes.__userTag__", "zone.backupStorage.attachedZoneUuids", "\"", "t.name", "'", "nics", "", " name "};
+    const std::vector<std::string> names{"uuid",
+                                         "name",
+                                         "state",
+                                         "cpuNum",
+                                         "createDate",
+                                         "hostUuid",
+                                         "vmNics.ip",
+                                         "zone.name",
+                                         "rootVolume.image.name",
+                                         "__userTag__",
+                                         "__systemTag__",
+                                         "vmNics.l3Network.l2Network.cluster.host.name",
+                                         "allVolumes.__userTag__",
+                                         "zone.backupStorage.attachedZoneUuids",
+                                         "\"",
+                                         "t.name",
+                                         "'",
+                                         "nics",
+                                         "",
+                                         " name "};
     const std::vector<std::string> operators{"=", "!=", ">", "<", ">=", "<=", "~=", "!~=", "?=", "!?=", " is null", " not null", "", "=="};
-    const std::vector<std::string> values{"", "1", "-1", "Running", "%", "a,b,,", "'; DROP TABLE zone; --", std::string("\0x", 2), "$1", "?1", "\xff\xfe", "Nov 14, 2017 10:20:57 PM", "true", "\\", "9223372036854775808"};
+    const std::vector<std::string> values{"",
+                                          "1",
+                                          "-1",
+                                          "Running",
+                                          "%",
+                                          "a,b,,",
+                                          "'; DROP TABLE zone; --",
+                                          std::string("\0x", 2),
+                                          "$1",
+                                          "?1",
+                                          "\xff\xfe",
+                                          "Nov 14, 2017 10:20:57 PM",
+                                          "true",
+                                          "\\",
+                                          "9223372036854775808"};
     const auto pick = [&](const std::vector<std::string>& from) { return from[random() % from.size()]; };
     for (int round = 0; round < 3000; ++round) {
         Parameters parameters;

@@ -19,9 +19,13 @@ void one(Table& table, std::string_view name, std::string_view from, const TypeI
 
 // To one: our column holds the other's uuid. To many: the other's column holds our uuid.
 template <class Row, class Target>
-void to_one(Table& table, std::string_view name, std::string_view column) { one<Row>(table, name, column, describe<Target>(), "uuid"); }
+void to_one(Table& table, std::string_view name, std::string_view column) {
+    one<Row>(table, name, column, describe<Target>(), "uuid");
+}
 template <class Row, class Target>
-void to_many(Table& table, std::string_view name, std::string_view column) { one<Row>(table, name, "uuid", describe<Target>(), column); }
+void to_many(Table& table, std::string_view name, std::string_view column) {
+    one<Row>(table, name, "uuid", describe<Target>(), column);
+}
 template <class Row, class Reference, class Target>
 void through(Table& table, std::string_view name, std::string_view own_column, std::string_view other_column) {
     table[{&describe<Row>(), name}] = {Hop{"uuid", &describe<Reference>(), own_column}, Hop{other_column, &describe<Target>(), "uuid"}};
@@ -115,7 +119,8 @@ const std::vector<Hop>* find_expansion(const TypeInfo& row, std::string_view nam
 
 const ListColumn* find_list_column(const TypeInfo& row, std::string_view name) {
     static const std::map<Key, ListColumn> table{
-        {{&describe<PrimaryStorage>(), "attachedClusterUuids"}, {{"uuid", &describe<PrimaryStorageClusterRef>(), "primaryStorageUuid"}, "clusterUuid"}},
+        {{&describe<PrimaryStorage>(), "attachedClusterUuids"},
+         {{"uuid", &describe<PrimaryStorageClusterRef>(), "primaryStorageUuid"}, "clusterUuid"}},
         {{&describe<L2Network>(), "attachedClusterUuids"}, {{"uuid", &describe<L2NetworkClusterRef>(), "l2NetworkUuid"}, "clusterUuid"}},
         {{&describe<BackupStorage>(), "attachedZoneUuids"}, {{"uuid", &describe<BackupStorageZoneRef>(), "backupStorageUuid"}, "zoneUuid"}}};
     const auto found = table.find({&row, name});

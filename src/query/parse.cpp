@@ -40,10 +40,12 @@ Result<Condition> parse_condition(std::string_view text) {
         const std::size_t at = text.find(spelling.text);
         if (at == std::string_view::npos) continue;
         const std::string_view name = trimmed(text.substr(0, at));
-        if (name.empty()) return fail(ErrorCode::malformed, "the condition '" + shown + "' names no field before the operator; write it as FIELD OPERATOR VALUE");
+        if (name.empty())
+            return fail(ErrorCode::malformed, "the condition '" + shown + "' names no field before the operator; write it as FIELD OPERATOR VALUE");
         return Condition{std::string(name), spelling.op, std::string(text.substr(at + spelling.text.size()))};
     }
-    return fail(ErrorCode::malformed, "the condition '" + shown + "' has no operator; use one of: !=, >=, <=, !?=, !~=, ~=, ?=, =, >, <, is null, not null");
+    return fail(ErrorCode::malformed,
+                "the condition '" + shown + "' has no operator; use one of: !=, >=, <=, !?=, !~=, ~=, ?=, =, >, <, is null, not null");
 }
 
 }  // namespace ramet::query

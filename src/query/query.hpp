@@ -15,20 +15,20 @@
 namespace ramet::query {
 
 struct Parameters {
-    std::vector<std::string> conditions;      // each `q`, percent-decoded once
+    std::vector<std::string> conditions;  // each `q`, percent-decoded once
     std::optional<std::int64_t> limit;
     std::int64_t start = 0;
-    std::string sort;                         // "+field", "-field", "field" or empty
-    std::vector<std::string> fields;          // empty: all
-    bool count = false;                       // only the total
+    std::string sort;                 // "+field", "-field", "field" or empty
+    std::vector<std::string> fields;  // empty: all
+    bool count = false;               // only the total
     bool reply_with_count = false;
-    std::optional<std::string> uuid;          // GET /x/{uuid}
+    std::optional<std::string> uuid;  // GET /x/{uuid}
 };
 
 enum class Operator : std::uint8_t { not_equal, at_least, at_most, not_in, not_like, like, in, equal, greater, less, is_null, not_null };
 
 struct Condition {
-    std::string name;                         // "vmNics.ip", "__systemTag__"
+    std::string name;  // "vmNics.ip", "__systemTag__"
     Operator op;
     std::string value;
 };
@@ -37,9 +37,9 @@ struct Condition {
 Result<Condition> parse_condition(std::string_view text);
 
 struct Statement {
-    std::string select_sql;                   // rows with store::erased::column_list(row, "t") columns
+    std::string select_sql;  // rows with store::erased::column_list(row, "t") columns
     std::string count_sql;
-    store::Values values;                     // $1..$n of the count; the select adds limit and start behind them
+    store::Values values;  // $1..$n of the count; the select adds limit and start behind them
     store::Values select_values;
 };
 

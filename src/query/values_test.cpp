@@ -34,10 +34,12 @@ TEST_F(Dates, ReadsNoonAndMidnight) {
     EXPECT_EQ(parse_date("Nov 14, 2017 12:00:00 AM"), parse_date("2017-11-14 00:00:00"));
 }
 TEST_F(Dates, ReadsWhatTheServerWrites) {
-    for (const std::int64_t second : {0LL, 1'000'000'000LL, 1'510'669'257LL, 1'700'000'000LL}) EXPECT_EQ(parse_date(to_wire_date(Timestamp{second * 1000})), second * 1000);
+    for (const std::int64_t second : {0LL, 1'000'000'000LL, 1'510'669'257LL, 1'700'000'000LL})
+        EXPECT_EQ(parse_date(to_wire_date(Timestamp{second * 1000})), second * 1000);
 }
 TEST_F(Dates, RefusesWhatIsNoDate) {
-    for (const char* text : {"", "yesterday", "Nov 14, 2017", "Nov 14, 2017 13:00:00 PM", "Nov 14, 2017 10:20:57", "2017-13-14 22:20:57", "2017-11-14T22:20:57", "Nov 14, 2017 10:20:57 PM x"}) {
+    for (const char* text : {"", "yesterday", "Nov 14, 2017", "Nov 14, 2017 13:00:00 PM", "Nov 14, 2017 10:20:57", "2017-13-14 22:20:57",
+                             "2017-11-14T22:20:57", "Nov 14, 2017 10:20:57 PM x"}) {
         EXPECT_FALSE(parse_date(text).has_value()) << text;
     }
 }
@@ -55,9 +57,14 @@ TEST(ColumnCondition, ComparesMillisecondsExactly) {
 }
 
 TEST(ColumnCondition, RefusesValuesOfAnotherType) {
-    struct Wrong { const char* field; Operator op; const char* value; };
-    for (const Wrong& wrong : {Wrong{"cpuNum", Operator::equal, "two"}, Wrong{"cpuNum", Operator::equal, ""}, Wrong{"cpuNum", Operator::in, "1,x"}, Wrong{"cpuNum", Operator::equal, "1.5"},
-                               Wrong{"memorySize", Operator::equal, "99999999999999999999"}, Wrong{"cpuNum", Operator::like, "%1%"}, Wrong{"createDate", Operator::equal, "soon"}}) {
+    struct Wrong {
+        const char* field;
+        Operator op;
+        const char* value;
+    };
+    for (const Wrong& wrong : {Wrong{"cpuNum", Operator::equal, "two"}, Wrong{"cpuNum", Operator::equal, ""}, Wrong{"cpuNum", Operator::in, "1,x"},
+                               Wrong{"cpuNum", Operator::equal, "1.5"}, Wrong{"memorySize", Operator::equal, "99999999999999999999"},
+                               Wrong{"cpuNum", Operator::like, "%1%"}, Wrong{"createDate", Operator::equal, "soon"}}) {
         Binder binder;
         const Result<std::string> sql = column_condition(*describe<VmInstance>().find(wrong.field), "c", wrong.op, wrong.value, wrong.field, binder);
         ASSERT_FALSE(sql.has_value()) << wrong.field << wrong.value;

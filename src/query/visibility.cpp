@@ -9,17 +9,21 @@
 namespace ramet::query {
 namespace {
 
-bool is_any_of(const TypeInfo& row, std::initializer_list<const TypeInfo*> types) { return std::find(types.begin(), types.end(), &row) != types.end(); }
+bool is_any_of(const TypeInfo& row, std::initializer_list<const TypeInfo*> types) {
+    return std::find(types.begin(), types.end(), &row) != types.end();
+}
 
 bool is_shared_by_nature(const TypeInfo& row) {
-    return is_any_of(row, {&describe<Zone>(), &describe<Cluster>(), &describe<Host>(), &describe<PrimaryStorage>(), &describe<PrimaryStorageClusterRef>(),
-                           &describe<BackupStorage>(), &describe<BackupStorageZoneRef>(), &describe<InstanceOffering>(), &describe<DiskOffering>(),
-                           &describe<L2Network>(), &describe<L2NetworkClusterRef>(), &describe<L3Network>(), &describe<IpRange>(), &describe<GlobalConfig>()});
+    return is_any_of(
+        row, {&describe<Zone>(), &describe<Cluster>(), &describe<Host>(), &describe<PrimaryStorage>(), &describe<PrimaryStorageClusterRef>(),
+              &describe<BackupStorage>(), &describe<BackupStorageZoneRef>(), &describe<InstanceOffering>(), &describe<DiskOffering>(),
+              &describe<L2Network>(), &describe<L2NetworkClusterRef>(), &describe<L3Network>(), &describe<IpRange>(), &describe<GlobalConfig>()});
 }
 
 std::string owned(const std::string& column, std::string_view account) {
     const TypeInfo& refs = describe<AccountResourceRef>();
-    return column + " IN (SELECT o.\"resourceUuid\" FROM \"" + std::string(refs.table) + "\" o WHERE o.\"accountUuid\" = " + std::string(account) + ")";
+    return column + " IN (SELECT o.\"resourceUuid\" FROM \"" + std::string(refs.table) + "\" o WHERE o.\"accountUuid\" = " + std::string(account) +
+           ")";
 }
 
 std::string owned_by_admin(const std::string& column) {
@@ -42,9 +46,11 @@ std::string visible_rows(const TypeInfo& row, std::string_view alias, const iden
                owned("n.\"vmInstanceUuid\"", account) + ")";
     }
     if (&row == &describe<Image>()) return "(" + owned(column("uuid"), account) + " OR " + owned_by_admin(column("uuid")) + ")";
-    if (&row == &describe<ImageBackupStorageRef>()) return "(" + owned(column("imageUuid"), account) + " OR " + owned_by_admin(column("imageUuid")) + ")";
+    if (&row == &describe<ImageBackupStorageRef>())
+        return "(" + owned(column("imageUuid"), account) + " OR " + owned_by_admin(column("imageUuid")) + ")";
     if (&row == &describe<Account>()) return column("uuid") + " = " + std::string(account);
-    if (is_any_of(row, {&describe<Job>(), &describe<Session>(), &describe<AccountResourceRef>()})) return column("accountUuid") + " = " + std::string(account);
+    if (is_any_of(row, {&describe<Job>(), &describe<Session>(), &describe<AccountResourceRef>()}))
+        return column("accountUuid") + " = " + std::string(account);
     return "1 = 0";
 }
 

@@ -8,8 +8,13 @@
 
 namespace ramet::resources {
 
-struct FetchedFacts { std::int64_t bytes = 0; std::string md5, sha256; };
-struct InspectedFacts { std::int64_t virtual_bytes = 0, file_bytes = 0; };
+struct FetchedFacts {
+    std::int64_t bytes = 0;
+    std::string md5, sha256;
+};
+struct InspectedFacts {
+    std::int64_t virtual_bytes = 0, file_bytes = 0;
+};
 
 }  // namespace ramet::resources
 
@@ -29,8 +34,9 @@ template <> const TypeInfo& describe<resources::AddImagePlan>() {
 template <> const TypeInfo& describe<resources::FetchedFacts>();
 template <> const TypeInfo& describe<resources::FetchedFacts>() {
     using resources::FetchedFacts;
-    static const TypeInfo info = object<FetchedFacts>("FetchedFacts", "What was fetched.", field<&FetchedFacts::bytes>("bytes", "Its size."),
-                                                      field<&FetchedFacts::md5>("md5", "Its MD5."), field<&FetchedFacts::sha256>("sha256", "Its SHA-256."));
+    static const TypeInfo info =
+        object<FetchedFacts>("FetchedFacts", "What was fetched.", field<&FetchedFacts::bytes>("bytes", "Its size."),
+                             field<&FetchedFacts::md5>("md5", "Its MD5."), field<&FetchedFacts::sha256>("sha256", "Its SHA-256."));
     return info;
 }
 
@@ -103,7 +109,8 @@ public:
             image.checksum = "sha256:" + fetched.sha256;
             image.last_op_date = parts_.clock.now();
             TRY(store::update(transaction, image));
-            TRY_ASSIGN(std::vector<ImageBackupStorageRef> copies, store::list<ImageBackupStorageRef>(transaction, {{"imageUuid", plan_.image.text()}}));
+            TRY_ASSIGN(std::vector<ImageBackupStorageRef> copies,
+                       store::list<ImageBackupStorageRef>(transaction, {{"imageUuid", plan_.image.text()}}));
             for (ImageBackupStorageRef& copy : copies) {
                 copy.status = ImageStatus::ready;
                 copy.last_op_date = image.last_op_date;

@@ -28,20 +28,23 @@ Result<std::string> add_image_store_backup_storage(Parts& parts, const identity:
     });
 }
 
-Result<std::string> update_backup_storage(Parts& parts, const identity::Caller&, const api::UpdateBackupStorage& request) { return rename<BackupStorage>(parts, request); }
+Result<std::string> update_backup_storage(Parts& parts, const identity::Caller&, const api::UpdateBackupStorage& request) {
+    return rename<BackupStorage>(parts, request);
+}
 
 Result<std::string> change_backup_storage_state(Parts& parts, const identity::Caller&, const api::ChangeBackupStorageState& request) {
     return change_state<BackupStorage>(parts, request);
 }
 
 Result<std::string> reconnect_backup_storage(Parts& parts, const identity::Caller&, const api::ReconnectBackupStorage& request) {
-    TRY_ASSIGN(const BackupStorage present,
-               store::read(parts.database, [&](store::Transaction& transaction) { return store::get<BackupStorage>(transaction, request.uuid.text()); }));
+    TRY_ASSIGN(const BackupStorage present, store::read(parts.database, [&](store::Transaction& transaction) {
+                   return store::get<BackupStorage>(transaction, request.uuid.text());
+               }));
     const Result<void> usable = make_writable_directory(present.url);
     TRY_ASSIGN(std::string body, alter<BackupStorage>(parts, request.uuid.text(), [&](BackupStorage& storage, store::Transaction&) -> Result<void> {
-        storage.status = usable.has_value() ? Connection::connected : Connection::disconnected;
-        return {};
-    }));
+                   storage.status = usable.has_value() ? Connection::connected : Connection::disconnected;
+                   return {};
+               }));
     if (!usable.has_value()) return failed("backup storage '" + present.name + "' is now Disconnected", usable.error());
     return body;
 }
@@ -64,21 +67,24 @@ Result<std::string> delete_backup_storage(Parts& parts, const identity::Caller&,
 }
 
 Result<std::string> attach_backup_storage_to_zone(Parts& parts, const identity::Caller&, const api::AttachBackupStorageToZone& request) {
-    return alter<BackupStorage>(parts, request.backup_storage_uuid.text(), [&](BackupStorage& storage, store::Transaction& transaction) -> Result<void> {
-        TRY_ASSIGN(const Zone zone, store::get<Zone>(transaction, request.zone_uuid.text()));
-        const BackupStorageZoneRef ref = zone_ref(storage.uuid, zone.uuid);
-        TRY_ASSIGN(const std::int64_t present, store::count<BackupStorageZoneRef>(transaction, {{"uuid", ref.uuid}}));
-        if (present > 0) return fail(ErrorCode::operation_failed, "backup storage '" + storage.name + "' is attached to zone '" + zone.name + "' already");
-        return store::insert(transaction, ref);
-    });
+    return alter<BackupStorage>(
+        parts, request.backup_storage_uuid.text(), [&](BackupStorage& storage, store::Transaction& transaction) -> Result<void> {
+            TRY_ASSIGN(const Zone zone, store::get<Zone>(transaction, request.zone_uuid.text()));
+            const BackupStorageZoneRef ref = zone_ref(storage.uuid, zone.uuid);
+            TRY_ASSIGN(const std::int64_t present, store::count<BackupStorageZoneRef>(transaction, {{"uuid", ref.uuid}}));
+            if (present > 0)
+                return fail(ErrorCode::operation_failed, "backup storage '" + storage.name + "' is attached to zone '" + zone.name + "' already");
+            return store::insert(transaction, ref);
+        });
 }
 
 Result<std::string> detach_backup_storage_from_zone(Parts& parts, const identity::Caller&, const api::DetachBackupStorageFromZone& request) {
-    return alter<BackupStorage>(parts, request.backup_storage_uuid.text(), [&](BackupStorage& storage, store::Transaction& transaction) -> Result<void> {
-        TRY(store::get<Zone>(transaction, request.zone_uuid.text()));
-        TRY(store::erase<BackupStorageZoneRef>(transaction, {{"uuid", zone_ref(storage.uuid, request.zone_uuid).uuid}}));
-        return {};
-    });
+    return alter<BackupStorage>(parts, request.backup_storage_uuid.text(),
+                                [&](BackupStorage& storage, store::Transaction& transaction) -> Result<void> {
+                                    TRY(store::get<Zone>(transaction, request.zone_uuid.text()));
+                                    TRY(store::erase<BackupStorageZoneRef>(transaction, {{"uuid", zone_ref(storage.uuid, request.zone_uuid).uuid}}));
+                                    return {};
+                                });
 }
 
 }  // namespace ramet::resources

@@ -14,8 +14,8 @@ namespace {
 
 using store::Transaction;
 
-constexpr std::uint32_t kFirstGuestHost = 10;    // below: the gateway, and room for what an operator puts there
-constexpr std::uint32_t kLastGuestHost = 250;    // of the last 256 addresses
+constexpr std::uint32_t kFirstGuestHost = 10;  // below: the gateway, and room for what an operator puts there
+constexpr std::uint32_t kLastGuestHost = 250;  // of the last 256 addresses
 
 // Inserts rows that belong to the admin, all with one date.
 class Founder {
@@ -39,7 +39,10 @@ private:
     Timestamp now_;
 };
 
-struct Places { Zone zone; Cluster cluster; };
+struct Places {
+    Zone zone;
+    Cluster cluster;
+};
 
 Result<Places> add_places(Founder& founder, const MachineFacts& machine) {
     Places places;
@@ -111,7 +114,11 @@ Result<void> add_network(Founder& founder, const Places& places, const MachineFa
 }
 
 Result<void> add_offerings(Founder& founder) {
-    struct Size { std::string_view name; std::int64_t cpus; std::int64_t memory_bytes; };
+    struct Size {
+        std::string_view name;
+        std::int64_t cpus;
+        std::int64_t memory_bytes;
+    };
     for (const Size& size : {Size{"tiny", 1, 128 * limits::kMiB}, Size{"small", 1, 512 * limits::kMiB}, Size{"medium", 2, 2 * limits::kGiB}}) {
         InstanceOffering offering;
         offering.name = size.name;

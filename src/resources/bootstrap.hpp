@@ -19,7 +19,7 @@ struct MachineFacts {
     std::int64_t cpu_num = 1;
     std::int64_t memory_bytes = 0;
     std::string architecture = "x86_64";
-    std::string accelerator;            // "kvm" or "tcg"
+    std::string accelerator;  // "kvm" or "tcg"
     std::string accelerator_reason;
     std::string hypervisor_version;
     std::vector<std::string> used_networks;  // IPv4 "10.0.0.0/8" that this machine routes or has addresses in; the default route is left out

@@ -66,7 +66,8 @@ TEST_F(Bootstrap, LaterStartsRefreshTheHostAndNothingElse) {
 }
 
 TEST_F(Bootstrap, SeedsTheSettingsWithTheirDefaults) {
-    const Result<std::string> policy = store::read(*pool, [](store::Transaction& transaction) { return global_config(transaction, "vm", "deletionPolicy"); });
+    const Result<std::string> policy =
+        store::read(*pool, [](store::Transaction& transaction) { return global_config(transaction, "vm", "deletionPolicy"); });
     EXPECT_EQ(policy.value_or("?"), "Delay");
     EXPECT_GE(pool.rows<GlobalConfig>().size(), 5U);
 }

@@ -20,9 +20,13 @@ Result<std::string> create_cluster(Parts& parts, const identity::Caller& caller,
     });
 }
 
-Result<std::string> update_cluster(Parts& parts, const identity::Caller&, const api::UpdateCluster& request) { return rename<Cluster>(parts, request); }
+Result<std::string> update_cluster(Parts& parts, const identity::Caller&, const api::UpdateCluster& request) {
+    return rename<Cluster>(parts, request);
+}
 
-Result<std::string> change_cluster_state(Parts& parts, const identity::Caller&, const api::ChangeClusterState& request) { return change_state<Cluster>(parts, request); }
+Result<std::string> change_cluster_state(Parts& parts, const identity::Caller&, const api::ChangeClusterState& request) {
+    return change_state<Cluster>(parts, request);
+}
 
 Result<std::string> delete_cluster(Parts& parts, const identity::Caller&, const api::DeleteCluster& request) {
     return remove<Cluster>(parts, request.uuid, [](const Cluster& cluster, store::Transaction& transaction) -> Result<void> {

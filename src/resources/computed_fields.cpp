@@ -58,7 +58,9 @@ Result<ComputedInputs> read_computed_inputs(store::Transaction& transaction, con
     ComputedInputs inputs;
     if (rows.contains(&describe<Host>())) TRY(read_used_by_host(transaction, inputs));
     std::vector<std::string> volumes;
-    for_each_row<Volume>(rows, [&](const Volume& volume) { if (volume.status == VolumeStatus::ready) volumes.push_back(volume.uuid.text()); });
+    for_each_row<Volume>(rows, [&](const Volume& volume) {
+        if (volume.status == VolumeStatus::ready) volumes.push_back(volume.uuid.text());
+    });
     TRY(read_layers(transaction, volumes, inputs));
     return inputs;
 }

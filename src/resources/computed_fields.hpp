@@ -13,8 +13,14 @@ namespace ramet::resources {
 
 // What the database knows, read inside the transaction that read the rows.
 struct ComputedInputs {
-    struct Used { std::int64_t cpus = 0; std::int64_t memory_bytes = 0; };
-    struct LayerFile { std::string directory; std::string path; };
+    struct Used {
+        std::int64_t cpus = 0;
+        std::int64_t memory_bytes = 0;
+    };
+    struct LayerFile {
+        std::string directory;
+        std::string path;
+    };
     std::map<std::string, Used> used_by_host;
     std::map<std::string, std::vector<LayerFile>> layers_by_volume;
 };

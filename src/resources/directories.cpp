@@ -1,7 +1,7 @@
 #include "resources/directories.hpp"
 
-#include <filesystem>
 #include <unistd.h>
+#include <filesystem>
 
 #include "base/limits.hpp"
 #include "model/resources.hpp"
@@ -10,15 +10,19 @@
 namespace ramet::resources {
 namespace {
 
-std::unexpected<Error> bad_url(const std::string& what, std::string detail = {}) { return fail(ErrorCode::invalid_argument, "url: " + what, std::move(detail)); }
+std::unexpected<Error> bad_url(const std::string& what, std::string detail = {}) {
+    return fail(ErrorCode::invalid_argument, "url: " + what, std::move(detail));
+}
 
 template <class Storage>
 Result<void> check_apart_from(store::Transaction& transaction, const std::string& directory, std::string_view noun) {
     TRY_ASSIGN(const std::vector<Storage> storages, store::list<Storage>(transaction));
     for (const Storage& storage : storages) {
-        if (storage.url == directory) return bad_url("the directory is already the " + std::string(noun) + " '" + storage.name + "'; name another directory");
+        if (storage.url == directory)
+            return bad_url("the directory is already the " + std::string(noun) + " '" + storage.name + "'; name another directory");
         if (is_inside_or_same(directory, storage.url) || is_inside_or_same(storage.url, directory)) {
-            return bad_url("the directory and that of the " + std::string(noun) + " '" + storage.name + "' lie inside each other; name one that stands apart");
+            return bad_url("the directory and that of the " + std::string(noun) + " '" + storage.name +
+                           "' lie inside each other; name one that stands apart");
         }
     }
     return {};
@@ -58,7 +62,8 @@ Result<void> make_writable_directory(const std::string& directory) {
     std::filesystem::create_directories(directory, problem);
     if (problem) return bad_url("the directory cannot be made; make it or check the permissions of its parent", directory + ": " + problem.message());
     if (::access(directory.c_str(), R_OK | W_OK | X_OK) != 0) {
-        return bad_url("the directory cannot be written; check its permissions", directory + ": " + std::error_code(errno, std::generic_category()).message());
+        return bad_url("the directory cannot be written; check its permissions",
+                       directory + ": " + std::error_code(errno, std::generic_category()).message());
     }
     return {};
 }

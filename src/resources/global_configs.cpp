@@ -35,7 +35,8 @@ constexpr std::int64_t kCountMax = 100'000;
 std::string key_of(std::string_view category, std::string_view name) { return std::string(category) + "." + std::string(name); }
 
 const KnownConfig* find_known(std::string_view category, std::string_view name) {
-    for (const KnownConfig& known : kKnown) if (known.category == category && known.name == name) return &known;
+    for (const KnownConfig& known : kKnown)
+        if (known.category == category && known.name == name) return &known;
     return nullptr;
 }
 
@@ -58,22 +59,23 @@ std::optional<std::int64_t> parse_number(std::string_view text) {
 
 Result<void> check_value(const KnownConfig& known, std::string_view value) {
     const auto refuse = [&](const std::string& must) {
-        return fail(ErrorCode::invalid_argument, "value: '" + std::string(value.substr(0, 64)) + "' cannot be " + key_of(known.category, known.name) + "; it must be " + must);
+        return fail(ErrorCode::invalid_argument,
+                    "value: '" + std::string(value.substr(0, 64)) + "' cannot be " + key_of(known.category, known.name) + "; it must be " + must);
     };
     switch (known.form) {
-        case Form::deletion_policy:
-            if (value != "Direct" && value != "Delay" && value != "Never") return refuse("Direct, Delay or Never");
-            return {};
-        case Form::boolean:
-            if (value != "true" && value != "false") return refuse("true or false");
-            return {};
-        case Form::seconds:
-        case Form::count: {
-            const std::optional<std::int64_t> number = parse_number(value);
-            const std::int64_t most = known.form == Form::seconds ? kSecondsMax : kCountMax;
-            if (!number || *number < 1 || *number > most) return refuse("a number from 1 to " + std::to_string(most));
-            return {};
-        }
+    case Form::deletion_policy:
+        if (value != "Direct" && value != "Delay" && value != "Never") return refuse("Direct, Delay or Never");
+        return {};
+    case Form::boolean:
+        if (value != "true" && value != "false") return refuse("true or false");
+        return {};
+    case Form::seconds:
+    case Form::count: {
+        const std::optional<std::int64_t> number = parse_number(value);
+        const std::int64_t most = known.form == Form::seconds ? kSecondsMax : kCountMax;
+        if (!number || *number < 1 || *number > most) return refuse("a number from 1 to " + std::to_string(most));
+        return {};
+    }
     }
     return {};
 }
@@ -90,7 +92,8 @@ Result<void> seed_global_configs(store::Transaction& transaction) {
 
 Result<std::string> global_config(store::Transaction& transaction, std::string_view category, std::string_view name) {
     const KnownConfig* const known = find_known(category, name);
-    if (known == nullptr) return fail(ErrorCode::internal, "the server asked for a setting that does not exist; this is a fault of the server", key_of(category, name));
+    if (known == nullptr)
+        return fail(ErrorCode::internal, "the server asked for a setting that does not exist; this is a fault of the server", key_of(category, name));
     TRY_ASSIGN(const std::optional<GlobalConfig> row, store::find<GlobalConfig>(transaction, {{"uuid", key_of(category, name)}}));
     return row ? row->value : std::string(known->default_value);
 }
@@ -105,7 +108,8 @@ Result<std::int64_t> global_config_number(store::Transaction& transaction, std::
 Result<std::string> update_global_config(Parts& parts, const identity::Caller&, const api::UpdateGlobalConfig& request) {
     const KnownConfig* const known = find_known(request.category, request.name);
     if (known == nullptr) {
-        return fail(ErrorCode::not_found, "there is no global setting '" + key_of(request.category, request.name).substr(0, 128) + "'; GET /global-configurations lists them");
+        return fail(ErrorCode::not_found, "there is no global setting '" + key_of(request.category, request.name).substr(0, 128) +
+                                              "'; GET /global-configurations lists them");
     }
     const std::string value = request.value.value_or(std::string(known->default_value));
     TRY(check_value(*known, value));

@@ -10,7 +10,9 @@ namespace ramet::resources {
 namespace {
 
 template <class AnyId>
-bool holds(const std::vector<AnyId>& wanted, const AnyId& id) { return wanted.empty() || std::find(wanted.begin(), wanted.end(), id) != wanted.end(); }
+bool holds(const std::vector<AnyId>& wanted, const AnyId& id) {
+    return wanted.empty() || std::find(wanted.begin(), wanted.end(), id) != wanted.end();
+}
 
 }  // namespace
 
@@ -41,10 +43,12 @@ Result<std::string> reconnect_host(Parts& parts, const identity::Caller&, const 
 }
 
 Result<std::string> get_cpu_memory_capacity(Parts& parts, const identity::Caller&, const api::GetCpuMemoryCapacity& request) {
-    TRY_ASSIGN(const std::vector<Host> hosts, store::read(parts.database, [](store::Transaction& transaction) { return store::list<Host>(transaction); }));
+    TRY_ASSIGN(const std::vector<Host> hosts,
+               store::read(parts.database, [](store::Transaction& transaction) { return store::list<Host>(transaction); }));
     api::GetCpuMemoryCapacityReply reply;
     for (const Host& listed : hosts) {
-        const bool wanted = holds(request.zone_uuids, listed.zone_uuid) && holds(request.cluster_uuids, listed.cluster_uuid) && holds(request.host_uuids, listed.uuid);
+        const bool wanted = holds(request.zone_uuids, listed.zone_uuid) && holds(request.cluster_uuids, listed.cluster_uuid) &&
+                            holds(request.host_uuids, listed.uuid);
         if (!request.all && !wanted) continue;
         TRY_ASSIGN(const Host host, parts.inventory.get<Host>(listed.uuid.text()));
         reply.total_cpu += host.total_cpu_capacity;

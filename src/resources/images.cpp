@@ -16,16 +16,22 @@ constexpr std::int64_t kMillisecondsPerSecond = 1000;
 
 Result<BackupStorage> usable_storage(store::Transaction& transaction, const BackupStorageId& uuid) {
     TRY_ASSIGN(BackupStorage storage, store::get<BackupStorage>(transaction, uuid.text()));
-    if (storage.state != Enablement::enabled) return fail(ErrorCode::operation_failed, "backup storage '" + storage.name + "' is Disabled; enable it or choose another");
+    if (storage.state != Enablement::enabled)
+        return fail(ErrorCode::operation_failed, "backup storage '" + storage.name + "' is Disabled; enable it or choose another");
     if (storage.status != Connection::connected) {
-        return fail(ErrorCode::operation_failed, "backup storage '" + storage.name + "' is " + std::string(name_of(storage.status)) + "; reconnect it or choose another");
+        return fail(ErrorCode::operation_failed,
+                    "backup storage '" + storage.name + "' is " + std::string(name_of(storage.status)) + "; reconnect it or choose another");
     }
     return storage;
 }
 
 Error wrong_status(const Image& image, std::string_view doing, std::string_view instead) {
-    return Error{ErrorCode::wrong_state,
-                 "image '" + image.name + "' is " + std::string(name_of(image.status)) + " and cannot be " + std::string(doing) + "; " + std::string(instead), {}, nullptr, {}};
+    return Error{
+        ErrorCode::wrong_state,
+        "image '" + image.name + "' is " + std::string(name_of(image.status)) + " and cannot be " + std::string(doing) + "; " + std::string(instead),
+        {},
+        nullptr,
+        {}};
 }
 
 Result<Image> own_image(store::Transaction& transaction, const identity::Caller& caller, const ImageId& uuid, std::string_view field) {
@@ -57,7 +63,8 @@ Result<std::string> alter_own(Parts& parts, const identity::Caller& caller, cons
 
 }  // namespace
 
-Result<CheckedAddImage> check_add_image(store::Transaction& transaction, const identity::Caller& caller, const api::AddImage& request, Timestamp now) {
+Result<CheckedAddImage> check_add_image(store::Transaction& transaction, const identity::Caller& caller, const api::AddImage& request,
+                                        Timestamp now) {
     if (request.media_type == "ISO") return fail(ErrorCode::unsupported, "mediaType: ISO images are not supported; add a disk image (qcow2 or raw)");
     if (request.backup_storage_uuids.size() != 1) return fail(ErrorCode::invalid_argument, "backupStorageUuids: name exactly one backup storage");
     TRY_ASSIGN(const BackupStorage storage, usable_storage(transaction, request.backup_storage_uuids.front()));
@@ -76,7 +83,8 @@ Result<CheckedAddImage> check_add_image(store::Transaction& transaction, const i
     image.virtio = request.virtio;
     image.create_date = image.last_op_date = now;
 
-    checked.plan = {image.uuid, storage.uuid, request.url, image_file_path(storage.url, image.uuid, image.format), image.format, request.checksum, caller.admin};
+    checked.plan = {image.uuid,   storage.uuid,     request.url, image_file_path(storage.url, image.uuid, image.format),
+                    image.format, request.checksum, caller.admin};
     ImageBackupStorageRef& copy = checked.copy;
     copy.uuid = image.uuid.text() + "-" + storage.uuid.text();
     copy.image_uuid = image.uuid;
@@ -88,7 +96,8 @@ Result<CheckedAddImage> check_add_image(store::Transaction& transaction, const i
     return checked;
 }
 
-Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobId& job_uuid, const std::optional<std::string>& web_hook) {
+Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobId& job_uuid,
+                        const std::optional<std::string>& web_hook) {
     TRY(storage::check_image_url(request.url, caller.admin));
     const Timestamp now = parts.clock.now();
     Job job;
@@ -137,7 +146,8 @@ Result<std::string> delete_image(Parts& parts, const identity::Caller& caller, c
         if (!present) return {};
         TRY_ASSIGN(Image image, own_image(transaction, caller, request.uuid, "uuid"));
         if (image.status == ImageStatus::deleted) return {};
-        if (image.status != ImageStatus::ready && image.status != ImageStatus::error) return wrong_status(image, "deleted", "cancel the job that is making it");
+        if (image.status != ImageStatus::ready && image.status != ImageStatus::error)
+            return wrong_status(image, "deleted", "cancel the job that is making it");
         image.status = ImageStatus::deleted;
         image.last_op_date = parts.clock.now();
         return store::update(transaction, image);
@@ -147,13 +157,15 @@ Result<std::string> delete_image(Parts& parts, const identity::Caller& caller, c
 }
 
 Result<std::string> recover_image(Parts& parts, const identity::Caller& caller, const api::RecoverImage& request) {
-    TRY_ASSIGN(const std::vector<std::string> paths, store::read(parts.database, [&](store::Transaction& transaction) -> Result<std::vector<std::string>> {
-        TRY(own_image(transaction, caller, request.image_uuid, "imageUuid"));
-        return copies_of(transaction, request.image_uuid);
-    }));
+    TRY_ASSIGN(const std::vector<std::string> paths,
+               store::read(parts.database, [&](store::Transaction& transaction) -> Result<std::vector<std::string>> {
+                   TRY(own_image(transaction, caller, request.image_uuid, "imageUuid"));
+                   return copies_of(transaction, request.image_uuid);
+               }));
     for (const std::string& path : paths) {
         if (::access(path.c_str(), F_OK) != 0) {
-            return fail(ErrorCode::operation_failed, "the image's file is gone, as if it had been expunged; expunge the image and add it again", path);
+            return fail(ErrorCode::operation_failed, "the image's file is gone, as if it had been expunged; expunge the image and add it again",
+                        path);
         }
     }
     return alter_own(parts, caller, request.image_uuid, "imageUuid", [&](Image& image, store::Transaction&) -> Result<void> {
@@ -164,29 +176,34 @@ Result<std::string> recover_image(Parts& parts, const identity::Caller& caller, 
 }
 
 Result<std::string> expunge_image(Parts& parts, const identity::Caller& caller, const api::ExpungeImage& request) {
-    TRY_ASSIGN(const std::vector<std::string> paths, store::read(parts.database, [&](store::Transaction& transaction) -> Result<std::vector<std::string>> {
-        TRY_ASSIGN(const Image image, own_image(transaction, caller, request.image_uuid, "imageUuid"));
-        if (image.status != ImageStatus::deleted) return wrong_status(image, "expunged", "delete it first");
-        return copies_of(transaction, request.image_uuid);
-    }));
+    TRY_ASSIGN(const std::vector<std::string> paths,
+               store::read(parts.database, [&](store::Transaction& transaction) -> Result<std::vector<std::string>> {
+                   TRY_ASSIGN(const Image image, own_image(transaction, caller, request.image_uuid, "imageUuid"));
+                   if (image.status != ImageStatus::deleted) return wrong_status(image, "expunged", "delete it first");
+                   return copies_of(transaction, request.image_uuid);
+               }));
     TRY(expunge(parts, request.image_uuid, paths));
     return "{}";
 }
 
 Result<std::int64_t> expunge_expired_images(Parts& parts) {
-    struct Expired { ImageId image; std::vector<std::string> paths; };
+    struct Expired {
+        ImageId image;
+        std::vector<std::string> paths;
+    };
     TRY_ASSIGN(const std::vector<Expired> all, store::read(parts.database, [&](store::Transaction& transaction) -> Result<std::vector<Expired>> {
-        TRY_ASSIGN(const std::int64_t period, global_config_number(transaction, "image", "expungePeriod"));
-        const std::int64_t before = parts.clock.now().milliseconds - period * kMillisecondsPerSecond;
-        TRY_ASSIGN(const std::vector<Image> deleted, store::list<Image>(transaction, {{"status", std::string(name_of(ImageStatus::deleted))}}));
-        std::vector<Expired> expired;
-        for (const Image& image : deleted) {
-            if (image.last_op_date.milliseconds >= before) continue;
-            TRY_ASSIGN(std::vector<std::string> paths, copies_of(transaction, image.uuid));
-            expired.push_back({image.uuid, std::move(paths)});
-        }
-        return expired;
-    }));
+                   TRY_ASSIGN(const std::int64_t period, global_config_number(transaction, "image", "expungePeriod"));
+                   const std::int64_t before = parts.clock.now().milliseconds - period * kMillisecondsPerSecond;
+                   TRY_ASSIGN(const std::vector<Image> deleted,
+                              store::list<Image>(transaction, {{"status", std::string(name_of(ImageStatus::deleted))}}));
+                   std::vector<Expired> expired;
+                   for (const Image& image : deleted) {
+                       if (image.last_op_date.milliseconds >= before) continue;
+                       TRY_ASSIGN(std::vector<std::string> paths, copies_of(transaction, image.uuid));
+                       expired.push_back({image.uuid, std::move(paths)});
+                   }
+                   return expired;
+               }));
     for (const Expired& expired : all) TRY(expunge(parts, expired.image, expired.paths));
     return static_cast<std::int64_t>(all.size());
 }

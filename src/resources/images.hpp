@@ -16,10 +16,10 @@ struct AddImagePlan {
     ImageId image;
     BackupStorageId backup_storage;
     std::string url;
-    std::string destination;                     // absolute
-    std::string format;                          // "qcow2", "raw"
+    std::string destination;  // absolute
+    std::string format;       // "qcow2", "raw"
     std::optional<std::string> checksum;
-    bool allow_private_addresses = false;        // file:// and addresses inside the operator's networks: for admins alone
+    bool allow_private_addresses = false;  // file:// and addresses inside the operator's networks: for admins alone
 };
 
 // Before engine.recover(). `parts` outlives the engine.

@@ -35,7 +35,8 @@ struct Page {
     std::int64_t total = 0;
 };
 
-Result<void> read_page(store::Transaction& transaction, const TypeInfo& row, const query::Statement& statement, const query::Parameters& parameters, Page& page) {
+Result<void> read_page(store::Transaction& transaction, const TypeInfo& row, const query::Statement& statement, const query::Parameters& parameters,
+                       Page& page) {
     if (parameters.count || parameters.reply_with_count) {
         TRY_ASSIGN(page.total, read_total(transaction, statement));
         if (parameters.count) return {};
@@ -64,7 +65,8 @@ Result<std::string> Inventory::query(const api::MessageInfo& message, const quer
     TRY_ASSIGN(const query::Statement statement, query::compile(row, parameters, caller));
     Page page;
     page.rows = make_row_set(row);
-    if (page.rows == nullptr) return fail(ErrorCode::internal, "this list cannot be read", std::string(row.name) + " is not registered in row_set.cpp");
+    if (page.rows == nullptr)
+        return fail(ErrorCode::internal, "this list cannot be read", std::string(row.name) + " is not registered in row_set.cpp");
     TRY(database_.read([&](store::Transaction& transaction) { return read_page(transaction, row, statement, parameters, page); }));
     if (parameters.count) return "{\"total\":" + std::to_string(page.total) + ",\"schema\":{}}";
     fill_computed(page.all, page.inputs, facts_);
@@ -88,10 +90,15 @@ Result<void> Inventory::get_erased(const TypeInfo& row, std::string_view key, vo
     ComputedInputs inputs;
     const auto read = [&](store::Transaction& transaction) -> Result<void> {
         std::string_view key_column = "uuid";
-        for (const FieldInfo& field : row.fields) if (field.rules.primary) key_column = field.name;
+        for (const FieldInfo& field : row.fields)
+            if (field.rules.primary) key_column = field.name;
         bool found = false;
-        TRY(store::erased::select(transaction, row, {{key_column, store::Value{std::string(key)}}}, {}, [&]() -> void* { found = true; return target; }));
-        if (!found) return fail(ErrorCode::not_found, "there is no " + std::string(row.name) + " with uuid '" + std::string(key) + "'; check the uuid");
+        TRY(store::erased::select(transaction, row, {{key_column, store::Value{std::string(key)}}}, {}, [&]() -> void* {
+            found = true;
+            return target;
+        }));
+        if (!found)
+            return fail(ErrorCode::not_found, "there is no " + std::string(row.name) + " with uuid '" + std::string(key) + "'; check the uuid");
         TRY(fill_relations(transaction, row, {target}, {}, all));
         TRY_ASSIGN(inputs, read_computed_inputs(transaction, all));
         return {};

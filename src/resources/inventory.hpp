@@ -15,7 +15,10 @@
 namespace ramet::resources {
 
 // Physical facts that no row holds; asked outside of transactions.
-struct PhysicalCapacity { std::int64_t total_bytes = 0; std::int64_t available_bytes = 0; };
+struct PhysicalCapacity {
+    std::int64_t total_bytes = 0;
+    std::int64_t available_bytes = 0;
+};
 struct LiveFacts {
     std::function<PhysicalCapacity(const std::string& directory)> capacity;
     std::function<std::int64_t(const std::string& directory, const std::string& path)> allocated_bytes;

@@ -1,5 +1,7 @@
 #include "resources/inventory.hpp"
 
+#include <boost/json/serialize.hpp>
+
 #include "api/json.hpp"
 #include "support/small_pool.hpp"
 
@@ -29,7 +31,10 @@ protected:
     test::SmallPool pool;
     std::vector<std::string> asked;
     Inventory inventory{*pool, LiveFacts{[](const std::string&) { return PhysicalCapacity{100LL << 30, 60LL << 30}; },
-                                         [this](const std::string& directory, const std::string& path) { asked.push_back(directory + "|" + path); return std::int64_t{12288}; }}};
+                                         [this](const std::string& directory, const std::string& path) {
+                                             asked.push_back(directory + "|" + path);
+                                             return std::int64_t{12288};
+                                         }}};
 };
 
 TEST_F(InventoryTest, ShowsAVmWithItsNicsAddressesAndVolumes) {

@@ -19,12 +19,13 @@ Result<void> check_fits(const std::vector<IpRange>& present, const network::Rang
     for (const IpRange& other : present) {
         const bool apart = address_of(plan.end_ip) < address_of(other.start_ip) || address_of(other.end_ip) < address_of(plan.start_ip);
         if (!apart) {
-            return fail(ErrorCode::invalid_argument, "startIp: the range " + plan.start_ip + "-" + plan.end_ip + " overlaps with range '" + other.name + "' (" +
-                                                         other.start_ip + "-" + other.end_ip + "); choose addresses outside of it");
+            return fail(ErrorCode::invalid_argument, "startIp: the range " + plan.start_ip + "-" + plan.end_ip + " overlaps with range '" +
+                                                         other.name + "' (" + other.start_ip + "-" + other.end_ip +
+                                                         "); choose addresses outside of it");
         }
         if (other.network_cidr != plan.network_cidr || other.gateway != plan.gateway) {
-            return fail(ErrorCode::invalid_argument, "gateway: the ranges of one L3 network share one subnet and gateway (" + other.network_cidr + ", " + other.gateway +
-                                                         "); make another L3 network for " + plan.network_cidr);
+            return fail(ErrorCode::invalid_argument, "gateway: the ranges of one L3 network share one subnet and gateway (" + other.network_cidr +
+                                                         ", " + other.gateway + "); make another L3 network for " + plan.network_cidr);
         }
     }
     return {};
@@ -99,7 +100,9 @@ Result<std::string> add_ip_range_by_network_cidr(Parts& parts, const identity::C
     return add_range(parts, caller, {request.l3_network_uuid, request.name, request.description, request.resource_uuid}, plan);
 }
 
-Result<std::string> update_ip_range(Parts& parts, const identity::Caller&, const api::UpdateIpRange& request) { return rename<IpRange>(parts, request); }
+Result<std::string> update_ip_range(Parts& parts, const identity::Caller&, const api::UpdateIpRange& request) {
+    return rename<IpRange>(parts, request);
+}
 
 Result<std::string> delete_ip_range(Parts& parts, const identity::Caller&, const api::DeleteIpRange& request) {
     return remove<IpRange>(parts, request.uuid, [](const IpRange& range, store::Transaction& transaction) -> Result<void> {

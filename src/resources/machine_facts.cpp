@@ -1,15 +1,15 @@
 // What this machine is and which networks it uses, read from the kernel's own files.
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdint>
 #include <fstream>
-#include <ifaddrs.h>
 #include <memory>
-#include <netinet/in.h>
 #include <sstream>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include "base/limits.hpp"
 #include "network/ipv4.hpp"
@@ -63,7 +63,8 @@ void add_addresses(std::vector<std::string>& used) {
         if (entry->ifa_addr == nullptr || entry->ifa_netmask == nullptr || entry->ifa_addr->sa_family != AF_INET) continue;
         const Ipv4 address{ntohl(reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr.s_addr)};
         const Ipv4 netmask{ntohl(reinterpret_cast<const sockaddr_in*>(entry->ifa_netmask)->sin_addr.s_addr)};
-        if (const std::optional<int> prefix = network::prefix_length_of(netmask); prefix && *prefix > 0) used.push_back(network::format(Cidr{address, *prefix}));
+        if (const std::optional<int> prefix = network::prefix_length_of(netmask); prefix && *prefix > 0)
+            used.push_back(network::format(Cidr{address, *prefix}));
     }
 }
 
@@ -81,7 +82,9 @@ std::vector<std::string> resolvers_of(const char* path) {
     return servers;
 }
 
-bool overlap(Cidr one, Cidr other) { return network::contains(one, network::network_of(other)) || network::contains(other, network::network_of(one)); }
+bool overlap(Cidr one, Cidr other) {
+    return network::contains(one, network::network_of(other)) || network::contains(other, network::network_of(one));
+}
 
 }  // namespace
 
@@ -100,13 +103,14 @@ MachineFacts measure_machine() {
 }
 
 std::string pick_free_network(const std::vector<std::string>& used) {
-    constexpr int kPrefix = 20;               // 4094 addresses: a thousand clones, and room for the leases of the ones before
+    constexpr int kPrefix = 20;  // 4094 addresses: a thousand clones, and room for the leases of the ones before
     constexpr std::uint32_t kPreferred = (10U << 24U) | (77U << 16U);
     constexpr std::uint32_t kTen = 10U << 24U;
     constexpr std::uint32_t kNetworkSize = 1U << (32U - kPrefix);
     constexpr std::uint32_t kNetworksInTen = (1U << 24U) / kNetworkSize;
     std::vector<Cidr> taken;
-    for (const std::string& text : used) if (const std::optional<Cidr> cidr = network::parse_cidr(text)) taken.push_back(*cidr);
+    for (const std::string& text : used)
+        if (const std::optional<Cidr> cidr = network::parse_cidr(text)) taken.push_back(*cidr);
     for (std::uint32_t i = 0; i < kNetworksInTen; ++i) {
         const std::uint32_t offset = (kPreferred - kTen + i * kNetworkSize) % (1U << 24U);
         const Cidr candidate{Ipv4{kTen + offset}, kPrefix};

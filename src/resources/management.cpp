@@ -1,9 +1,9 @@
 #include "resources/management.hpp"
 
-#include <array>
-#include <ctime>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <array>
+#include <ctime>
 
 #include "resources/sync_reply.hpp"
 

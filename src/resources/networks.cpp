@@ -15,7 +15,8 @@ Result<void> check_interface_name(std::string_view name) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
     });
     if (plain && !name.empty() && name != "." && name != "..") return {};
-    return fail(ErrorCode::invalid_argument, "physicalInterface: '" + std::string(name.substr(0, 64)) + "' is not an interface name; use letters, digits, '-', '_' and '.'");
+    return fail(ErrorCode::invalid_argument,
+                "physicalInterface: '" + std::string(name.substr(0, 64)) + "' is not an interface name; use letters, digits, '-', '_' and '.'");
 }
 
 Result<void> check_domain(const std::optional<std::string>& domain) {
@@ -33,11 +34,14 @@ Result<std::string> checked_dns(const std::string& text) {
 
 }  // namespace
 
-L2NetworkClusterRef cluster_ref(const L2NetworkId& network, const ClusterId& cluster) { return {network.text() + "-" + cluster.text(), network, cluster}; }
+L2NetworkClusterRef cluster_ref(const L2NetworkId& network, const ClusterId& cluster) {
+    return {network.text() + "-" + cluster.text(), network, cluster};
+}
 
 Result<std::string> create_l2_no_vlan_network(Parts& parts, const identity::Caller& caller, const api::CreateL2NoVlanNetwork& request) {
     TRY(check_interface_name(request.physical_interface));
-    if (request.type && *request.type != "L2NoVlanNetwork") return fail(ErrorCode::invalid_argument, "type: '" + *request.type + "' is not supported; use L2NoVlanNetwork");
+    if (request.type && *request.type != "L2NoVlanNetwork")
+        return fail(ErrorCode::invalid_argument, "type: '" + *request.type + "' is not supported; use L2NoVlanNetwork");
     if (request.v_switch_type && *request.v_switch_type != "LinuxBridge") {
         return fail(ErrorCode::invalid_argument, "vSwitchType: '" + *request.v_switch_type + "' is not supported; use LinuxBridge");
     }
@@ -53,7 +57,9 @@ Result<std::string> create_l2_no_vlan_network(Parts& parts, const identity::Call
     });
 }
 
-Result<std::string> update_l2_network(Parts& parts, const identity::Caller&, const api::UpdateL2Network& request) { return rename<L2Network>(parts, request); }
+Result<std::string> update_l2_network(Parts& parts, const identity::Caller&, const api::UpdateL2Network& request) {
+    return rename<L2Network>(parts, request);
+}
 
 Result<std::string> delete_l2_network(Parts& parts, const identity::Caller&, const api::DeleteL2Network& request) {
     return remove<L2Network>(parts, request.uuid, [](const L2Network& network, store::Transaction& transaction) -> Result<void> {
@@ -69,11 +75,13 @@ Result<std::string> attach_l2_network_to_cluster(Parts& parts, const identity::C
     return alter<L2Network>(parts, request.l2_network_uuid.text(), [&](L2Network& network, store::Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(const Cluster cluster, store::get<Cluster>(transaction, request.cluster_uuid.text()));
         if (cluster.zone_uuid != network.zone_uuid) {
-            return fail(ErrorCode::operation_failed, "cluster '" + cluster.name + "' and L2 network '" + network.name + "' are in different zones; choose from one zone");
+            return fail(ErrorCode::operation_failed,
+                        "cluster '" + cluster.name + "' and L2 network '" + network.name + "' are in different zones; choose from one zone");
         }
         const L2NetworkClusterRef ref = cluster_ref(network.uuid, cluster.uuid);
         TRY_ASSIGN(const std::int64_t present, store::count<L2NetworkClusterRef>(transaction, {{"uuid", ref.uuid}}));
-        if (present > 0) return fail(ErrorCode::operation_failed, "L2 network '" + network.name + "' is attached to cluster '" + cluster.name + "' already");
+        if (present > 0)
+            return fail(ErrorCode::operation_failed, "L2 network '" + network.name + "' is attached to cluster '" + cluster.name + "' already");
         return store::insert(transaction, ref);
     });
 }
@@ -100,7 +108,8 @@ Result<std::string> detach_l2_network_from_cluster(Parts& parts, const identity:
 
 Result<std::string> create_l3_network(Parts& parts, const identity::Caller& caller, const api::CreateL3Network& request) {
     if (request.ip_version && *request.ip_version != 4) return fail(ErrorCode::unsupported, "ipVersion: only 4 is supported");
-    if (request.type && *request.type != "L3BasicNetwork") return fail(ErrorCode::invalid_argument, "type: '" + *request.type + "' is not supported; use L3BasicNetwork");
+    if (request.type && *request.type != "L3BasicNetwork")
+        return fail(ErrorCode::invalid_argument, "type: '" + *request.type + "' is not supported; use L3BasicNetwork");
     TRY(check_domain(request.dns_domain));
     L3Network network;
     TRY_ASSIGN(network.uuid, id_or_new(request.resource_uuid));
@@ -129,21 +138,24 @@ Result<std::string> update_l3_network(Parts& parts, const identity::Caller&, con
     });
 }
 
-Result<std::string> change_l3_network_state(Parts& parts, const identity::Caller&, const api::ChangeL3NetworkState& request) { return change_state<L3Network>(parts, request); }
+Result<std::string> change_l3_network_state(Parts& parts, const identity::Caller&, const api::ChangeL3NetworkState& request) {
+    return change_state<L3Network>(parts, request);
+}
 
 Result<std::string> delete_l3_network(Parts& parts, const identity::Caller&, const api::DeleteL3Network& request) {
-    TRY_ASSIGN(std::string body, remove<L3Network>(parts, request.uuid, [](const L3Network& network, store::Transaction& transaction) -> Result<void> {
-        const store::Matches here{{"l3NetworkUuid", network.uuid.text()}};
-        TRY_ASSIGN(const std::vector<VmNic> nics, store::list<VmNic>(transaction, here));
-        std::vector<std::string> names;
-        for (const VmNic& nic : nics) names.push_back(nic.ip.value_or(nic.mac));
-        Dependants dependants(transaction);
-        dependants.add("NIC", "NICs", names);
-        TRY(dependants.none("L3 network", network.name));
-        TRY(store::erase<UsedIp>(transaction, here));
-        TRY(store::erase<IpRange>(transaction, here));
-        return {};
-    }));
+    TRY_ASSIGN(std::string body,
+               remove<L3Network>(parts, request.uuid, [](const L3Network& network, store::Transaction& transaction) -> Result<void> {
+                   const store::Matches here{{"l3NetworkUuid", network.uuid.text()}};
+                   TRY_ASSIGN(const std::vector<VmNic> nics, store::list<VmNic>(transaction, here));
+                   std::vector<std::string> names;
+                   for (const VmNic& nic : nics) names.push_back(nic.ip.value_or(nic.mac));
+                   Dependants dependants(transaction);
+                   dependants.add("NIC", "NICs", names);
+                   TRY(dependants.none("L3 network", network.name));
+                   TRY(store::erase<UsedIp>(transaction, here));
+                   TRY(store::erase<IpRange>(transaction, here));
+                   return {};
+               }));
     // Also for a network that is not there (any more): a delete that was cut off here is repeated by its caller.
     TRY(parts.plumbing.remove_network(request.uuid));
     return body;
@@ -156,7 +168,8 @@ Result<std::string> add_dns_to_l3_network(Parts& parts, const identity::Caller&,
             return fail(ErrorCode::operation_failed, "L3 network '" + network.name + "' has the DNS server " + dns + " already");
         }
         if (network.dns.size() >= kDnsServersMax) {
-            return fail(ErrorCode::operation_failed, "L3 network '" + network.name + "' has " + std::to_string(kDnsServersMax) + " DNS servers; remove one first");
+            return fail(ErrorCode::operation_failed,
+                        "L3 network '" + network.name + "' has " + std::to_string(kDnsServersMax) + " DNS servers; remove one first");
         }
         network.dns.push_back(dns);
         return {};

@@ -10,7 +10,8 @@ Result<void> nothing_to_check(store::Transaction&) { return {}; }
 }  // namespace
 
 Result<std::string> create_instance_offering(Parts& parts, const identity::Caller& caller, const api::CreateInstanceOffering& request) {
-    if (request.type && *request.type != "UserVm") return fail(ErrorCode::invalid_argument, "type: '" + *request.type + "' is not supported; use UserVm");
+    if (request.type && *request.type != "UserVm")
+        return fail(ErrorCode::invalid_argument, "type: '" + *request.type + "' is not supported; use UserVm");
     InstanceOffering offering;
     TRY_ASSIGN(offering.uuid, id_or_new(request.resource_uuid));
     offering.name = request.name;
@@ -47,7 +48,9 @@ Result<std::string> create_disk_offering(Parts& parts, const identity::Caller& c
     return create(parts, caller, offering, request, nothing_to_check);
 }
 
-Result<std::string> update_disk_offering(Parts& parts, const identity::Caller&, const api::UpdateDiskOffering& request) { return rename<DiskOffering>(parts, request); }
+Result<std::string> update_disk_offering(Parts& parts, const identity::Caller&, const api::UpdateDiskOffering& request) {
+    return rename<DiskOffering>(parts, request);
+}
 
 Result<std::string> change_disk_offering_state(Parts& parts, const identity::Caller&, const api::ChangeDiskOfferingState& request) {
     return change_state<DiskOffering>(parts, request);

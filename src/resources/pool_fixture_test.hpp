@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <boost/json/serialize.hpp>
 
 #include <filesystem>
 #include <memory>

@@ -15,8 +15,10 @@ Result<std::string> change_primary_storage_state(Parts& parts, const identity::C
 Result<std::string> reconnect_primary_storage(Parts& parts, const identity::Caller& caller, const api::ReconnectPrimaryStorage& request);
 // Refuses while volumes are on it. Removes the image cache's files; the directory itself stays.
 Result<std::string> delete_primary_storage(Parts& parts, const identity::Caller& caller, const api::DeletePrimaryStorage& request);
-Result<std::string> attach_primary_storage_to_cluster(Parts& parts, const identity::Caller& caller, const api::AttachPrimaryStorageToCluster& request);
-Result<std::string> detach_primary_storage_from_cluster(Parts& parts, const identity::Caller& caller, const api::DetachPrimaryStorageFromCluster& request);
+Result<std::string> attach_primary_storage_to_cluster(Parts& parts, const identity::Caller& caller,
+                                                      const api::AttachPrimaryStorageToCluster& request);
+Result<std::string> detach_primary_storage_from_cluster(Parts& parts, const identity::Caller& caller,
+                                                        const api::DetachPrimaryStorageFromCluster& request);
 Result<std::string> get_primary_storage_capacity(Parts& parts, const identity::Caller& caller, const api::GetPrimaryStorageCapacity& request);
 
 PrimaryStorageClusterRef cluster_ref(const PrimaryStorageId& storage, const ClusterId& cluster);

@@ -29,7 +29,9 @@ private:
 };
 
 template <class Row>
-std::unique_ptr<RowSet> make() { return std::make_unique<RowSetOf<Row>>(); }
+std::unique_ptr<RowSet> make() {
+    return std::make_unique<RowSetOf<Row>>();
+}
 
 struct Relation {
     const TypeInfo* parent;
@@ -48,14 +50,16 @@ const std::vector<Relation>& relations() {
         {&describe<VmNic>(), "usedIps", &describe<UsedIp>(), "vmNicUuid", "ipInLong"},
         {&describe<L3Network>(), "ipRanges", &describe<IpRange>(), "l3NetworkUuid", "uuid"},
         {&describe<Image>(), "backupStorageRefs", &describe<ImageBackupStorageRef>(), "imageUuid", "backupStorageUuid"},
-        {&describe<PrimaryStorage>(), "attachedClusterUuids", &describe<PrimaryStorageClusterRef>(), "primaryStorageUuid", "clusterUuid", "clusterUuid"},
+        {&describe<PrimaryStorage>(), "attachedClusterUuids", &describe<PrimaryStorageClusterRef>(), "primaryStorageUuid", "clusterUuid",
+         "clusterUuid"},
         {&describe<L2Network>(), "attachedClusterUuids", &describe<L2NetworkClusterRef>(), "l2NetworkUuid", "clusterUuid", "clusterUuid"},
         {&describe<BackupStorage>(), "attachedZoneUuids", &describe<BackupStorageZoneRef>(), "backupStorageUuid", "zoneUuid", "zoneUuid"}};
     return all;
 }
 
 const FieldInfo* key_of(const TypeInfo& row) {
-    for (const FieldInfo& field : row.fields) if (field.rules.primary) return &field;
+    for (const FieldInfo& field : row.fields)
+        if (field.rules.primary) return &field;
     return nullptr;
 }
 
@@ -63,12 +67,14 @@ const FieldInfo* key_of(const TypeInfo& row) {
 std::string relation_sql(const Relation& relation, std::size_t parents) {
     const std::string parent_column = "c.\"" + std::string(relation.parent_column) + "\"";
     std::string columns = relation.value.empty() ? store::erased::column_list(*relation.child, "c") : "c.\"" + std::string(relation.value) + "\"";
-    std::string sql = "SELECT " + parent_column + ", " + std::move(columns) + " FROM \"" + std::string(relation.child->table) + "\" c WHERE " + parent_column + " IN (";
+    std::string sql = "SELECT " + parent_column + ", " + std::move(columns) + " FROM \"" + std::string(relation.child->table) + "\" c WHERE " +
+                      parent_column + " IN (";
     for (std::size_t i = 1; i <= parents; ++i) sql += (i == 1 ? "$" : ", $") + std::to_string(i);
     return sql + ") ORDER BY c.\"" + std::string(relation.order) + "\"";
 }
 
-Result<void> fill_chunk(store::Transaction& transaction, const Relation& relation, const FieldInfo& field, const FieldInfo& key, std::span<void* const> parents) {
+Result<void> fill_chunk(store::Transaction& transaction, const Relation& relation, const FieldInfo& field, const FieldInfo& key,
+                        std::span<void* const> parents) {
     std::unordered_map<std::string, void*> by_key;
     store::Values keys;
     for (void* const parent : parents) {
@@ -82,8 +88,10 @@ Result<void> fill_chunk(store::Transaction& transaction, const Relation& relatio
         const auto parent = parent_key == nullptr ? by_key.end() : by_key.find(*parent_key);
         if (parent == by_key.end()) continue;
         void* const child = field.append(field.member(parent->second));
-        if (relation.value.empty()) store::erased::read_columns(*relation.child, values, 1, child);
-        else if (const auto* const text = std::get_if<std::string>(&values.at(1))) field.set_text(child, *text);
+        if (relation.value.empty())
+            store::erased::read_columns(*relation.child, values, 1, child);
+        else if (const auto* const text = std::get_if<std::string>(&values.at(1)))
+            field.set_text(child, *text);
     }
     return {};
 }
@@ -92,14 +100,28 @@ Result<void> fill_chunk(store::Transaction& transaction, const Relation& relatio
 
 std::unique_ptr<RowSet> make_row_set(const TypeInfo& row) {
     using Make = std::unique_ptr<RowSet> (*)();
-    static const std::map<const TypeInfo*, Make> makers{
-        {&describe<Zone>(), make<Zone>}, {&describe<Cluster>(), make<Cluster>}, {&describe<Host>(), make<Host>}, {&describe<PrimaryStorage>(), make<PrimaryStorage>},
-        {&describe<BackupStorage>(), make<BackupStorage>}, {&describe<Image>(), make<Image>}, {&describe<InstanceOffering>(), make<InstanceOffering>},
-        {&describe<DiskOffering>(), make<DiskOffering>}, {&describe<L2Network>(), make<L2Network>}, {&describe<L3Network>(), make<L3Network>},
-        {&describe<IpRange>(), make<IpRange>}, {&describe<UsedIp>(), make<UsedIp>}, {&describe<SystemTag>(), make<SystemTag>}, {&describe<UserTag>(), make<UserTag>},
-        {&describe<GlobalConfig>(), make<GlobalConfig>}, {&describe<VmInstance>(), make<VmInstance>}, {&describe<VmNic>(), make<VmNic>},
-        {&describe<VmCdRom>(), make<VmCdRom>}, {&describe<Volume>(), make<Volume>}, {&describe<Account>(), make<Account>},
-        {&describe<AccountResourceRef>(), make<AccountResourceRef>}, {&describe<Job>(), make<Job>}};
+    static const std::map<const TypeInfo*, Make> makers{{&describe<Zone>(), make<Zone>},
+                                                        {&describe<Cluster>(), make<Cluster>},
+                                                        {&describe<Host>(), make<Host>},
+                                                        {&describe<PrimaryStorage>(), make<PrimaryStorage>},
+                                                        {&describe<BackupStorage>(), make<BackupStorage>},
+                                                        {&describe<Image>(), make<Image>},
+                                                        {&describe<InstanceOffering>(), make<InstanceOffering>},
+                                                        {&describe<DiskOffering>(), make<DiskOffering>},
+                                                        {&describe<L2Network>(), make<L2Network>},
+                                                        {&describe<L3Network>(), make<L3Network>},
+                                                        {&describe<IpRange>(), make<IpRange>},
+                                                        {&describe<UsedIp>(), make<UsedIp>},
+                                                        {&describe<SystemTag>(), make<SystemTag>},
+                                                        {&describe<UserTag>(), make<UserTag>},
+                                                        {&describe<GlobalConfig>(), make<GlobalConfig>},
+                                                        {&describe<VmInstance>(), make<VmInstance>},
+                                                        {&describe<VmNic>(), make<VmNic>},
+                                                        {&describe<VmCdRom>(), make<VmCdRom>},
+                                                        {&describe<Volume>(), make<Volume>},
+                                                        {&describe<Account>(), make<Account>},
+                                                        {&describe<AccountResourceRef>(), make<AccountResourceRef>},
+                                                        {&describe<Job>(), make<Job>}};
     const auto found = makers.find(&row);
     return found == makers.end() ? nullptr : found->second();
 }

@@ -6,19 +6,22 @@
 namespace ramet::resources {
 namespace {
 
-bool is_valid(const char* vo_type, const std::string& tag, bool admin = false) { return check_system_tag(vo_type, tag, "systemTags", admin).has_value(); }
+bool is_valid(const char* vo_type, const std::string& tag, bool admin = false) {
+    return check_system_tag(vo_type, tag, "systemTags", admin).has_value();
+}
 
 TEST(SystemTag, MatchesItsPattern) {
-    for (const char* tag : {"hostname::web01", "hostname::web01.lab", "packer", "userdata::aGVsbG8=", "bootMode::UEFI", "driver::virtio", "affinityGroupUuid::x", "ephemeral::validationOnly",
-                            "staticIp::00000000000040008000000000000016::10.0.0.5", "customMac::00000000000040008000000000000016::fa:16:3e:00:00:01",
-                            "resourceConfig::vm::numa::true"}) {
+    for (const char* tag : {"hostname::web01", "hostname::web01.lab", "packer", "userdata::aGVsbG8=", "bootMode::UEFI", "driver::virtio",
+                            "affinityGroupUuid::x", "ephemeral::validationOnly", "staticIp::00000000000040008000000000000016::10.0.0.5",
+                            "customMac::00000000000040008000000000000016::fa:16:3e:00:00:01", "resourceConfig::vm::numa::true"}) {
         EXPECT_TRUE(is_valid("VmInstanceVO", tag)) << tag;
     }
     EXPECT_TRUE(is_valid("VolumeVO", "volumeProvisioningStrategy::ThinProvisioning"));
 }
 
 TEST(SystemTag, RefusesWhatMatchesNoPattern) {
-    for (const char* tag : {"", "nonsense", "hostname", "hostname::", "hostname::a::b", "Hostname::web01", "packer::x", "team::build", "driver::e1000"}) {
+    for (const char* tag :
+         {"", "nonsense", "hostname", "hostname::", "hostname::a::b", "Hostname::web01", "packer::x", "team::build", "driver::e1000"}) {
         const Result<void> checked = check_system_tag("VmInstanceVO", tag, "systemTags", true);
         ASSERT_FALSE(checked.has_value()) << tag;
         EXPECT_EQ(checked.error().code, ErrorCode::invalid_argument);
@@ -29,8 +32,9 @@ TEST(SystemTag, RefusesWhatMatchesNoPattern) {
 }
 
 TEST(SystemTag, ChecksTheValuesOfItsTokens) {
-    for (const char* tag : {"hostname::-web", "hostname::web_01", "hostname::web..lab", "hostname::web.", "bootMode::BIOS", "userdata::not base64", "staticIp::x::10.0.0.5",
-                            "staticIp::00000000000040008000000000000016::10.0.0.500", "customMac::00000000000040008000000000000016::01:00:5e:00:00:01"}) {
+    for (const char* tag : {"hostname::-web", "hostname::web_01", "hostname::web..lab", "hostname::web.", "bootMode::BIOS", "userdata::not base64",
+                            "staticIp::x::10.0.0.5", "staticIp::00000000000040008000000000000016::10.0.0.500",
+                            "customMac::00000000000040008000000000000016::01:00:5e:00:00:01"}) {
         EXPECT_FALSE(is_valid("VmInstanceVO", tag)) << tag;
     }
     EXPECT_FALSE(is_valid("VmInstanceVO", "hostname::" + std::string(64, 'a')));
@@ -45,9 +49,11 @@ TEST(SystemTag, KeepsSomeForAdmins) {
 }
 
 TEST(SystemTag, TellsWhichAreInherited) {
-    for (const char* tag : {"userdata::aGVsbG8=", "packer", "bootMode::UEFI", "volumeProvisioningStrategy::ThinProvisioning", "consolePassword::x"}) EXPECT_TRUE(is_cloneable_tag(tag)) << tag;
-    for (const char* tag : {"ceph::pool::x", "ceph::rootPoolName::x", "localStorage::hostUuid::00000000000040008000000000000016", "ephemeral::volume::fastCreate", "ephemeral::volume::flatten",
-                            "overwriteBy::volume::00000000000040008000000000000016", "affinityGroupUuid::x"}) {
+    for (const char* tag : {"userdata::aGVsbG8=", "packer", "bootMode::UEFI", "volumeProvisioningStrategy::ThinProvisioning", "consolePassword::x"})
+        EXPECT_TRUE(is_cloneable_tag(tag)) << tag;
+    for (const char* tag :
+         {"ceph::pool::x", "ceph::rootPoolName::x", "localStorage::hostUuid::00000000000040008000000000000016", "ephemeral::volume::fastCreate",
+          "ephemeral::volume::flatten", "overwriteBy::volume::00000000000040008000000000000016", "affinityGroupUuid::x"}) {
         EXPECT_FALSE(is_cloneable_tag(tag)) << tag;
     }
     EXPECT_TRUE(is_ephemeral_tag("ephemeral::volume::flatten"));

@@ -9,12 +9,12 @@ namespace ramet::resources {
 struct TagTraits {
     bool admin_only = false;
     bool cloneable = true;
-    bool single = false;      // at most one per resource
-    bool ephemeral = false;   // asks for something once; not kept
+    bool single = false;     // at most one per resource
+    bool ephemeral = false;  // asks for something once; not kept
 };
 
 struct TagPattern {
-    std::string_view text;    // "hostname::{hostname}"
+    std::string_view text;  // "hostname::{hostname}"
     TagTraits traits{};
 };
 

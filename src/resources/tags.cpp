@@ -10,7 +10,8 @@ namespace {
 // The caller may change the resource, and it is of the type that was named.
 Result<void> check_target(store::Transaction& transaction, const identity::Caller& caller, const std::string& vo_type, const std::string& uuid) {
     if (!is_tagged_type(vo_type)) {
-        return fail(ErrorCode::invalid_argument, "resourceType: '" + vo_type.substr(0, 64) + "' is not a resource type that bears tags; use one such as VmInstanceVO");
+        return fail(ErrorCode::invalid_argument,
+                    "resourceType: '" + vo_type.substr(0, 64) + "' is not a resource type that bears tags; use one such as VmInstanceVO");
     }
     if (!is_uuid_text(uuid)) return fail(ErrorCode::not_found, "resourceUuid: '" + uuid.substr(0, 64) + "' is not a uuid (32 lower-case hex digits)");
     return identity::may_operate(transaction, caller, uuid, vo_type, "resourceUuid");
@@ -81,10 +82,10 @@ Result<std::string> update_system_tag(Parts& parts, const identity::Caller& call
 
 Result<std::string> create_user_tag(Parts& parts, const identity::Caller& caller, const api::CreateUserTag& request) {
     TRY_ASSIGN(const UserTag row, store::write(parts.database, [&](store::Transaction& transaction) -> Result<UserTag> {
-        TRY(check_target(transaction, caller, request.resource_type, request.resource_uuid));
-        TRY(add_user_tags(transaction, request.resource_type, request.resource_uuid, {request.tag}, parts.clock.now(), "tag"));
-        return find_tag<UserTag>(transaction, request.resource_uuid, request.tag);
-    }));
+                   TRY(check_target(transaction, caller, request.resource_type, request.resource_uuid));
+                   TRY(add_user_tags(transaction, request.resource_type, request.resource_uuid, {request.tag}, parts.clock.now(), "tag"));
+                   return find_tag<UserTag>(transaction, request.resource_uuid, request.tag);
+               }));
     return "{\"inventory\":" + api::to_json(row) + "}";
 }
 

@@ -9,10 +9,12 @@ constexpr std::size_t kNamesShown = 3;
 
 Result<std::string> uuid_or_new(std::string_view wanted) {
     if (wanted.empty()) return random_uuid_text();
-    const bool versioned = is_uuid_text(wanted) && wanted[12] >= '1' && wanted[12] <= '5' && std::string_view("89ab").find(wanted[16]) != std::string_view::npos;
+    const bool versioned =
+        is_uuid_text(wanted) && wanted[12] >= '1' && wanted[12] <= '5' && std::string_view("89ab").find(wanted[16]) != std::string_view::npos;
     if (versioned) return std::string(wanted);
-    return fail(ErrorCode::invalid_argument, "resourceUuid: '" + std::string(wanted.substr(0, 64)) +
-                                                 "' is not a UUID written as 32 lower-case hex digits without dashes; leave it out to get a random one");
+    return fail(ErrorCode::invalid_argument,
+                "resourceUuid: '" + std::string(wanted.substr(0, 64)) +
+                    "' is not a UUID written as 32 lower-case hex digits without dashes; leave it out to get a random one");
 }
 
 Error explain_conflict(Error error, std::string_view vo_type, std::string_view uuid) {
@@ -25,7 +27,8 @@ Error explain_conflict(Error error, std::string_view vo_type, std::string_view u
 Result<Enablement> state_after(std::string_view event, std::string_view instead) {
     if (event == "enable") return Enablement::enabled;
     if (event == "disable") return Enablement::disabled;
-    return fail(ErrorCode::unsupported, "stateEvent: '" + std::string(event) + "' is not supported; " + std::string(instead.empty() ? "use enable or disable" : instead));
+    return fail(ErrorCode::unsupported,
+                "stateEvent: '" + std::string(event) + "' is not supported; " + std::string(instead.empty() ? "use enable or disable" : instead));
 }
 
 void Dependants::add(std::string_view noun, std::string_view plural, const std::vector<std::string>& names) {
@@ -39,8 +42,8 @@ void Dependants::add(std::string_view noun, std::string_view plural, const std::
 
 Result<void> Dependants::none(std::string_view noun, std::string_view name) const {
     if (total_ == 0) return {};
-    return fail(ErrorCode::operation_failed,
-                std::string(noun) + " '" + std::string(name.substr(0, 64)) + "' still has " + found_ + "; delete " + (total_ == 1 ? "it" : "them") + " first");
+    return fail(ErrorCode::operation_failed, std::string(noun) + " '" + std::string(name.substr(0, 64)) + "' still has " + found_ + "; delete " +
+                                                 (total_ == 1 ? "it" : "them") + " first");
 }
 
 }  // namespace ramet::resources

@@ -26,16 +26,20 @@ Result<AnyId> id_or_new(const std::optional<AnyId>& wanted) {
 // Says that a uuid is taken in words of the request; other errors pass.
 Error explain_conflict(Error error, std::string_view vo_type, std::string_view uuid);
 
-inline bool asks_for_validation_only(const std::vector<std::string>& tags) { return std::find(tags.begin(), tags.end(), kValidationOnlyTag) != tags.end(); }
+inline bool asks_for_validation_only(const std::vector<std::string>& tags) {
+    return std::find(tags.begin(), tags.end(), kValidationOnlyTag) != tags.end();
+}
 
 // The row, its owner and its tags.
 template <class Row>
-Result<void> insert_owned(store::Transaction& transaction, const identity::Caller& caller, const Row& row, const std::vector<std::string>& system_tags,
-                          const std::vector<std::string>& user_tags, Timestamp now) {
+Result<void> insert_owned(store::Transaction& transaction, const identity::Caller& caller, const Row& row,
+                          const std::vector<std::string>& system_tags, const std::vector<std::string>& user_tags, Timestamp now) {
     const std::string_view vo_type = describe<Row>().vo_type;
     const std::string& uuid = row.uuid.text();
-    if (Result<void> inserted = store::insert(transaction, row); !inserted.has_value()) return explain_conflict(std::move(inserted.error()), vo_type, uuid);
-    if (Result<void> owned = identity::own(transaction, caller, uuid, vo_type); !owned.has_value()) return explain_conflict(std::move(owned.error()), vo_type, uuid);
+    if (Result<void> inserted = store::insert(transaction, row); !inserted.has_value())
+        return explain_conflict(std::move(inserted.error()), vo_type, uuid);
+    if (Result<void> owned = identity::own(transaction, caller, uuid, vo_type); !owned.has_value())
+        return explain_conflict(std::move(owned.error()), vo_type, uuid);
     TRY(add_system_tags(transaction, vo_type, uuid, system_tags, now, "systemTags", caller.admin));
     return add_user_tags(transaction, vo_type, uuid, user_tags, now, "userTags");
 }

@@ -23,7 +23,9 @@ Result<std::string> create_zone(Parts& parts, const identity::Caller& caller, co
 
 Result<std::string> update_zone(Parts& parts, const identity::Caller&, const api::UpdateZone& request) { return rename<Zone>(parts, request); }
 
-Result<std::string> change_zone_state(Parts& parts, const identity::Caller&, const api::ChangeZoneState& request) { return change_state<Zone>(parts, request); }
+Result<std::string> change_zone_state(Parts& parts, const identity::Caller&, const api::ChangeZoneState& request) {
+    return change_state<Zone>(parts, request);
+}
 
 Result<std::string> delete_zone(Parts& parts, const identity::Caller&, const api::DeleteZone& request) {
     return remove<Zone>(parts, request.uuid, [](const Zone& zone, store::Transaction& transaction) -> Result<void> {

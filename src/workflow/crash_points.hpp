@@ -11,14 +11,14 @@
 namespace ramet::workflow {
 
 inline constexpr std::array<std::string_view, 8> kCrashPoints{
-    "step-before-intent",   // locks held, nothing committed
-    "step-after-intent",    // `running` is committed, no effect yet
-    "step-after-effect",    // run() is over, the log does not know
-    "step-after-done",      // `done` is committed
-    "undo-after-intent",    // `undoing` is committed, the effect is still there
-    "undo-after-effect",    // undo() is over, the log does not know
-    "job-before-report",    // every step is done
-    "job-after-report",     // the report is built, the job's end is not committed
+    "step-before-intent",  // locks held, nothing committed
+    "step-after-intent",   // `running` is committed, no effect yet
+    "step-after-effect",   // run() is over, the log does not know
+    "step-after-done",     // `done` is committed
+    "undo-after-intent",   // `undoing` is committed, the effect is still there
+    "undo-after-effect",   // undo() is over, the log does not know
+    "job-before-report",   // every step is done
+    "job-after-report",    // the report is built, the job's end is not committed
 };
 
 // `prefix` with the step's name; the name is only put together when a test has armed the points.

@@ -1,9 +1,9 @@
 #include "workflow/engine.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <algorithm>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -28,7 +28,9 @@ Error no_such_job(const JobId& job) {
 class Engine::Impl {
 public:
     Impl(SagaLog& log, Clock& clock, EngineOptions options)
-        : log_(log), options_(complete(std::move(options))), branch_pool_(std::max<std::size_t>(options_.branch_threads, 1), limits::kJobQueueMax),
+        : log_(log),
+          options_(complete(std::move(options))),
+          branch_pool_(std::max<std::size_t>(options_.branch_threads, 1), limits::kJobQueueMax),
           services_{log, clock, options_, locks_, branch_pool_, shutdown_.get_token(), [this](const Job& job) { return build(job); }} {
         for (std::size_t i = 0; i < std::max<std::size_t>(options_.job_threads, 1); ++i) workers_.emplace_back([this] { work(); });
     }
@@ -188,9 +190,7 @@ private:
         for (const auto& listener : listeners) {
             try {
                 listener(job);
-            } catch (const std::exception& thrown) {
-                telemetry::log_error("job {}: a listener failed: {}", job.uuid.text(), thrown.what());
-            }
+            } catch (const std::exception& thrown) { telemetry::log_error("job {}: a listener failed: {}", job.uuid.text(), thrown.what()); }
         }
     }
 
@@ -209,7 +209,7 @@ private:
     std::unordered_map<JobId, std::shared_ptr<Run>> runs_;  // queued and running
     std::unordered_map<std::string, SagaFactory> kinds_;
     std::vector<std::function<void(const Job&)>> listeners_;
-    std::vector<std::jthread> workers_;                     // last: they use all of the above
+    std::vector<std::jthread> workers_;  // last: they use all of the above
 };
 
 Engine::Engine(SagaLog& log, Clock& clock, EngineOptions options) : impl_(std::make_unique<Impl>(log, clock, std::move(options))) {}

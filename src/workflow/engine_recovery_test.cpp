@@ -247,7 +247,10 @@ struct Simulation {
         Life life(world, options());
         (void)life.engine.recover();
         if (below(3) == 0 && life.engine.cancel(ToyWorld::job_named("0").uuid).has_value()) cancelled = true;
-        for (unsigned i = 0; i < jobs; ++i) (void)life.engine.wait(ToyWorld::job_named(std::to_string(i)).uuid, world.fake_log().died() ? std::chrono::milliseconds(0) : kHarnessPatience);
+        for (unsigned i = 0; i < jobs; ++i) {
+            const std::chrono::milliseconds patience = world.fake_log().died() ? std::chrono::milliseconds(0) : kHarnessPatience;
+            (void)life.engine.wait(ToyWorld::job_named(std::to_string(i)).uuid, patience);
+        }
     }
     void live_to_the_end() {
         world.fake_log().revive();
@@ -270,9 +273,7 @@ struct Simulation {
             EXPECT_THAT(world.leftovers(), testing::Not(HasSubstr(job.uuid.text())));
         }
     }
-    EngineOptions options() {
-        return EngineOptions{1 + below(2), 1 + below(3), {}, std::chrono::milliseconds(0), std::chrono::milliseconds(1)};
-    }
+    EngineOptions options() { return EngineOptions{1 + below(2), 1 + below(3), {}, std::chrono::milliseconds(0), std::chrono::milliseconds(1)}; }
 
     std::mt19937 random;
     ToyWorld world;

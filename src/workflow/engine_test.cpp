@@ -24,7 +24,9 @@ using testing::IsEmpty;
 // A world and an engine on it, with jobs by name.
 class Toys {
 public:
-    explicit Toys(ToyShape shape = {}, EngineOptions options = test::harness_detail::options()) : world(std::move(shape)), engine(world.log(), clock, std::move(options)) {
+    explicit Toys(ToyShape shape = {}, EngineOptions options = test::harness_detail::options())
+        : world(std::move(shape)),
+          engine(world.log(), clock, std::move(options)) {
         engine.add_kind("toy", [this](const Job& row) { return world.saga(row); });
         engine.on_finished([this](const Job& job) {
             const std::lock_guard lock(mutex);
@@ -231,6 +233,21 @@ TEST(Engine, LetsTheOtherBranchesEndWhenOneIsStuck) {
     EXPECT_THAT(job.error.value_or(""), HasSubstr("undo of 1/nic"));
     EXPECT_EQ(toys.world.fake_log().step(job.uuid, "1", "disk")->status, StepStatus::done);
     EXPECT_EQ(toys.world.fake_log().step(job.uuid, "", "tidy")->status, StepStatus::done);
+}
+
+TEST(Engine, UndoesWhatCameAfterAStuckBranchButNothingBeforeIt) {
+    ToyShape shape;
+    shape.faults["1/start"].kind = ToyFault::Kind::fail_after;
+    shape.faults["1/nic"].undo_failures = 1000;
+    shape.faults["/tidy"].kind = ToyFault::Kind::fail_after;
+    Toys toys(shape);
+    const Job job = toys.end_of(toys.start());
+    EXPECT_EQ(job.state, JobState::stuck);
+    EXPECT_THAT(job.error.value_or(""), HasSubstr("/tidy was made to fail"));
+    EXPECT_EQ(toys.world.fake_log().step(job.uuid, "", "tidy")->status, StepStatus::undone);
+    EXPECT_EQ(toys.world.leftovers_of_branch("0"), "");
+    EXPECT_EQ(toys.world.leftovers_of_branch("2"), "");
+    EXPECT_EQ(toys.world.fake_log().step(job.uuid, "", "capture")->status, StepStatus::done);
 }
 
 TEST(Engine, IsStuckWhenTheReservationsCannotBeGivenUp) {

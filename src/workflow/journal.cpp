@@ -25,7 +25,11 @@ bool pause(std::chrono::milliseconds duration, std::stop_token stop) {
 }
 
 Journal::Journal(SagaLog& log, Clock& clock, std::chrono::milliseconds patience, std::stop_token shutdown, Job job)
-    : log_(log), clock_(clock), patience_(patience), shutdown_(std::move(shutdown)), job_(std::move(job)) {}
+    : log_(log),
+      clock_(clock),
+      patience_(patience),
+      shutdown_(std::move(shutdown)),
+      job_(std::move(job)) {}
 
 Job Journal::job() const {
     const std::lock_guard lock(mutex_);
@@ -79,12 +83,11 @@ bool Journal::persist(const std::function<Result<void>()>& call) {
             Result<void> outcome = call();
             if (outcome.has_value()) return true;
             error = std::move(outcome.error());
-        } catch (const std::exception& thrown) {
-            error.message = thrown.what();
-        }
+        } catch (const std::exception& thrown) { error.message = thrown.what(); }
         if (std::chrono::steady_clock::now() + wait > deadline || !pause(wait, shutdown_)) {
             down_ = true;
-            telemetry::log_error("job {}: its log cannot be written; it rests until the next start: {} {}", job().uuid.text(), error.message, error.detail);
+            telemetry::log_error("job {}: its log cannot be written; it rests until the next start: {} {}", job().uuid.text(), error.message,
+                                 error.detail);
             return false;
         }
     }

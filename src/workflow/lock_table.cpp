@@ -63,8 +63,10 @@ void LockTable::leave(Request& request) {
     for (const std::string& name : request.names) {
         const auto queue = queues_.find(name);
         std::erase(queue->second, &request);
-        if (queue->second.empty()) queues_.erase(queue);
-        else queue->second.front()->turn.notify_all();
+        if (queue->second.empty())
+            queues_.erase(queue);
+        else
+            queue->second.front()->turn.notify_all();
     }
 }
 

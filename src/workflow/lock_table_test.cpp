@@ -94,7 +94,9 @@ TEST(LockTable, HasNoDeadlockWhateverTheOrderOfNames) {
             threads.emplace_back([&, i] {
                 for (int turn = 0; turn < 100; ++turn) {
                     const bool ascending = (i + turn) % 2 == 0;
-                    const Result<LockTable::Held> held = table.acquire(ascending ? std::vector<std::string>{"a", "b", "a"} : std::vector<std::string>{"b", "a"}, {});
+                    std::vector<std::string> names{"a", "b", "a"};
+                    if (!ascending) names = {"b", "a"};
+                    const Result<LockTable::Held> held = table.acquire(std::move(names), {});
                     ASSERT_TRUE(held.has_value());
                     ++turns;
                 }

@@ -25,7 +25,8 @@ void RunContext::progress(std::int64_t done, std::int64_t total) {
 }
 
 Run::Run(const RunServices& services, Job job, bool has_history)
-    : services_(services), has_history_(has_history),
+    : services_(services),
+      has_history_(has_history),
       journal_(services.log, services.clock, services.options.log_patience, services.shutdown, std::move(job)) {}
 
 void Run::execute() {
@@ -107,15 +108,11 @@ Result<void> Run::build_rows() {
     };
     for (const Saga::Stage& stage : saga_->stages()) {
         StageRows& rows = rows_.emplace_back();
-        if (stage.step != nullptr) {
-            TRY_ASSIGN(rows.step, add({}, stage.step->name()));
-        }
+        if (stage.step != nullptr) { TRY_ASSIGN(rows.step, add({}, stage.step->name())); }
         for (const Branch& branch : stage.branches.branches) {
             if (branch.name.empty()) return fail(ErrorCode::internal, "the job's plan has a branch without a name");
             std::vector<JobStep>& branch_rows = rows.branches.emplace_back();
-            for (const std::unique_ptr<Step>& step : branch.steps) {
-                TRY_ASSIGN(branch_rows.emplace_back(), add(branch.name, step->name()));
-            }
+            for (const std::unique_ptr<Step>& step : branch.steps) { TRY_ASSIGN(branch_rows.emplace_back(), add(branch.name, step->name())); }
         }
     }
     return {};
@@ -141,7 +138,8 @@ Result<void> Run::place_history(const std::vector<JobStep>& history) {
         }
         if (is_step && rows_[stage].step.status == StepStatus::done) units_done_ += 1;
         for (const std::vector<JobStep>& branch : rows_[stage].branches) {
-            units_done_ += static_cast<double>(std::count_if(branch.begin(), branch.end(), [](const JobStep& row) { return row.status == StepStatus::done; }));
+            const auto done = std::count_if(branch.begin(), branch.end(), [](const JobStep& row) { return row.status == StepStatus::done; });
+            units_done_ += static_cast<double>(done);
         }
     }
     return {};

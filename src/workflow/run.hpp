@@ -47,7 +47,7 @@ public:
     void interrupt() { stop_.request_stop(); }  // the engine stops: running steps end early, nothing is undone
     Job job() const { return journal_.job(); }
     bool untouched() const { return !has_history_ && job().state == JobState::queued; }
-    bool ended() const;                          // execute() has returned: the job is terminal, or rests
+    bool ended() const;                                                     // execute() has returned: the job is terminal, or rests
     bool wait_until(std::chrono::steady_clock::time_point deadline) const;  // ended?
 
 private:
@@ -66,7 +66,7 @@ private:
     Result<void> place(const JobStep& row);
     bool resting() const { return journal_.down() || services_.shutdown.stop_requested(); }
     bool claimed() const;
-    bool claim(const Error& error);              // the first one decides why the job is undone
+    bool claim(const Error& error);  // the first one decides why the job is undone
     bool make_cause_durable();
     bool enter_report();
     void finish(JobState state, const std::function<void(Job&)>& edit);
@@ -85,9 +85,10 @@ private:
 
     // run_back.cpp
     void go_back();
+    static bool has_stuck_row(const StageRows& stage);
     void undo_stage(std::size_t stage);
     void undo_branch(std::size_t stage, std::size_t branch);
-    bool undo_step(Step& step, JobStep& row);    // false: stuck, or the run rests
+    bool undo_step(Step& step, JobStep& row);  // false: stuck, or the run rests
     Result<void> try_undo(Step& step);
     Result<void> try_abandon();
     void note_stuck(const JobStep& row, const Error& error);
@@ -95,10 +96,10 @@ private:
     const RunServices& services_;
     const bool has_history_;
     Journal journal_;
-    std::stop_source stop_;                      // requested by a cancel, by an atomic fan-out's first failure, by the engine's end
+    std::stop_source stop_;  // requested by a cancel, by an atomic fan-out's first failure, by the engine's end
     std::optional<Saga> saga_;
-    std::vector<StageRows> rows_;                // as saga_->stages(); each row belongs to the thread that works on its branch
-    std::size_t units_ = 0;                      // steps in all
+    std::vector<StageRows> rows_;  // as saga_->stages(); each row belongs to the thread that works on its branch
+    std::size_t units_ = 0;        // steps in all
 
     mutable std::mutex mutex_;
     mutable std::condition_variable changed_;
@@ -106,7 +107,7 @@ private:
     std::atomic<bool> cause_durable_{false};
     bool reporting_ = false;
     bool ended_ = false;
-    std::optional<Error> stuck_;                 // the first undo that gave up
+    std::optional<Error> stuck_;  // the first undo that gave up
     double units_done_ = 0;
 };
 
@@ -114,7 +115,11 @@ private:
 class RunContext final : public StepContext {
 public:
     // `counted`: what the step reports moves the job's progress; an undo's does not.
-    RunContext(Run& run, std::stop_token stop, bool counted) : run_(run), stop_(std::move(stop)), id_(run.saga_->job()), reported_(counted ? 0.0 : 1.0) {}
+    RunContext(Run& run, std::stop_token stop, bool counted)
+        : run_(run),
+          stop_(std::move(stop)),
+          id_(run.saga_->job()),
+          reported_(counted ? 0.0 : 1.0) {}
     const JobId& job() const override { return id_; }
     std::stop_token stop() const override { return stop_; }
     Output output_of(std::string_view trunk_step) const override;
@@ -125,7 +130,7 @@ private:
     Run& run_;
     std::stop_token stop_;
     JobId id_;
-    double reported_;                            // share of this step, 0..1
+    double reported_;  // share of this step, 0..1
 };
 
 }  // namespace ramet::workflow

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <exception>
 
 #include "base/limits.hpp"
@@ -11,26 +12,31 @@ namespace ramet::workflow {
 
 void Run::go_back() {
     if (!make_cause_durable()) return;
-    const auto is_stuck = [this] {
-        const std::lock_guard lock(mutex_);
-        return stuck_.has_value();
-    };
+    bool stuck = false;
     // What lies before a stuck step may be what that step still uses, so the way back ends there.
-    for (std::size_t stage = rows_.size(); stage > 0 && !is_stuck(); --stage) {
+    for (std::size_t stage = rows_.size(); stage > 0 && !stuck; --stage) {
         undo_stage(stage - 1);
         if (resting()) return;
+        stuck = has_stuck_row(rows_[stage - 1]);
     }
-    if (!is_stuck()) {
+    if (!stuck) {
         const Result<void> abandoned = try_abandon();
         if (resting()) return;
         if (!abandoned.has_value()) note_stuck(new_step_row(job().uuid, {}, "abandon"), abandoned.error());
+        stuck = !abandoned.has_value();
     }
     bool cancelled = false;
     {
         const std::lock_guard lock(mutex_);
         cancelled = cause_->code == ErrorCode::cancelled;
     }
-    finish(is_stuck() ? JobState::stuck : cancelled ? JobState::cancelled : JobState::failed, [](Job&) {});
+    finish(stuck ? JobState::stuck : cancelled ? JobState::cancelled : JobState::failed, [](Job&) {});
+}
+
+bool Run::has_stuck_row(const StageRows& stage) {
+    const auto is_stuck = [](const JobStep& row) { return row.status == StepStatus::stuck; };
+    return is_stuck(stage.step) || std::any_of(stage.branches.begin(), stage.branches.end(),
+                                               [&](const auto& branch) { return std::any_of(branch.begin(), branch.end(), is_stuck); });
 }
 
 void Run::undo_stage(std::size_t stage) {
@@ -39,7 +45,8 @@ void Run::undo_stage(std::size_t stage) {
         undo_step(*steps.step, rows_[stage].step);
         return;
     }
-    side_by_side(services_.branch_pool, steps.branches.branches.size(), steps.branches.parallel, [&](std::size_t branch) { undo_branch(stage, branch); });
+    side_by_side(services_.branch_pool, steps.branches.branches.size(), steps.branches.parallel,
+                 [&](std::size_t branch) { undo_branch(stage, branch); });
 }
 
 void Run::undo_branch(std::size_t stage, std::size_t branch) {
@@ -78,7 +85,8 @@ bool Run::undo_step(Step& step, JobStep& row) {
 namespace {
 
 // Calls until it works, kStepRetryMax times at most, with growing pauses.
-Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, const std::stop_token& shutdown, const std::function<Result<void>()>& call) {
+Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, const std::stop_token& shutdown,
+                       const std::function<Result<void>()>& call) {
     for (std::size_t tried = 1;; ++tried) {
         Result<void> outcome{};
         try {
@@ -111,7 +119,8 @@ Result<void> Run::try_abandon() {
         const std::lock_guard lock(mutex_);
         cause = *cause_;
     }
-    return try_often("giving up what the job had reserved", services_.options.undo_pause, services_.shutdown, [&] { return saga_->abandoner()(cause); });
+    return try_often("giving up what the job had reserved", services_.options.undo_pause, services_.shutdown,
+                     [&] { return saga_->abandoner()(cause); });
 }
 
 void Run::note_stuck(const JobStep& row, const Error& error) {

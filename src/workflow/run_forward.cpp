@@ -13,9 +13,7 @@ Result<Output> call_run(Step& step, StepContext& context) {
     const std::string failure = "an internal error in step '" + std::string(step.name()) + "'; see the server's log";
     try {
         return step.run(context);
-    } catch (const std::exception& thrown) {
-        return fail(ErrorCode::internal, failure, thrown.what());
-    } catch (...) {
+    } catch (const std::exception& thrown) { return fail(ErrorCode::internal, failure, thrown.what()); } catch (...) {
         return fail(ErrorCode::internal, failure, "an object that is no exception was thrown");
     }
 }
@@ -40,8 +38,10 @@ void Run::go_forward() {
     if (job().state == JobState::queued && !journal_.change_job([](Job& row) { row.state = JobState::running; })) return;
     for (std::size_t stage = 0; stage < rows_.size(); ++stage) {
         if (resting() || claimed()) return;
-        if (saga_->stages()[stage].step == nullptr) run_fan_out(stage);
-        else if (!run_trunk_step(stage)) return;
+        if (saga_->stages()[stage].step == nullptr)
+            run_fan_out(stage);
+        else if (!run_trunk_step(stage))
+            return;
     }
     if (resting() || !enter_report()) return;
     make_report();
@@ -52,9 +52,9 @@ bool Run::run_trunk_step(std::size_t stage) {
     if (row.status == StepStatus::done) return true;
     Error why;
     switch (run_step(*saga_->stages()[stage].step, row, why)) {
-        case StepEnd::done: return true;
-        case StepEnd::interrupted: return false;
-        case StepEnd::failed: break;
+    case StepEnd::done: return true;
+    case StepEnd::interrupted: return false;
+    case StepEnd::failed: break;
     }
     row.error = error_to_text(why);
     claim(why);
@@ -148,7 +148,7 @@ void Run::make_report() {
             const RunContext context(*this, services_.shutdown, false);
             report = saga_->reporter()(context, outcomes());
         } catch (const std::exception& thrown) {
-            report = Error{ErrorCode::internal, "an internal error while the job's result was put together; see the server's log", thrown.what(), nullptr, {}};
+            report = fail(ErrorCode::internal, "an internal error while the job's result was put together; see the server's log", thrown.what());
         }
     }
     crash_point("job-after-report");
@@ -166,8 +166,10 @@ void Run::make_report() {
     finish(stuck ? JobState::stuck : JobState::succeeded, [&](Job& row) {
         if (!report->result.empty()) row.result = report->result;
         if (!report->detail.empty()) row.detail = report->detail;
-        if (stuck) row.error = to_json(*stuck);
-        else row.progress = 100;
+        if (stuck)
+            row.error = to_json(*stuck);
+        else
+            row.progress = 100;
     });
 }
 

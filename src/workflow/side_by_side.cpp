@@ -10,7 +10,10 @@ namespace {
 
 // Shared with the runners, which may still be leaving when the caller has gone.
 struct Group : std::enable_shared_from_this<Group> {
-    Group(ThreadPool& the_pool, std::size_t the_count, const std::function<void(std::size_t)>& the_task) : pool(the_pool), count(the_count), task(the_task) {}
+    Group(ThreadPool& the_pool, std::size_t the_count, const std::function<void(std::size_t)>& the_task)
+        : pool(the_pool),
+          count(the_count),
+          task(the_task) {}
 
     ThreadPool& pool;
     const std::size_t count;

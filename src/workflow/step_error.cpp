@@ -1,6 +1,5 @@
 #include "workflow/step_error.hpp"
 
-
 namespace ramet::workflow {
 namespace {
 
@@ -9,39 +8,39 @@ constexpr int kCauseDepthMax = 8;  // errors nest two or three deep; a damaged r
 // Names, not numbers, are stored: the order of the enumerators may change between versions.
 constexpr std::string_view code_name(ErrorCode code) {
     switch (code) {
-        case ErrorCode::internal: return "internal";
-        case ErrorCode::malformed: return "malformed";
-        case ErrorCode::invalid_argument: return "invalid_argument";
-        case ErrorCode::not_found: return "not_found";
-        case ErrorCode::operation_failed: return "operation_failed";
-        case ErrorCode::wrong_state: return "wrong_state";
-        case ErrorCode::bad_credentials: return "bad_credentials";
-        case ErrorCode::session_invalid: return "session_invalid";
-        case ErrorCode::denied: return "denied";
-        case ErrorCode::not_owner: return "not_owner";
-        case ErrorCode::quota_exceeded: return "quota_exceeded";
-        case ErrorCode::too_many_sessions: return "too_many_sessions";
-        case ErrorCode::rate_limited: return "rate_limited";
-        case ErrorCode::conflict: return "conflict";
-        case ErrorCode::duplicate_tag: return "duplicate_tag";
-        case ErrorCode::no_host: return "no_host";
-        case ErrorCode::storage_full: return "storage_full";
-        case ErrorCode::no_address: return "no_address";
-        case ErrorCode::mac_taken: return "mac_taken";
-        case ErrorCode::start_failed: return "start_failed";
-        case ErrorCode::stop_failed: return "stop_failed";
-        case ErrorCode::reboot_failed: return "reboot_failed";
-        case ErrorCode::destroy_failed: return "destroy_failed";
-        case ErrorCode::pause_failed: return "pause_failed";
-        case ErrorCode::resume_failed: return "resume_failed";
-        case ErrorCode::attach_volume_failed: return "attach_volume_failed";
-        case ErrorCode::detach_volume_failed: return "detach_volume_failed";
-        case ErrorCode::image_failed: return "image_failed";
-        case ErrorCode::bad_query: return "bad_query";
-        case ErrorCode::timeout: return "timeout";
-        case ErrorCode::cancelled: return "cancelled";
-        case ErrorCode::unsupported: return "unsupported";
-        case ErrorCode::overloaded: return "overloaded";
+    case ErrorCode::internal: return "internal";
+    case ErrorCode::malformed: return "malformed";
+    case ErrorCode::invalid_argument: return "invalid_argument";
+    case ErrorCode::not_found: return "not_found";
+    case ErrorCode::operation_failed: return "operation_failed";
+    case ErrorCode::wrong_state: return "wrong_state";
+    case ErrorCode::bad_credentials: return "bad_credentials";
+    case ErrorCode::session_invalid: return "session_invalid";
+    case ErrorCode::denied: return "denied";
+    case ErrorCode::not_owner: return "not_owner";
+    case ErrorCode::quota_exceeded: return "quota_exceeded";
+    case ErrorCode::too_many_sessions: return "too_many_sessions";
+    case ErrorCode::rate_limited: return "rate_limited";
+    case ErrorCode::conflict: return "conflict";
+    case ErrorCode::duplicate_tag: return "duplicate_tag";
+    case ErrorCode::no_host: return "no_host";
+    case ErrorCode::storage_full: return "storage_full";
+    case ErrorCode::no_address: return "no_address";
+    case ErrorCode::mac_taken: return "mac_taken";
+    case ErrorCode::start_failed: return "start_failed";
+    case ErrorCode::stop_failed: return "stop_failed";
+    case ErrorCode::reboot_failed: return "reboot_failed";
+    case ErrorCode::destroy_failed: return "destroy_failed";
+    case ErrorCode::pause_failed: return "pause_failed";
+    case ErrorCode::resume_failed: return "resume_failed";
+    case ErrorCode::attach_volume_failed: return "attach_volume_failed";
+    case ErrorCode::detach_volume_failed: return "detach_volume_failed";
+    case ErrorCode::image_failed: return "image_failed";
+    case ErrorCode::bad_query: return "bad_query";
+    case ErrorCode::timeout: return "timeout";
+    case ErrorCode::cancelled: return "cancelled";
+    case ErrorCode::unsupported: return "unsupported";
+    case ErrorCode::overloaded: return "overloaded";
     }
     return "internal";
 }
@@ -112,9 +111,12 @@ public:
             std::string value;
             if (!read_text(value)) return false;
             if (name == "code") error.code = code_from(value);
-            if (name == "message") error.message = std::move(value);
-            else if (name == "detail") error.detail = std::move(value);
-            else if (name == "subject") error.subject = std::move(value);
+            if (name == "message")
+                error.message = std::move(value);
+            else if (name == "detail")
+                error.detail = std::move(value);
+            else if (name == "subject")
+                error.subject = std::move(value);
         } while (take(','));
         return take('}');
     }
@@ -131,8 +133,10 @@ private:
         while (!at_end()) {
             const char character = text_[position_++];
             if (character == '"') return true;
-            if (character != '\\') out += character;
-            else if (!read_escape(out)) return false;
+            if (character != '\\')
+                out += character;
+            else if (!read_escape(out))
+                return false;
         }
         return false;
     }
@@ -147,9 +151,12 @@ private:
         for (int digit = 0; digit < 4; ++digit) {
             if (at_end()) return false;
             const char hex = text_[position_++];
-            if (hex >= '0' && hex <= '9') value = value * 16 + (hex - '0');
-            else if (hex >= 'a' && hex <= 'f') value = value * 16 + (hex - 'a' + 10);
-            else return false;
+            if (hex >= '0' && hex <= '9')
+                value = value * 16 + (hex - '0');
+            else if (hex >= 'a' && hex <= 'f')
+                value = value * 16 + (hex - 'a' + 10);
+            else
+                return false;
         }
         out += static_cast<char>(value);
         return value < 0x20;

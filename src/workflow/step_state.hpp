@@ -22,12 +22,24 @@ constexpr std::optional<StepStatus> next(StepStatus from, StepEvent event) {
     using enum StepStatus;
     const auto only_from = [from](auto... allowed) { return ((from == allowed) || ...); };
     switch (event) {
-        case StepEvent::started:       if (only_from(pending, running)) return running; break;  // running: interrupted by a crash, runs again
-        case StepEvent::finished:      if (only_from(running)) return done; break;
-        case StepEvent::run_failed:    if (only_from(running)) return failed; break;
-        case StepEvent::undo_started:  if (only_from(running, failed, done, undoing)) return undoing; break;
-        case StepEvent::undo_finished: if (only_from(undoing)) return undone; break;
-        case StepEvent::undo_failed:   if (only_from(undoing)) return stuck; break;
+    case StepEvent::started:
+        if (only_from(pending, running)) return running;
+        break;  // running: interrupted by a crash, runs again
+    case StepEvent::finished:
+        if (only_from(running)) return done;
+        break;
+    case StepEvent::run_failed:
+        if (only_from(running)) return failed;
+        break;
+    case StepEvent::undo_started:
+        if (only_from(running, failed, done, undoing)) return undoing;
+        break;
+    case StepEvent::undo_finished:
+        if (only_from(undoing)) return undone;
+        break;
+    case StepEvent::undo_failed:
+        if (only_from(undoing)) return stuck;
+        break;
     }
     return std::nullopt;  // an illegal move: the log is damaged or the engine has a bug
 }

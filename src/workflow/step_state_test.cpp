@@ -12,12 +12,16 @@ namespace {
 
 TEST(StepState, AllowsExactlyTheLegalMoves) {
     using enum StepStatus;
-    struct Move { StepStatus from; StepEvent event; StepStatus to; };
-    const std::vector<Move> legal{
-        {pending, StepEvent::started, running},      {running, StepEvent::started, running},     {running, StepEvent::finished, done},
-        {running, StepEvent::run_failed, failed},    {running, StepEvent::undo_started, undoing}, {failed, StepEvent::undo_started, undoing},
-        {done, StepEvent::undo_started, undoing},    {undoing, StepEvent::undo_started, undoing}, {undoing, StepEvent::undo_finished, undone},
-        {undoing, StepEvent::undo_failed, stuck}};
+    struct Move {
+        StepStatus from;
+        StepEvent event;
+        StepStatus to;
+    };
+    const std::vector<Move> legal{{pending, StepEvent::started, running},      {running, StepEvent::started, running},
+                                  {running, StepEvent::finished, done},        {running, StepEvent::run_failed, failed},
+                                  {running, StepEvent::undo_started, undoing}, {failed, StepEvent::undo_started, undoing},
+                                  {done, StepEvent::undo_started, undoing},    {undoing, StepEvent::undo_started, undoing},
+                                  {undoing, StepEvent::undo_finished, undone}, {undoing, StepEvent::undo_failed, stuck}};
     std::size_t found = 0;
     for (int from = 0; from <= static_cast<int>(stuck); ++from) {
         for (int event = 0; event <= static_cast<int>(StepEvent::undo_failed); ++event) {

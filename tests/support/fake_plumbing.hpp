@@ -12,8 +12,14 @@ namespace ramet::test {
 
 class FakePlumbing final : public hypervisor::Plumbing {
 public:
-    std::vector<std::string> calls() const { const std::lock_guard lock(mutex_); return calls_; }  // "remove_network <uuid>"
-    void fail_next(Error error) { const std::lock_guard lock(mutex_); next_ = std::move(error); }
+    std::vector<std::string> calls() const {
+        const std::lock_guard lock(mutex_);
+        return calls_;
+    }  // "remove_network <uuid>"
+    void fail_next(Error error) {
+        const std::lock_guard lock(mutex_);
+        next_ = std::move(error);
+    }
 
     bool privileged() const override { return true; }
     Result<void> ensure_network(const hypervisor::NetworkSpec& network) override { return note("ensure_network " + network.l3.text()); }

@@ -30,12 +30,15 @@ namespace ramet::test {
 class SagaWorld {
 public:
     virtual ~SagaWorld() = default;
-    virtual Job job() = 0;                                        // queued; the same each time
-    virtual Result<workflow::Saga> saga(const Job& job) = 0;      // the saga's factory
-    virtual std::string leftovers() = 0;                          // what a job that was undone has left; empty: nothing
-    virtual std::string leftovers_of_branch(const std::string& branch) { (void)branch; return {}; }
-    virtual std::string state() = 0;                              // all that the saga changes, as text to compare
-    virtual workflow::SagaLog& log() { return fake_log_; }        // a world with a database of its own may use that
+    virtual Job job() = 0;                                    // queued; the same each time
+    virtual Result<workflow::Saga> saga(const Job& job) = 0;  // the saga's factory
+    virtual std::string leftovers() = 0;                      // what a job that was undone has left; empty: nothing
+    virtual std::string leftovers_of_branch(const std::string& branch) {
+        (void)branch;
+        return {};
+    }
+    virtual std::string state() = 0;                        // all that the saga changes, as text to compare
+    virtual workflow::SagaLog& log() { return fake_log_; }  // a world with a database of its own may use that
     FakeSagaLog& fake_log() { return fake_log_; }
 
 private:
@@ -89,9 +92,7 @@ inline std::vector<StepKey> step_keys(SagaWorld& world) {
     return keys;
 }
 
-inline workflow::EngineOptions options() {
-    return workflow::EngineOptions{1, 3, {}, std::chrono::milliseconds(0), std::chrono::milliseconds(1)};
-}
+inline workflow::EngineOptions options() { return workflow::EngineOptions{1, 3, {}, std::chrono::milliseconds(0), std::chrono::milliseconds(1)}; }
 
 using Edit = std::function<void(workflow::Saga&)>;
 
@@ -157,7 +158,8 @@ inline void expect_branch_undo(const MakeWorld& make_world, const StepKey& key, 
 inline void expect_nothing_left_whichever_step_fails(const MakeWorld& make_world) {
     for (const StepKey& key : harness_detail::step_keys(*make_world())) {
         for (const bool after_effect : {false, true}) {
-            SCOPED_TRACE("step '" + key.step + "' of branch '" + key.branch + (after_effect ? "' fails after its effect" : "' fails before its effect"));
+            SCOPED_TRACE("step '" + key.step + "' of branch '" + key.branch +
+                         (after_effect ? "' fails after its effect" : "' fails before its effect"));
             harness_detail::expect_whole_undo(make_world, key, after_effect);
             if (key.branch.empty()) continue;
             const std::unique_ptr<SagaWorld> sample = make_world();
@@ -188,10 +190,11 @@ inline void expect_same_end_when_steps_repeat(const MakeWorld& make_world) {
         const Job job = harness_detail::run_once(*world, [&](workflow::Saga& saga) {
             harness_detail::for_each_step(saga, [&](const StepKey& key, std::unique_ptr<workflow::Step>& step) {
                 if (key != wanted) return;
-                step = std::make_unique<SurroundedStep>(std::move(step), [](workflow::Step& inner, workflow::StepContext& context) -> Result<workflow::Output> {
+                const auto twice = [](workflow::Step& inner, workflow::StepContext& context) -> Result<workflow::Output> {
                     TRY(inner.run(context));
                     return inner.run(context);
-                }, nullptr);
+                };
+                step = std::make_unique<SurroundedStep>(std::move(step), twice, nullptr);
             });
         });
         EXPECT_EQ(job.state, JobState::succeeded) << job.error.value_or("");
@@ -208,10 +211,11 @@ inline void expect_nothing_left_when_undos_repeat(const MakeWorld& make_world) {
         const Job job = harness_detail::run_once(*world, [&](workflow::Saga& saga) {
             harness_detail::fail_at(last, true, true)(saga);
             harness_detail::for_each_step(saga, [&](const StepKey&, std::unique_ptr<workflow::Step>& step) {
-                step = std::make_unique<SurroundedStep>(std::move(step), nullptr, [](workflow::Step& inner, workflow::StepContext& context) -> Result<void> {
+                const auto twice = [](workflow::Step& inner, workflow::StepContext& context) -> Result<void> {
                     TRY(inner.undo(context));
                     return inner.undo(context);
-                });
+                };
+                step = std::make_unique<SurroundedStep>(std::move(step), nullptr, twice);
             });
         });
         EXPECT_EQ(job.state, JobState::failed);

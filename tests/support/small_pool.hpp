@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "identity/caller.hpp"
@@ -12,7 +16,6 @@
 #include "model/vm.hpp"
 #include "store/sqlite/database.hpp"
 #include "store/table.hpp"
-#include "support/storage_files.hpp"
 
 namespace ramet::test {
 
@@ -22,10 +25,31 @@ inline std::string uuid_text(int number) {
     return "00000000000040008000" + std::string(12 - digits.size(), '0') + digits;
 }
 
+// A folder in memory where there is one: tests that commit a lot need not wait for a disk.
+class MemoryFolder {
+public:
+    MemoryFolder() {
+        std::string name =
+            std::string(::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path().string()) + "/ramet-pool-XXXXXX";
+        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary directory");
+        path_ = name;
+    }
+    ~MemoryFolder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
+    }
+    MemoryFolder(const MemoryFolder&) = delete;
+    MemoryFolder& operator=(const MemoryFolder&) = delete;
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
 class TestDatabase {
 public:
     TestDatabase() {
-        Result<std::unique_ptr<store::Database>> opened = store::open_sqlite(folder_.file("ramet.db"));
+        Result<std::unique_ptr<store::Database>> opened = store::open_sqlite(folder_.path() + "/ramet.db");
         if (!opened.has_value()) throw std::runtime_error(opened.error().message + " " + opened.error().detail);
         database_ = std::move(*opened);
         add_account(admin);
@@ -71,7 +95,7 @@ private:
         account.type = caller.admin ? "SystemAdmin" : "Normal";
         add(account);
     }
-    TempDir folder_;
+    MemoryFolder folder_;
     std::unique_ptr<store::Database> database_;
 };
 

@@ -19,7 +19,7 @@ namespace ramet::test {
 struct ToyFault {
     enum class Kind : std::uint8_t { none, fail_before, fail_half, fail_after, throws };
     Kind kind = Kind::none;
-    int undo_failures = 0;   // this many undos fail first; a big number: always
+    int undo_failures = 0;  // this many undos fail first; a big number: always
 };
 
 struct ToyShape {
@@ -171,7 +171,9 @@ public:
     }
 
 private:
-    static std::unexpected<Error> broken(const std::string& key) { return fail(ErrorCode::storage_full, key + " was made to fail", "detail of " + key); }
+    static std::unexpected<Error> broken(const std::string& key) {
+        return fail(ErrorCode::storage_full, key + " was made to fail", "detail of " + key);
+    }
     std::string thing(const workflow::StepContext& context, const std::string& half) const {
         return context.job().text() + "|" + branch_ + "/" + name_ + half;
     }

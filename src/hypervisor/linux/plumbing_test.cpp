@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,7 +33,10 @@ bool has_payload(const Bytes& frame, const Bytes& payload) { return std::search(
 
 // What the kernel and the process table show: links, rules, helpers.
 std::string state_of_the_host() {
-    std::string text = output_of({"/usr/sbin/ip", "-o", "-br", "link"}) + output_of({"/usr/sbin/ip", "-o", "-4", "address"}) + output_of({"/usr/sbin/nft", "list", "ruleset"});
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {}  // this process is the namespace's init: ended helpers are its to bury
+    std::string text = output_of({"/usr/sbin/ip", "-o", "-4", "address"}) + output_of({"/usr/sbin/nft", "list", "ruleset"});
+    Result<Netlink> netlink = Netlink::open();
+    for (const Link& link : netlink->list().value()) text += link.kind + " " + link.name + "\n";
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
         std::ifstream command(entry.path() / "comm");
         std::string name;
@@ -71,6 +75,15 @@ struct Pair {
         EXPECT_DONE(site.plumbing().plug(bob_port));
         alice.emplace(alice_port);
         bob.emplace(bob_port);
+        wait_until_connected();
+    }
+    // A port carries frames a moment after a process has opened its tap.
+    void wait_until_connected() {
+        const auto end = std::chrono::steady_clock::now() + kPatience;
+        const auto heard = [&](const Bytes& frame) { return has_payload(frame, {'h', 'e', 'l', 'l', 'o'}); };
+        const Bytes hello = ethernet(bob_port.mac, alice_port.mac, 0x0800, packet("hello"));
+        while (alice->send(hello) && !bob->receive(heard, std::chrono::milliseconds(10)) && std::chrono::steady_clock::now() < end) {}
+        while (bob->receive(heard, std::chrono::milliseconds(10))) {}
     }
     Bytes packet(const std::string& marker) const { return udp(alice_port.ip, 5000, bob_port.ip, 5000, Bytes(marker.begin(), marker.end())); }
     // Alice sends `frame`, then a good one; true if Bob saw the first. Frames of one tap keep their order.
@@ -80,7 +93,8 @@ struct Pair {
         bool seen = false;
         const Bytes end{'t', 'h', 'e', ' ', 'e', 'n', 'd'};
         const std::optional<Bytes> last = bob->receive([&](const Bytes& got) {
-            if (got == frame) seen = true;
+            // The bridge takes the padding off.
+            if (got.size() <= frame.size() && std::equal(got.begin(), got.end(), frame.begin())) seen = true;
             return has_payload(got, end);
         }, kPatience);
         EXPECT_TRUE(last.has_value()) << "the good frame did not arrive";
@@ -126,7 +140,8 @@ TEST(LinuxPlumbing, DropsWhatAGuestMayNotSend) {
         struct Case { const char* name; const char* counter; Bytes frame; };
         Bytes tagged = ethernet(pair.bob_port.mac, mac, 0x8100, {});
         tagged.resize(14);
-        for (const std::uint8_t octet : {0, 5, 8, 0}) tagged.push_back(octet);
+        const Bytes vlan_five_then_ipv4{0, 5, 8, 0};
+        tagged.insert(tagged.end(), vlan_five_then_ipv4.begin(), vlan_five_then_ipv4.end());
         const Bytes inner = udp("10.61.0.99", 1, pair.bob_port.ip, 2, hello);
         tagged.insert(tagged.end(), inner.begin(), inner.end());
         const std::vector<Case> cases{
@@ -160,6 +175,7 @@ TEST(LinuxPlumbing, WithoutAnIpOnlyTheMacIsEnforced) {
         pair.alice.reset();
         EXPECT_DONE(pair.site.plumbing().plug(loose));
         pair.alice.emplace(loose);
+        pair.wait_until_connected();
         const Bytes any_ip = udp("10.61.0.99", 1, pair.bob_port.ip, 2, {1, 2, 3});
         EXPECT_TRUE(pair.gets_through(ethernet(pair.bob_port.mac, loose.mac, 0x0800, any_ip)));
         EXPECT_FALSE(pair.gets_through(ethernet(pair.bob_port.mac, "fa:00:00:00:00:99", 0x0800, any_ip)));
@@ -381,6 +397,7 @@ TEST(LinuxPlumbing, ADisabledPortCarriesNothing) {
         EXPECT_DONE(pair.site.plumbing().set_port(pair.alice_port.tap, false));
         EXPECT_FALSE(pair.alice->send(frame));
         EXPECT_DONE(pair.site.plumbing().set_port(pair.alice_port.tap, true));
+        pair.wait_until_connected();
         EXPECT_TRUE(pair.gets_through(frame));
         PortSpec off = make_port(pair.network, 12);
         off.enabled = false;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/json/serialize.hpp>
 
+#include "base/limits.hpp"
+
 namespace ramet::hypervisor {
 namespace {
 

@@ -141,11 +141,13 @@ Result<Fd> memory_file(const char* name) {
 }
 
 Result<Fd> guest_disk() {
-    TRY_ASSIGN(Fd disk, memory_file("probe-disk"));
+    TRY_ASSIGN(const Fd disk, memory_file("probe-disk"));
     if (::ftruncate(disk.get(), kDiskBytes) < 0 || ::pwrite(disk.get(), ramet_probe_guest, 512, 0) != 512) {
         return fail(ErrorCode::internal, "No memory for the accelerator probe", std::strerror(errno));
     }
-    return disk;
+    Fd reading(::open(("/proc/self/fd/" + std::to_string(disk.get())).c_str(), O_RDONLY | O_CLOEXEC));  // QEMU takes a file only with the rights it asks for
+    if (!reading.valid()) return fail(ErrorCode::internal, "The accelerator probe cannot open its disk", std::strerror(errno));
+    return reading;
 }
 
 std::string last_line(int file) {

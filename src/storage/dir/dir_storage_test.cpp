@@ -245,13 +245,13 @@ TEST_F(DirStorageTest, ACopyOfALayerWithAForeignDataFileIsRefused) {
 }
 
 TEST_F(DirStorageTest, ACopyIsCancelledInTheMiddleAndLeavesNothing) {
-    constexpr std::int64_t large = 1 * limits::kGiB;
+    constexpr std::int64_t large = 256 * limits::kMiB;
     ASSERT_TRUE(primary().create_empty("base.qcow2", large, Provisioning::thin).has_value());
-    ASSERT_EQ(qemu_io("base.qcow2", "write -P 0x11 0 512M"), 0);
+    ASSERT_EQ(qemu_io("base.qcow2", "write -P 0x11 0 128M"), 0);
     std::stop_source stop;
     std::chrono::steady_clock::time_point asked;
-    const auto observer = [&](storage::CopyProgress progress) {
-        if (progress.done_bytes <= 0 || stop.stop_requested()) return;
+    const auto observer = [&](storage::CopyProgress) {
+        if (stop.stop_requested()) return;
         asked = std::chrono::steady_clock::now();
         stop.request_stop();
     };

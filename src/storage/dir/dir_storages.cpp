@@ -6,7 +6,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -48,28 +47,14 @@ bool is_kernel_file_system(int fd) {
     return std::find(kinds.begin(), kinds.end(), static_cast<std::uint32_t>(system.f_type)) != kinds.end();
 }
 
-// Asks the kernel itself, as that user: modes, access lists and mount options all count. The file-system ids belong to this thread alone.
-bool can_enter(const std::string& root, const FileOwner& owner) {
-    if (::geteuid() != 0 || owner.uid == 0) return true;
-    const gid_t own_group = ::getegid();
-    ::setfsgid(owner.gid);
-    ::setfsuid(owner.uid);
-    const bool entered = UniqueFd(::open((root + "/.").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)).valid();
-    ::setfsuid(0);
-    ::setfsgid(own_group);
-    return entered;
-}
-
-Result<void> check_usable(const std::string& root, int fd, const std::optional<FileOwner>& owner) {
+// QEMU needs no way to the directory: it gets the directory itself, open.
+Result<void> check_usable(const std::string& root, int fd) {
     if (is_kernel_file_system(fd)) return unusable("it belongs to the kernel's own file systems; choose another", root);
     if (root.size() > kRootCharactersMax) return unusable("its name is longer than 700 characters; choose a shorter one", root);
     // A nameless file shows better than permission bits that the directory can be written.
     const UniqueFd probe(::openat(fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
     if (!probe.valid() && errno != EOPNOTSUPP && errno != EISDIR) return unusable("it cannot be written (" + reason(errno) + ")", root);
     if (!probe.valid() && ::faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) != 0) return unusable("it cannot be written (" + reason(errno) + ")", root);
-    if (owner && !can_enter(root, *owner)) {
-        return unusable("the user that virtual machines run as may not enter it; allow it with 'chmod o+x' on the directory and those above, or choose another", root);
-    }
     return {};
 }
 
@@ -92,7 +77,7 @@ Result<std::shared_ptr<PrimaryStorage>> DirStorages::open(const std::string& roo
     const auto known = open_.find(name);
     // Another directory under the same name, made anew or mounted over, is another storage.
     if (known != open_.end() && known->second.device == status.st_dev && known->second.inode == status.st_ino) return known->second.storage;
-    TRY(check_usable(name, fd.get(), owner_));
+    TRY(check_usable(name, fd.get()));
     auto storage = std::make_shared<DirStorage>(name, std::move(fd), owner_);
     open_[name] = {storage, status.st_dev, status.st_ino};
     return std::shared_ptr<PrimaryStorage>(std::move(storage));

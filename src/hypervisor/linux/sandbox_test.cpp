@@ -269,7 +269,8 @@ std::optional<Bytes> Guest::dhcp_answer(std::uint8_t type, std::chrono::millisec
         if (frame.size() < 14 + 20 + 8 + 240 || frame[12] != 8 || frame[13] != 0 || frame[23] != 17 || frame[36] != 0 || frame[37] != 68) return false;
         std::uint32_t id = 0;
         std::memcpy(&id, &frame[46], sizeof id);
-        return ntohl(id) == transaction_ && dhcp_option(frame, 53) == Bytes{type};
+        const Bytes mac(frame.begin() + 70, frame.begin() + 76);  // answers are broadcast: others' come by
+        return ntohl(id) == transaction_ && mac == mac_octets(port_.mac) && dhcp_option(frame, 53) == Bytes{type};
     }, deadline);
 }
 
@@ -306,7 +307,9 @@ Site::Site() {
 }
 
 Site::~Site() {
-    if (plumbing_ != nullptr) EXPECT_TRUE(plumbing_->remove_all().has_value());
+    if (plumbing_ != nullptr) {
+        EXPECT_TRUE(plumbing_->remove_all().has_value());
+    }
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
 }

@@ -1,0 +1,226 @@
+// What every hypervisor promises, fake or real. An adapter's test instantiates the suite with its own subjects:
+//   INSTANTIATE_TEST_SUITE_P(Qemu, HypervisorContract, testing::Values(HypervisorSubject{...}), hypervisor_subject_name);
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "support/hypervisor_subject.hpp"
+
+namespace ramet::test {
+
+class HypervisorContract : public testing::TestWithParam<HypervisorSubject> {
+protected:
+    void SetUp() override {
+        under_test_ = GetParam().make();
+        if (!under_test_->why.empty()) GTEST_SKIP() << under_test_->why;
+    }
+    hypervisor::Hypervisor& vms() { return under_test_->hypervisor(); }
+    hypervisor::DomainSpec started() {
+        hypervisor::DomainSpec spec = under_test_->idle_vm();
+        const Result<void> result = vms().start(spec);
+        if (!result.has_value()) ADD_FAILURE() << result.error().message << " | " << result.error().detail;
+        return spec;
+    }
+    hypervisor::DomainState state(const VmId& vm) { return vms().state(vm).value(); }
+    bool runs(const VmId& vm) { return std::ranges::count(vms().running_domains().value(), vm) == 1; }
+    void stop(const VmId& vm) { EXPECT_TRUE(vms().stop(vm, hypervisor::StopMode::cold, {}).has_value()); }
+    std::string top(const VmId& vm, const VolumeId& volume) {
+        const auto tops = vms().disk_tops(vm);
+        if (!tops.has_value()) return "error";
+        for (const hypervisor::DiskTop& entry : *tops) {
+            if (entry.volume == volume) return entry.place.path;
+        }
+        return "";
+    }
+    std::unique_ptr<HypervisorUnderTest> under_test_;
+};
+
+TEST_P(HypervisorContract, StartsAndStopsAndBothMayBeRepeated) {
+    const hypervisor::DomainSpec spec = started();
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    EXPECT_TRUE(runs(spec.vm));
+    EXPECT_TRUE(vms().start(spec).has_value());
+    EXPECT_TRUE(runs(spec.vm));
+    stop(spec.vm);
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::shut_off);
+    EXPECT_FALSE(runs(spec.vm));
+    stop(spec.vm);
+    EXPECT_TRUE(vms().start(spec).has_value());
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, AVmItNeverSawIsOff) {
+    const VmId stranger = VmId::random();
+    EXPECT_EQ(state(stranger), hypervisor::DomainState::shut_off);
+    stop(stranger);
+    EXPECT_TRUE(vms().forget(stranger).has_value());
+    EXPECT_TRUE(vms().disk_tops(stranger).value().empty());
+}
+
+TEST_P(HypervisorContract, PausesAndResumes) {
+    const hypervisor::DomainSpec spec = started();
+    for (int again = 0; again < 2; ++again) {
+        EXPECT_TRUE(vms().pause(spec.vm).has_value());
+        EXPECT_EQ(state(spec.vm), hypervisor::DomainState::paused);
+    }
+    EXPECT_TRUE(runs(spec.vm)) << "a paused VM has its process";
+    for (int again = 0; again < 2; ++again) {
+        EXPECT_TRUE(vms().resume(spec.vm).has_value());
+        EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    }
+    EXPECT_TRUE(vms().reset(spec.vm).has_value());
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, RefusesWhatNeedsARunningVm) {
+    const hypervisor::DomainSpec spec = under_test_->idle_vm();
+    const auto refused = [](const auto& result) { return !result.has_value() && result.error().code == ErrorCode::wrong_state; };
+    EXPECT_TRUE(refused(vms().pause(spec.vm)));
+    EXPECT_TRUE(refused(vms().resume(spec.vm)));
+    EXPECT_TRUE(refused(vms().reset(spec.vm)));
+    EXPECT_TRUE(refused(vms().disks_untouched(spec.vm)));
+    EXPECT_TRUE(refused(vms().snapshot_disks(spec.vm, {})));
+    EXPECT_TRUE(refused(vms().attach_disk(spec.vm, spec.disks[0])));
+    EXPECT_TRUE(refused(vms().detach_disk(spec.vm, spec.disks[0].volume)));
+    EXPECT_TRUE(refused(vms().set_link(spec.vm, spec.nics[0].nic, true)));
+    EXPECT_TRUE(refused(vms().console_socket(spec.vm)));
+    EXPECT_TRUE(refused(vms().agent_ping(spec.vm, std::chrono::milliseconds(50))));
+}
+
+TEST_P(HypervisorContract, RefusesADescriptionThatCannotBe) {
+    hypervisor::DomainSpec spec = under_test_->idle_vm();
+    spec.disks.clear();
+    const Result<void> result = vms().start(spec);
+    ASSERT_FALSE(result.has_value());
+    EXPECT_EQ(result.error().code, ErrorCode::invalid_argument);
+    EXPECT_FALSE(runs(spec.vm));
+}
+
+TEST_P(HypervisorContract, CutsTheDisksOfARunningVmAndDoesItOnce) {
+    const hypervisor::DomainSpec spec = started();
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), spec.disks[0].chain_top_first[0].path);
+    EXPECT_TRUE(vms().disks_untouched(spec.vm).value());
+    const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
+    const auto facts = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, overlay}});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_GT(facts->paused.count(), 0);
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), overlay.path);
+    EXPECT_TRUE(vms().disks_untouched(spec.vm).value());
+    EXPECT_TRUE(vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, overlay}}).has_value());
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), overlay.path);
+    stop(spec.vm);
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), overlay.path) << "what a stopped VM stood on is still known";
+}
+
+TEST_P(HypervisorContract, LeavesAPausedVmPausedWhenCuttingItsDisks) {
+    const hypervisor::DomainSpec spec = started();
+    ASSERT_TRUE(vms().pause(spec.vm).has_value());
+    const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
+    const auto facts = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, overlay}});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_EQ(facts->paused.count(), 0);
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::paused);
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), overlay.path);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, RefusesToCutADiskThatIsNotAttached) {
+    const hypervisor::DomainSpec spec = started();
+    const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
+    EXPECT_FALSE(vms().snapshot_disks(spec.vm, {{VolumeId::random(), overlay}}).has_value());
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), spec.disks[0].chain_top_first[0].path);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, AttachesADiskToARunningVmOnce) {
+    const hypervisor::DomainSpec spec = started();
+    const hypervisor::DiskSpec disk = under_test_->data_disk(1);
+    for (int again = 0; again < 2; ++again) {
+        const Result<void> attached = vms().attach_disk(spec.vm, disk);
+        EXPECT_TRUE(attached.has_value()) << attached.error().message << " | " << attached.error().detail;
+    }
+    EXPECT_EQ(top(spec.vm, disk.volume), disk.chain_top_first[0].path);
+    EXPECT_FALSE(vms().attach_disk(spec.vm, under_test_->data_disk(1)).has_value()) << "the place is taken";
+    const storage::Place root_overlay = under_test_->overlay_for(spec.disks[0]), data_overlay = under_test_->overlay_for(disk);
+    EXPECT_TRUE(vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, root_overlay}, {disk.volume, data_overlay}}).has_value());
+    EXPECT_EQ(top(spec.vm, disk.volume), data_overlay.path);
+    EXPECT_TRUE(vms().detach_disk(spec.vm, VolumeId::random()).has_value()) << "what is not attached is detached";
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, SetsTheLinkOfANic) {
+    const hypervisor::DomainSpec spec = started();
+    EXPECT_TRUE(vms().set_link(spec.vm, spec.nics[0].nic, false).has_value());
+    EXPECT_TRUE(vms().set_link(spec.vm, spec.nics[0].nic, true).has_value());
+    const Result<void> unknown = vms().set_link(spec.vm, NicId::random(), true);
+    ASSERT_FALSE(unknown.has_value());
+    EXPECT_EQ(unknown.error().code, ErrorCode::not_found);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, TellsOfAnEndThatNobodyAskedFor) {
+    std::atomic<int> told = 0;
+    vms().on_exit([&](const VmId&) { ++told; });
+    const hypervisor::DomainSpec spec = started();
+    under_test_->crash(spec.vm);
+    EXPECT_TRUE(eventually([&] { return told == 1; }));
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::shut_off);
+    EXPECT_TRUE(vms().start(spec).has_value());
+    stop(spec.vm);
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::shut_off);
+    EXPECT_EQ(told, 1);
+    vms().on_exit({});
+}
+
+TEST_P(HypervisorContract, TakesUpWhatOutlivedTheServer) {
+    const hypervisor::DomainSpec spec = started();
+    const storage::Place first = under_test_->overlay_for(spec.disks[0]);
+    ASSERT_TRUE(vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, first}}).has_value());
+    under_test_->restart_server();
+    const auto running = vms().reattach();
+    ASSERT_TRUE(running.has_value());
+    EXPECT_EQ(std::ranges::count(*running, spec.vm), 1);
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), first.path);
+    EXPECT_TRUE(vms().start(spec).has_value());
+    const storage::Place second = under_test_->overlay_for({spec.disks[0].volume, 0, {first}});
+    const auto facts = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, second}});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), second.path);
+    std::atomic<int> told = 0;
+    vms().on_exit([&](const VmId&) { ++told; });
+    under_test_->crash(spec.vm);
+    EXPECT_TRUE(eventually([&] { return told == 1; })) << "its end is noticed though it is nobody's child";
+    vms().on_exit({});
+}
+
+TEST_P(HypervisorContract, ForgetsOnlyWhatIsOff) {
+    const hypervisor::DomainSpec spec = started();
+    const Result<void> refused = vms().forget(spec.vm);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::wrong_state);
+    stop(spec.vm);
+    for (int again = 0; again < 2; ++again) EXPECT_TRUE(vms().forget(spec.vm).has_value());
+    EXPECT_TRUE(vms().disk_tops(spec.vm).value().empty());
+}
+
+TEST_P(HypervisorContract, SaysWhereTheConsoleIsAndThatNoAgentAnswers) {
+    const hypervisor::DomainSpec spec = started();
+    EXPECT_EQ(vms().console_socket(spec.vm).value().front(), '/');
+    const Result<void> silent = vms().agent_ping(spec.vm, std::chrono::milliseconds(50));
+    ASSERT_FALSE(silent.has_value());
+    EXPECT_EQ(silent.error().code, ErrorCode::timeout);
+    stop(spec.vm);
+}
+
+}  // namespace ramet::test

@@ -1,0 +1,296 @@
+// A hypervisor in memory, for tests of what stands above it. Any call can be made to fail, before or after its effect.
+// Thread-safe. VMs are honest: a disk's top is what the last snapshot made it, a stopped VM keeps its record until forget().
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "hypervisor/hypervisor.hpp"
+
+namespace ramet::test {
+
+struct HypervisorFault {
+    std::string operation;                            // a method's name, or empty for any
+    int nth = 1;                                      // counted from the moment the fault is planted
+    ErrorCode code = ErrorCode::operation_failed;
+    bool after_effect = false;                        // the answer is lost, the work is done
+};
+
+class FakeHypervisor final : public hypervisor::Hypervisor {
+public:
+    struct Domain {
+        hypervisor::DomainSpec spec;                  // with the chains as they are now
+        hypervisor::DomainState state = hypervisor::DomainState::shut_off;
+        bool written = false;                         // the guest wrote since the tops were opened
+        bool agent = false;                           // a guest agent answers
+        bool holds_disks = false;                     // the guest does not let go of a disk
+        std::map<std::string, std::string> files;     // what the agent wrote and reads
+    };
+    using Exec = std::function<hypervisor::ExecResult(const VmId&, const std::string& program, const std::vector<std::string>& arguments, const std::string& input)>;
+
+    // --- for tests
+    void plant(HypervisorFault fault) { const std::lock_guard lock(mutex_); faults_.push_back(std::move(fault)); }
+    std::vector<std::string> calls() const { const std::lock_guard lock(mutex_); return calls_; }  // "start <vm uuid>"
+    std::optional<Domain> domain(const VmId& vm) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = domains_.find(vm);
+        return found == domains_.end() ? std::nullopt : std::optional(found->second);
+    }
+    void change(const VmId& vm, const std::function<void(Domain&)>& how) { const std::lock_guard lock(mutex_); how(domains_[vm]); }
+    void set_exec(Exec exec) { const std::lock_guard lock(mutex_); exec_ = std::move(exec); }
+    void set_agent_everywhere(bool answers) { const std::lock_guard lock(mutex_); agent_everywhere_ = answers; }
+    // The VM's process ends by itself; the listener is told, as the real adapter does.
+    void crash(const VmId& vm) {
+        std::function<void(const VmId&)> listener;
+        {
+            const std::lock_guard lock(mutex_);
+            domains_[vm].state = hypervisor::DomainState::shut_off;
+            listener = listener_;
+        }
+        if (listener) listener(vm);
+    }
+
+    // --- Hypervisor
+    const hypervisor::Capabilities& capabilities() const override { return capabilities_; }
+
+    Result<void> start(const hypervisor::DomainSpec& spec) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("start", spec.vm));
+        if (spec.vm.empty() || spec.disks.empty() || spec.cpu_num < 1 || spec.memory_bytes <= 0) {
+            return fail(ErrorCode::invalid_argument, "a VM needs a uuid, a root disk, a CPU and memory");
+        }
+        Domain& domain = domains_[spec.vm];
+        if (domain.state == hypervisor::DomainState::shut_off) {
+            domain.spec = spec;
+            domain.state = hypervisor::DomainState::running;
+            domain.written = false;
+        }
+        return leave(due);
+    }
+
+    Result<void> stop(const VmId& vm, hypervisor::StopMode, std::stop_token stop) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("stop", vm));
+        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "stopping the VM was cancelled");
+        if (const auto found = domains_.find(vm); found != domains_.end()) found->second.state = hypervisor::DomainState::shut_off;
+        return leave(due);
+    }
+
+    Result<void> pause(const VmId& vm) override {
+        return with("pause", vm, [](Domain& domain) -> Result<void> { domain.state = hypervisor::DomainState::paused; return {}; });
+    }
+    Result<void> resume(const VmId& vm) override {
+        return with("resume", vm, [](Domain& domain) -> Result<void> { domain.state = hypervisor::DomainState::running; return {}; });
+    }
+    Result<void> reset(const VmId& vm) override {
+        return with("reset", vm, [](Domain&) -> Result<void> { return {}; });
+    }
+
+    Result<hypervisor::DomainState> state(const VmId& vm) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("state", vm));
+        TRY(leave(due));
+        const auto found = domains_.find(vm);
+        return found == domains_.end() ? hypervisor::DomainState::shut_off : found->second.state;
+    }
+
+    Result<std::vector<VmId>> running_domains() override { return alive("running_domains"); }
+    Result<std::vector<VmId>> reattach() override { return alive("reattach"); }
+
+    Result<bool> disks_untouched(const VmId& vm) override {
+        bool untouched = false;
+        TRY(with("disks_untouched", vm, [&](Domain& domain) -> Result<void> { untouched = !domain.written; return {}; }));
+        return untouched;
+    }
+
+    Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays) override {
+        hypervisor::CaptureFacts facts;
+        TRY(with("snapshot_disks", vm, [&](Domain& domain) -> Result<void> {
+            std::size_t done_before = 0;
+            for (const hypervisor::OverlaySpec& overlay : overlays) {
+                const hypervisor::DiskSpec* disk = find(domain, overlay.volume);
+                if (disk == nullptr) return fail(ErrorCode::wrong_state, "a volume of the snapshot is not attached to the running VM");
+                if (same(disk->chain_top_first.front(), overlay.overlay)) ++done_before;
+            }
+            if (done_before == overlays.size()) return {};
+            if (done_before != 0) return fail(ErrorCode::wrong_state, "some volumes of the snapshot have been cut already, others not");
+            for (const hypervisor::OverlaySpec& overlay : overlays) {
+                auto& chain = find(domain, overlay.volume)->chain_top_first;
+                chain.insert(chain.begin(), overlay.overlay);
+            }
+            domain.written = false;
+            if (domain.state == hypervisor::DomainState::running) facts.paused = std::chrono::microseconds(1000);
+            return {};
+        }));
+        return facts;
+    }
+
+    Result<std::vector<hypervisor::DiskTop>> disk_tops(const VmId& vm) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("disk_tops", vm));
+        TRY(leave(due));
+        std::vector<hypervisor::DiskTop> tops;
+        if (const auto found = domains_.find(vm); found != domains_.end()) {
+            for (const hypervisor::DiskSpec& disk : found->second.spec.disks) tops.push_back({disk.volume, disk.chain_top_first.front()});
+        }
+        return tops;
+    }
+
+    Result<void> attach_disk(const VmId& vm, const hypervisor::DiskSpec& disk) override {
+        return with("attach_disk", vm, [&](Domain& domain) -> Result<void> {
+            if (find(domain, disk.volume) != nullptr) return {};
+            const auto& disks = domain.spec.disks;
+            if (std::ranges::any_of(disks, [&](const auto& other) { return other.device_id == disk.device_id; })) {
+                return fail(ErrorCode::invalid_argument, "another disk has this device id");
+            }
+            domain.spec.disks.push_back(disk);
+            return {};
+        });
+    }
+
+    Result<void> detach_disk(const VmId& vm, const VolumeId& volume) override {
+        return with("detach_disk", vm, [&](Domain& domain) -> Result<void> {
+            if (find(domain, volume) == nullptr) return {};
+            if (domain.holds_disks) return fail(ErrorCode::detach_volume_failed, "the guest does not let go of the disk");
+            std::erase_if(domain.spec.disks, [&](const auto& disk) { return disk.volume == volume; });
+            return {};
+        });
+    }
+
+    Result<void> set_link(const VmId& vm, const NicId& nic, bool up) override {
+        return with("set_link", vm, [&](Domain& domain) -> Result<void> {
+            for (hypervisor::NicSpec& known : domain.spec.nics) {
+                if (known.nic != nic) continue;
+                known.link_up = up;
+                return {};
+            }
+            return fail(ErrorCode::not_found, "the running VM has no such NIC");
+        });
+    }
+
+    Result<void> agent_ping(const VmId& vm, std::chrono::milliseconds) override {
+        return with_agent("agent_ping", vm, [](Domain&) -> Result<void> { return {}; });
+    }
+
+    Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments, const std::string& input,
+                                              std::chrono::milliseconds) override {
+        hypervisor::ExecResult result{0, {}, {}};
+        Exec exec;
+        TRY(with_agent("agent_exec", vm, [&](Domain&) -> Result<void> { exec = exec_; return {}; }));
+        if (exec) result = exec(vm, program, arguments, input);
+        return result;
+    }
+
+    Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) override {
+        return with_agent("agent_write_file", vm, [&](Domain& domain) -> Result<void> { domain.files[path] = content; return {}; });
+    }
+
+    Result<std::string> agent_read_file(const VmId& vm, const std::string& path, std::size_t bytes_max) override {
+        std::string content;
+        TRY(with_agent("agent_read_file", vm, [&](Domain& domain) -> Result<void> {
+            const auto found = domain.files.find(path);
+            if (found == domain.files.end()) return fail(ErrorCode::operation_failed, "the guest agent refused 'guest-file-open'");
+            if (found->second.size() > bytes_max) return fail(ErrorCode::operation_failed, "a file in the guest is larger than expected");
+            content = found->second;
+            return {};
+        }));
+        return content;
+    }
+
+    Result<std::string> console_socket(const VmId& vm) override {
+        TRY(with("console_socket", vm, [](Domain&) -> Result<void> { return {}; }));
+        return "/fake/run/" + vm.text() + "/vnc.sock";
+    }
+
+    void on_exit(std::function<void(const VmId&)> listener) override { const std::lock_guard lock(mutex_); listener_ = std::move(listener); }
+
+    Result<void> forget(const VmId& vm) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("forget", vm));
+        const auto found = domains_.find(vm);
+        if (found != domains_.end() && found->second.state != hypervisor::DomainState::shut_off) return fail(ErrorCode::wrong_state, "the VM is running; stop it first");
+        if (found != domains_.end()) domains_.erase(found);
+        return leave(due);
+    }
+
+private:
+    using Due = std::optional<ErrorCode>;             // the fault that a call still owes after its effect
+
+    static bool same(const storage::Place& a, const storage::Place& b) { return a.root == b.root && a.path == b.path; }
+
+    static hypervisor::DiskSpec* find(Domain& domain, const VolumeId& volume) {
+        for (hypervisor::DiskSpec& disk : domain.spec.disks) {
+            if (disk.volume == volume) return &disk;
+        }
+        return nullptr;
+    }
+
+    template <class Use>
+    Result<void> with(const std::string& operation, const VmId& vm, const Use& use) {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter(operation, vm));
+        const auto found = domains_.find(vm);
+        if (found == domains_.end() || found->second.state == hypervisor::DomainState::shut_off) {
+            return fail(ErrorCode::wrong_state, "the VM is not running; start it first");
+        }
+        TRY(use(found->second));
+        return leave(due);
+    }
+
+    template <class Use>
+    Result<void> with_agent(const std::string& operation, const VmId& vm, const Use& use) {
+        return with(operation, vm, [&](Domain& domain) -> Result<void> {
+            if (!domain.agent && !agent_everywhere_) return fail(ErrorCode::timeout, "the guest agent does not answer");
+            return use(domain);
+        });
+    }
+
+    Result<std::vector<VmId>> alive(const std::string& operation) {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter(operation, VmId()));
+        TRY(leave(due));
+        std::vector<VmId> found;
+        for (const auto& [vm, domain] : domains_) {
+            if (domain.state != hypervisor::DomainState::shut_off) found.push_back(vm);
+        }
+        return found;
+    }
+
+    Result<Due> enter(const std::string& operation, const VmId& vm) {
+        calls_.push_back(vm.empty() ? operation : operation + " " + vm.text());
+        Due due;
+        for (auto fault = faults_.begin(); fault != faults_.end();) {
+            if ((!fault->operation.empty() && fault->operation != operation) || --fault->nth > 0) {
+                ++fault;
+                continue;
+            }
+            const HypervisorFault now = *fault;
+            fault = faults_.erase(fault);
+            if (!now.after_effect) return fail(now.code, "planted fault in " + operation);
+            due = now.code;
+        }
+        return due;
+    }
+
+    static Result<void> leave(const Due& due) {
+        if (due) return fail(*due, "planted fault after the effect");
+        return {};
+    }
+
+    mutable std::mutex mutex_;
+    hypervisor::Capabilities capabilities_{"tcg", "a fake needs none", "QEMU 0.0.0", "fake-1.0", false, "nobody"};
+    std::map<VmId, Domain> domains_;
+    std::vector<HypervisorFault> faults_;
+    std::vector<std::string> calls_;
+    std::function<void(const VmId&)> listener_;
+    Exec exec_;
+    bool agent_everywhere_ = false;
+};
+
+}  // namespace ramet::test
