@@ -55,8 +55,9 @@ class Api:
 
     def call(self, method, path, body=None, headers=None):
         status, text, _ = self.send(method, "/zstack/v1" + path, body, headers)
+        job = path.rsplit("/", 1)[1]
         while status == 202:
-            job = json.loads(text)["location"].rsplit("/", 1)[1] if "location" in text else job
+            job = json.loads(text).get("location", job).rsplit("/", 1)[-1]
             time.sleep(0.05)
             status, text, _ = self.send("GET", "/zstack/v1/api-jobs/" + job)
         if status != 200:

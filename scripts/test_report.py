@@ -29,7 +29,7 @@ def gtest_cases(folder):
 def ctest_cases(folder):
     file = folder / "ctest.xml"
     if not file.exists():
-        yield "ctest", "failed", ""
+        yield "nothing ran: the build failed or ctest did", "failed", ""
         return
     for case in ElementTree.parse(file).iter("testcase"):
         status = case.get("status")
@@ -42,7 +42,10 @@ def ctest_cases(folder):
             if not is_gtest:
                 yield case.get("name"), "passed", ""
         else:
-            yield case.get("name"), "skipped", status or ""
+            reason = case.find("skipped")
+            message = (reason.get("message") if reason is not None else "") or status or ""
+            by_itself = status == "disabled" or message.startswith("SKIP_")
+            yield case.get("name"), "skipped" if by_itself else "failed", message
 
 
 def main(results):

@@ -60,7 +60,6 @@ class Refusals(World):
         self.refused("PS.1000", "primaryStorageUuidForRootVolume", call=self.clone(primaryStorageUuidForRootVolume=storage))
 
     def test_no_room_for_the_clones(self):
-        large = self.api.create_vm("large", self.image["uuid"], strategy="CreateStopped", memorySize=1 << 42)if False else None
         self.api.action(self.source["uuid"], "updateVmInstance", memorySize=1 << 41)
         try:
             result = self.api.clone(self.source["uuid"], ["a", "b"])
@@ -70,7 +69,6 @@ class Refusals(World):
                 self.assertEqual("HOST_ALLOCATION.1000", entry["error"]["code"])
         finally:
             self.api.action(self.source["uuid"], "updateVmInstance", memorySize=128 << 20)
-        self.assertIsNone(large)
 
     def test_addresses(self):
         nic = self.source["vmNics"][0]
@@ -79,7 +77,7 @@ class Refusals(World):
         self.refused("SYS.1007", "ip", call=self.clone(vmNicParams=[{"l3NetworkUuid": l3, "ip": "nonsense"}]))
         self.refused("L3.1000", nic["ip"], call=self.clone(vmNicParams=[{"l3NetworkUuid": l3, "ip": nic["ip"]}]))
         self.refused("SYS.1007", "ip", call=self.clone(names=["a", "b"], vmNicParams=[{"l3NetworkUuid": l3, "ip": nic["gateway"]}]))
-        self.refused("VM.1009", "mac", call=self.clone(vmNicParams=[{"l3NetworkUuid": l3, "mac": nic["mac"]}]))
+        self.refused("VM.1009", nic["mac"], call=self.clone(vmNicParams=[{"l3NetworkUuid": l3, "mac": nic["mac"]}]))
         self.refused("SYS.1007", "mac", call=self.clone(vmNicParams=[{"l3NetworkUuid": l3, "mac": "01:00:5e:00:00:01"}]))
         network = self.api.rows("/l3-networks")[0]
         other = self.api.post("/l3-networks", {"params": {"name": "elsewhere", "l2NetworkUuid": network["l2NetworkUuid"]}})["inventory"]["uuid"]

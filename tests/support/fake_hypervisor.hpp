@@ -32,7 +32,8 @@ public:
         bool holds_disks = false;                     // the guest does not let go of a disk
         std::map<std::string, std::string> files;     // what the agent wrote and reads
     };
-    using Exec = std::function<hypervisor::ExecResult(const VmId&, const std::string& program, const std::vector<std::string>& arguments, const std::string& input)>;
+    using Exec = std::function<hypervisor::ExecResult(const VmId&, const std::string& program, const std::vector<std::string>& arguments,
+                                                      const std::string& input)>;
 
     // --- for tests
     void plant(HypervisorFault fault) { const std::lock_guard lock(mutex_); faults_.push_back(std::move(fault)); }
@@ -178,7 +179,8 @@ public:
         return with_agent("agent_ping", vm, [](Domain&) -> Result<void> { return {}; });
     }
 
-    Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments, const std::string& input,
+    Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
+                                              const std::string& input,
                                               std::chrono::milliseconds) override {
         hypervisor::ExecResult result{0, {}, {}};
         Exec exec;
@@ -214,7 +216,8 @@ public:
         const std::lock_guard lock(mutex_);
         TRY_ASSIGN(const Due due, enter("forget", vm));
         const auto found = domains_.find(vm);
-        if (found != domains_.end() && found->second.state != hypervisor::DomainState::shut_off) return fail(ErrorCode::wrong_state, "the VM is running; stop it first");
+        if (found != domains_.end() && found->second.state != hypervisor::DomainState::shut_off) return fail(ErrorCode::wrong_state,
+                                                                                                             "the VM is running; stop it first");
         if (found != domains_.end()) domains_.erase(found);
         return leave(due);
     }

@@ -83,14 +83,16 @@ public:
     }
     storage::Place new_overlay(const storage::Place& backing) {
         const storage::Place overlay{root(), "overlay" + std::to_string(++files_) + ".qcow2", DiskFormat::qcow2};
-        const CommandResult made = run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-F", std::string(name_of(backing.format)), "-b", path_of(backing), path_of(overlay)});
+        const CommandResult made = run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-F", std::string(name_of(backing.format)), "-b",
+                                                path_of(backing), path_of(overlay)});
         if (made.exit_status != 0) ADD_FAILURE() << made.output;
         return overlay;
     }
     // What a guest would read, in the disk whose top is `top`. The VM must be off, or the layers sealed.
     std::string contents(const storage::Place& top) {
         const std::string flat = directory_.file("flat" + std::to_string(++files_));
-        const CommandResult made = run_command({"qemu-img", "convert", "-U", "-f", std::string(name_of(top.format)), "-O", "raw", path_of(top), flat});
+        const CommandResult made = run_command({"qemu-img", "convert", "-U", "-f", std::string(name_of(top.format)), "-O", "raw", path_of(top),
+                                                flat});
         if (made.exit_status != 0) ADD_FAILURE() << made.output;
         return read_file(flat);
     }

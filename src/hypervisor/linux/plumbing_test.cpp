@@ -36,7 +36,8 @@ std::string state_of_the_host() {
     while (::waitpid(-1, nullptr, WNOHANG) > 0) {}  // this process is the namespace's init: ended helpers are its to bury
     std::string text = output_of({"/usr/sbin/ip", "-o", "-4", "address"}) + output_of({"/usr/sbin/nft", "list", "ruleset"});
     Result<Netlink> netlink = Netlink::open();
-    for (const Link& link : netlink->list().value()) text += link.kind + " " + link.name + "\n";
+    const std::vector<Link> links = netlink->list().value();
+    for (const Link& link : links) text += link.kind + " " + link.name + "\n";
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
         std::ifstream command(entry.path() / "comm");
         std::string name;

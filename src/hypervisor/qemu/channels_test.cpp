@@ -199,7 +199,8 @@ TEST(Agent, RunsACommandAndGivesBackItsOutput) {
         guest.line();
         guest.say("{\"return\": {\"exited\": false}}\n");
         guest.line();
-        guest.say("{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"" + base64("hello\n") + "\", \"err-data\": \"" + base64("oh") + "\"}}\n");
+        guest.say("{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"" + base64("hello\n") +
+                  "\", \"err-data\": \"" + base64("oh") + "\"}}\n");
     });
     Result<std::unique_ptr<Agent>> agent = Agent::open(std::move(pair.ours), soon());
     ASSERT_TRUE(agent.has_value());
@@ -209,11 +210,13 @@ TEST(Agent, RunsACommandAndGivesBackItsOutput) {
     EXPECT_EQ(result->out, "hello\n");
     EXPECT_EQ(result->err, "oh");
     peer.join();
-    EXPECT_EQ(started, R"({"execute":"guest-exec","arguments":{"path":"/bin/cat","capture-output":true,"arg":["-"],"input-data":")" + base64("in") + "\"}}");
+    EXPECT_EQ(started,
+              R"({"execute":"guest-exec","arguments":{"path":"/bin/cat","capture-output":true,"arg":["-"],"input-data":")" + base64("in") + "\"}}");
 }
 
 TEST(Agent, DoesNotBelieveALyingGuest) {
-    const std::vector<std::string> replies{"{\"return\": {\"pid\": \"x\"}}\n", "[]\n", "{\"return\": 5}\n", "{}\n", "{\"error\": 7}\n", std::string(300, '[') + "\n"};
+    const std::vector<std::string> replies{"{\"return\": {\"pid\": \"x\"}}\n", "[]\n", "{\"return\": 5}\n", "{}\n", "{\"error\": 7}\n",
+                                           std::string(300, '[') + "\n"};
     for (const std::string& reply : replies) {
         Pair pair;
         std::jthread peer([&] {

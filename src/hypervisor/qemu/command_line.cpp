@@ -171,7 +171,8 @@ std::string user_network(const NicSpec& nic) {
         const std::uint32_t network = *ip & *mask;
         std::uint32_t dns = network + 3;  // QEMU's name server needs an address of its own in the network
         while (dns == *ip || dns == *gateway) ++dns;
-        options += ",net=" + ipv4_text(network) + "/" + nic.netmask + ",host=" + ipv4_text(*gateway) + ",dhcpstart=" + ipv4_text(*ip) + ",dns=" + ipv4_text(dns);
+        options += ",net=" + ipv4_text(network) + "/" + nic.netmask + ",host=" + ipv4_text(*gateway);
+        options += ",dhcpstart=" + ipv4_text(*ip) + ",dns=" + ipv4_text(dns);
     }
     if (!nic.host_name.empty()) options += ",hostname=" + escaped(nic.host_name);
     return options;
@@ -239,7 +240,8 @@ Result<void> check_spec(const DomainSpec& spec) {
         }
         if (disk.chain_top_first.empty()) return fail(ErrorCode::invalid_argument, "A volume without a file cannot be attached");
         for (std::size_t i = 0; i + 1 < disk.chain_top_first.size(); ++i) {
-            if (disk.chain_top_first[i].format != DiskFormat::qcow2) return fail(ErrorCode::invalid_argument, "Only a qcow2 layer can have another below it");
+            if (disk.chain_top_first[i].format != DiskFormat::qcow2) return fail(ErrorCode::invalid_argument,
+                                                                                 "Only a qcow2 layer can have another below it");
         }
     }
     for (const NicSpec& nic : spec.nics) {

@@ -54,7 +54,8 @@ std::string format_node(std::int64_t device_id, std::size_t level);
 
 boost::json::object file_node_options(const std::string& node, const std::string& file_name, bool read_only);
 // `backing` is the node below; empty for none: what the file's header says is never followed.
-boost::json::object format_node_options(const std::string& node, const std::string& file, DiskFormat format, const std::string& backing, bool read_only);
+boost::json::object format_node_options(const std::string& node, const std::string& file, DiskFormat format, const std::string& backing,
+                                        bool read_only);
 boost::json::object disk_device_options(std::int64_t device_id, const VolumeId& volume, const std::string& node);
 
 }  // namespace ramet::hypervisor

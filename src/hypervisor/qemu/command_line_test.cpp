@@ -15,7 +15,8 @@ DomainSpec small_spec() {
     spec.vm = VmId::trusted("327b60d6b8cd41489ade6f4830bcec16");
     spec.cpu_num = 2;
     spec.memory_bytes = 128 * limits::kMiB;
-    spec.disks = {{VolumeId::trusted("0123456789abcdef0123456789abcdef"), 0, {{"/p", "top.qcow2", DiskFormat::qcow2}, {"/p", "base.raw", DiskFormat::raw}}}};
+    spec.disks = {{VolumeId::trusted("0123456789abcdef0123456789abcdef"), 0,
+                   {{"/p", "top.qcow2", DiskFormat::qcow2}, {"/p", "base.raw", DiskFormat::raw}}}};
     spec.nics = {{NicId::random(), 0, "fa:16:3e:00:00:01", "", "10.0.0.7", "255.255.255.0", "10.0.0.1", "web,01", "virtio", true, 1}};
     spec.machine_serial = "a,b";
     return spec;
@@ -26,7 +27,9 @@ CommandLineInput input_for(const DomainSpec& spec) {
     input.spec = spec;
     for (const DiskSpec& disk : spec.disks) {
         DiskFiles names;
-        for (std::size_t i = 0; i < disk.chain_top_first.size(); ++i) names.names_top_first.push_back((i == 0 ? "/proc/self/fd/10" : "/dev/fdset/10") + std::to_string(i));
+        for (std::size_t i = 0; i < disk.chain_top_first.size(); ++i) {
+            names.names_top_first.push_back((i == 0 ? "/proc/self/fd/10" : "/dev/fdset/10") + std::to_string(i));
+        }
         input.disks.push_back(names);
     }
     input.nic_fds.assign(spec.nics.size(), -1);
@@ -49,7 +52,8 @@ bool any_has(const std::vector<std::string>& values, const std::string& part) {
 TEST(CommandLine, NamesEveryLayerAndEndsTheChainExplicitly) {
     const std::vector<std::string> blocks = values_of(command_line(input_for(small_spec())), "-blockdev");
     ASSERT_EQ(blocks.size(), 4U);
-    EXPECT_EQ(blocks[0], R"({"driver":"file","node-name":"d0l0f","filename":"/dev/fdset/101","read-only":true,"auto-read-only":false,"discard":"unmap","cache":{"direct":false}})");
+    EXPECT_EQ(blocks[0], R"({"driver":"file","node-name":"d0l0f","filename":"/dev/fdset/101","read-only":true,"auto-read-only":false,)"
+                         R"("discard":"unmap","cache":{"direct":false}})");
     EXPECT_EQ(blocks[1], R"({"driver":"raw","node-name":"d0l0q","file":"d0l0f","read-only":true,"discard":"unmap"})");
     EXPECT_EQ(blocks[3], R"({"driver":"qcow2","node-name":"d0l1q","file":"d0l1f","read-only":false,"discard":"unmap","backing":"d0l0q"})");
 }
@@ -119,7 +123,8 @@ TEST(CommandLine, BootsFromTheFirstDiskAlone) {
     DomainSpec spec = small_spec();
     spec.disks.push_back({VolumeId::random(), 1, {{"/p", "d.qcow2", DiskFormat::qcow2}}});
     const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
-    EXPECT_TRUE(any_has(devices, R"({"driver":"virtio-blk-pci","id":"disk0","bus":"pd0","drive":"d0l1q","serial":"0123456789abcdef0123","bootindex":0})"));
+    EXPECT_TRUE(any_has(devices,
+                        R"({"driver":"virtio-blk-pci","id":"disk0","bus":"pd0","drive":"d0l1q","serial":"0123456789abcdef0123","bootindex":0})"));
     EXPECT_EQ(std::ranges::count_if(devices, [](const std::string& device) { return device.find("bootindex") != std::string::npos; }), 1);
 }
 

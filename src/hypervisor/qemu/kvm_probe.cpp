@@ -145,7 +145,8 @@ Result<Fd> guest_disk() {
     if (::ftruncate(disk.get(), kDiskBytes) < 0 || ::pwrite(disk.get(), ramet_probe_guest, 512, 0) != 512) {
         return fail(ErrorCode::internal, "No memory for the accelerator probe", std::strerror(errno));
     }
-    Fd reading(::open(("/proc/self/fd/" + std::to_string(disk.get())).c_str(), O_RDONLY | O_CLOEXEC));  // QEMU takes a file only with the rights it asks for
+    Fd reading(::open(("/proc/self/fd/" + std::to_string(disk.get())).c_str(),
+                      O_RDONLY | O_CLOEXEC));  // QEMU takes a file only with the rights it asks for
     if (!reading.valid()) return fail(ErrorCode::internal, "The accelerator probe cannot open its disk", std::strerror(errno));
     return reading;
 }
@@ -168,7 +169,8 @@ Result<ProbeResult> run_probe(const std::string& binary, const std::string& acce
     order.program = binary;
     order.arguments = {"-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc-q35-7.2,usb=off,vmport=off", "-accel", accelerator,
                        "-cpu", cpu, "-m", "32", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-add-fd", "fd=100,set=1",
-                       "-blockdev", "driver=file,filename=/dev/fdset/1,node-name=disk,read-only=on", "-device", "virtio-blk-pci,drive=disk,bootindex=0"};
+                       "-blockdev", "driver=file,filename=/dev/fdset/1,node-name=disk,read-only=on", "-device",
+                           "virtio-blk-pci,drive=disk,bootindex=0"};
     order.directory = directory.get();
     order.log = log.get();
     order.inherited = {disk.get()};

@@ -72,7 +72,10 @@ Result<void> Machine::adopt(Process process, bool stop_asked) {
 }
 
 Result<bool> Machine::alive() {
-    if (run_ && !has_ended(run_->process)) return true;
+    if (run_ && !has_ended(run_->process)) {
+        try_to_settle();
+        return true;
+    }
     run_.reset();
     qmp_.reset();
     if (!directory_) directory_ = RunDirectory::find(surroundings_.options.run_root, vm_);
@@ -84,7 +87,8 @@ Result<bool> Machine::alive() {
             Result<DomainRecord> record = directory_->read_record();
             if (record.has_value()) record_ = std::move(*record);
             else telemetry::log_error("VM {}: {} ({})", vm_.text(), record.error().message, record.error().detail);
-            TRY(settle_record());
+            settled_ = false;
+            try_to_settle();
             return true;
         }
         if (std::chrono::steady_clock::now() > deadline) {
@@ -122,11 +126,11 @@ void Machine::save_record() {
 
 // --- the conversation
 
-Result<Qmp*> Machine::monitor() {
+Result<Qmp*> Machine::monitor(std::chrono::milliseconds patience) {
     if (!qmp_ || qmp_->broken()) {
         qmp_.reset();
         TRY_ASSIGN(Fd socket, connect_unix(directory_->fd(), "qmp.sock"));
-        TRY_ASSIGN(qmp_, Qmp::open(std::move(socket), after(limits::kQmpTimeout)));
+        TRY_ASSIGN(qmp_, Qmp::open(std::move(socket), after(patience)));
     }
     return qmp_.get();
 }
@@ -248,6 +252,7 @@ Result<void> Machine::start(const DomainSpec& spec) {
     TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm, surroundings_.user));
     directory_ = std::move(directory);
     record_ = DomainRecord{spec, std::nullopt, {}};
+    settled_ = true;
     TRY(directory_->write_record(record_));
     crash_point("qemu.recorded");
     Result<void> started = launch_process(spec, *directory_);
@@ -258,7 +263,8 @@ Result<void> Machine::start(const DomainSpec& spec) {
             return fail(ErrorCode::start_failed, "QEMU gave up while starting the VM; the server's log says why",
                         started.error().message + ": " + started.error().detail + "; QEMU: " + directory_->log_tail());
         }
-        if (started.error().code == ErrorCode::operation_failed) return caused(ErrorCode::start_failed, "The VM cannot be started", std::move(started.error()));
+        if (started.error().code == ErrorCode::operation_failed) return caused(ErrorCode::start_failed, "The VM cannot be started",
+                                                                               std::move(started.error()));
         return started;
     }
     run_->stop_asked = false;
@@ -275,7 +281,7 @@ Result<void> Machine::start(const DomainSpec& spec) {
 // --- stop and the like
 
 Result<void> Machine::take_plug() {
-    (void)ask("quit");
+    if (const Result<Qmp*> qmp = monitor(kPlugPatience); qmp.has_value()) (void)(*qmp)->run("quit", {}, -1, kPlugPatience);
     if (!wait_for_end(run_->process, kPlugPatience)) {
         kill_process(run_->process);
         if (!wait_for_end(run_->process, kPlugPatience)) {

@@ -67,7 +67,7 @@ private:
     Result<bool> alive();                       // takes up a process when there is one we do not know
     Result<void> require_alive();
     Result<void> adopt(Process process, bool stop_asked);
-    Result<Qmp*> monitor();
+    Result<Qmp*> monitor(std::chrono::milliseconds patience = limits::kQmpTimeout);
     Result<boost::json::value> ask(const char* command, boost::json::object arguments = {});
     Result<std::string> run_state();
     Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
@@ -82,6 +82,7 @@ private:
     void save_record();                         // logs a failure: what it says can be found out again from QEMU
 
     // machine_disks.cpp
+    void try_to_settle();
     Result<void> settle_record();               // after a restart: a begun snapshot or plug is done or not, QEMU knows
     Result<bool> settle_pending();              // true when the overlays are on top
     Result<std::map<std::string, std::string>> top_nodes();             // by device name; a device that is not there has none
@@ -109,6 +110,7 @@ private:
     std::shared_ptr<Run> run_;
     std::unique_ptr<Qmp> qmp_;
     DomainRecord record_;
+    bool settled_ = true;                       // false: record_ is an earlier server's and QEMU has not been asked yet
 };
 
 }  // namespace ramet::hypervisor

@@ -205,7 +205,8 @@ bool has_ended(const Process& process) {
 
 std::optional<int> reap(const Process& process, bool block) {
     siginfo_t info{};
-    if (::waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), &info, WEXITED | (block ? 0 : WNOHANG)) < 0 || info.si_pid == 0) return std::nullopt;
+    if (::waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), &info,
+                 WEXITED | (block ? 0 : WNOHANG)) < 0 || info.si_pid == 0) return std::nullopt;
     return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
@@ -223,7 +224,8 @@ bool wait_for_end(const Process& process, std::chrono::milliseconds patience) {
 void kill_process(const Process& process) { ::syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0); }
 
 ExitWatch::ExitWatch()
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), thread_([this](const std::stop_token& stop) { work(stop); }) {
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        thread_([this](const std::stop_token& stop) { work(stop); }) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = 0;
@@ -256,11 +258,13 @@ Result<void> ExitWatch::watch(const Process& process, std::function<void()> ende
 void ExitWatch::work(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
         epoll_event event{};
-        if (::epoll_wait(epoll_.get(), &event, 1, -1) <= 0 || event.data.u64 == 0) continue;
+        if (::epoll_wait(epoll_.get(), &event, 1, -1) <= 0) continue;
+        const std::uint64_t key = event.data.u64;  // a copy: the kernel's struct is packed
+        if (key == 0) continue;
         Watched watched;
         {
             const std::lock_guard lock(mutex_);
-            const auto found = watched_.find(event.data.u64);
+            const auto found = watched_.find(key);
             if (found == watched_.end()) continue;
             watched = std::move(found->second);
             watched_.erase(found);

@@ -82,7 +82,8 @@ Result<std::string> version_of(const std::string& binary) {
     const std::string line(text.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
     const std::string before = "version ";
     const std::size_t place = line.find(before);
-    if (place == std::string::npos) return fail(ErrorCode::internal, "QEMU does not tell its version; check that it is installed", binary + ": " + line);
+    if (place == std::string::npos) return fail(ErrorCode::internal, "QEMU does not tell its version; check that it is installed",
+                                                binary + ": " + line);
     return "QEMU " + line.substr(place + before.size(), line.find_first_of(" \n(", place + before.size()) - place - before.size());
 }
 

@@ -24,7 +24,8 @@ constexpr std::size_t kRecordBytesMax = 4 * 1024 * 1024;
 constexpr mode_t kPrivate = 0600;
 
 std::unexpected<Error> broken(const std::string& doing, const std::string& what) {
-    return fail(ErrorCode::internal, "The server's run directory cannot be used; see the server's log", doing + " " + what + ": " + std::strerror(errno));
+    return fail(ErrorCode::internal, "The server's run directory cannot be used; see the server's log",
+                doing + " " + what + ": " + std::strerror(errno));
 }
 
 json::object place_json(const storage::Place& place) { return {{"root", place.root}, {"path", place.path}, {"format", name_of(place.format)}}; }
@@ -87,7 +88,8 @@ DomainRecord read_record_json(const json::object& from) {
         record.pending.emplace();
         record.pending->resume = pending->as_object().at("resume").as_bool();
         for (const json::value& overlay : pending->as_object().at("overlays").as_array()) {
-            record.pending->overlays.push_back({VolumeId::trusted(text_of(overlay.as_object(), "volume")), read_place(overlay.as_object().at("place"))});
+            record.pending->overlays.push_back({VolumeId::trusted(text_of(overlay.as_object(), "volume")),
+                                                read_place(overlay.as_object().at("place"))});
         }
     }
     return record;
@@ -212,7 +214,8 @@ Result<Fd> RunDirectory::listen(const std::string& name, const std::optional<Use
     address.sun_family = AF_UNIX;
     const std::string short_path = "/proc/self/fd/" + std::to_string(fd_.get()) + "/" + name;  // the real one may be too long
     std::memcpy(address.sun_path, short_path.c_str(), std::min(short_path.size(), sizeof address.sun_path - 1));
-    if (!socket.valid() || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) return broken("bind", path_ + "/" + name);
+    if (!socket.valid() || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) return broken("bind",
+                                                                                                                                path_ + "/" + name);
     if (::fchmodat(fd_.get(), name.c_str(), kPrivate, 0) < 0) return broken("chmod", path_ + "/" + name);
     if (user && ::fchownat(fd_.get(), name.c_str(), user->uid, user->gid, AT_SYMLINK_NOFOLLOW) < 0) return broken("chown", path_ + "/" + name);
     if (::listen(socket.get(), 4) < 0) return broken("listen", path_ + "/" + name);

@@ -95,7 +95,8 @@ Result<void> DirStorage::fill_empty(PartialFile& file, std::int64_t size_bytes, 
     TRY(write_qcow2(file.fd(), size_bytes, std::nullopt));  // also checks the size
     if (provisioning == Provisioning::thin) return {};
     ToolRun run;
-    run.arguments = {"create", "-q", "-f", "qcow2", "-o", "preallocation=falloc,cluster_size=65536", absolute(file.path()), std::to_string(size_bytes)};
+    run.arguments = {"create", "-q", "-f", "qcow2", "-o", "preallocation=falloc,cluster_size=65536", inherited_name(0), std::to_string(size_bytes)};
+    run.inherit = {file.fd()};
     run.run_as = owner_;
     run.processor_time_max = processor_time_for(size_bytes);
     return run_image_tool(run, stop);
@@ -131,13 +132,15 @@ Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, co
     for (const Place& layer : chain_top_first) TRY(check_relative_path(layer.path));
     TRY_ASSIGN(const bool there, exists(path));
     if (there) return {};
-    TRY_ASSIGN(const ChainSource source, chain_source(chain_top_first));
+    TRY_ASSIGN(const ChainSource source, chain_source(chain_top_first, 1));
     if (size_bytes < source.virtual_bytes) return fail(ErrorCode::invalid_argument, "the copy cannot be smaller than the disk it is made from");
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
     TRY(fill_empty(file, size_bytes, provisioning, stop));
-    const std::string target = absolute(file.path());
+    const char* const cache = takes_direct_io(absolute(file.path())) ? "none" : "writeback";
     ToolRun run;
-    run.arguments = {"convert", "-p", "-n", "--target-is-zero", "-W", "-m", "8", "-t", takes_direct_io(target) ? "none" : "writeback", "-O", "qcow2", source.json_name, target};
+    run.arguments = {"convert", "-p", "-n", "--target-is-zero", "-W", "-m", "8", "-t", cache, "-O", "qcow2", source.json_name, inherited_name(0)};
+    run.inherit = {file.fd()};
+    for (const UniqueFd& layer : source.files) run.inherit.push_back(layer.get());
     run.run_as = owner_;
     run.processor_time_max = processor_time_for(size_bytes);
     run.on_percent = [&](double percent) {

@@ -24,7 +24,7 @@ public:
     Result<Capacity> capacity() override;
     Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) override;
     Result<void> create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) override;
-    // Runs qemu-img. The layers must be readable by `owner`. size_bytes is at least the chain's size.
+    // Runs qemu-img as `owner`, who must be allowed to read the layers themselves; the directories may be closed to it. size_bytes is at least the chain's size.
     Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes, Provisioning provisioning,
                            const CopyObserver& observer, std::stop_token stop) override;
     Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer, std::stop_token stop) override;

@@ -21,6 +21,8 @@ constexpr rlim_t kAddressBytesMax = rlim_t{16} << 30;   // 64 worker threads res
 constexpr std::size_t kErrorBytesMax = 8 * 1024;        // of the child's standard error that we keep
 constexpr int kPollMilliseconds = 100;                  // how late a cancel is seen
 constexpr int kCannotStart = 127;
+constexpr int kFirstInherited = STDERR_FILENO + 1;
+constexpr std::size_t kInheritedMax = 64;
 
 Result<std::string> find_program(const std::string& name) {
     if (name.find('/') != std::string::npos) return name;
@@ -50,10 +52,21 @@ struct ChildPlan {
     int null_fd;
     int output_fd;
     int error_fd;
+    int* inherit;          // scratch space of the child
+    int inherit_count;
     const FileOwner* run_as;
     rlim_t processor_seconds;
     pid_t parent;
 };
+
+// Out of the way first: a file's old number may be another one's new number.
+void place_inherited(const ChildPlan& plan) {
+    for (int i = 0; i < plan.inherit_count; ++i) plan.inherit[i] = ::fcntl(plan.inherit[i], F_DUPFD, kFirstInherited + plan.inherit_count);
+    for (int i = 0; i < plan.inherit_count; ++i) {
+        if (::dup2(plan.inherit[i], kFirstInherited + i) < 0) ::_exit(kCannotStart);
+    }
+    ::close_range(static_cast<unsigned>(kFirstInherited + plan.inherit_count), ~0U, 0);
+}
 
 // Between fork and exec: system calls only, for other threads may have held any lock.
 [[noreturn]] void become_child(const ChildPlan& plan) {
@@ -76,7 +89,7 @@ struct ChildPlan {
     ::dup2(plan.null_fd, STDIN_FILENO);
     ::dup2(plan.output_fd, STDOUT_FILENO);
     ::dup2(plan.error_fd, STDERR_FILENO);
-    ::close_range(STDERR_FILENO + 1, ~0U, 0);
+    place_inherited(plan);
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -162,8 +175,11 @@ Result<void> judge(int status, const std::string& error_text) {
 
 }  // namespace
 
+std::string inherited_name(std::size_t index) { return "/proc/self/fd/" + std::to_string(static_cast<std::size_t>(kFirstInherited) + index); }
+
 Result<void> run_image_tool(const ToolRun& run, const std::stop_token& stop) {
     if (stop.stop_requested()) return fail(ErrorCode::cancelled, "the copy was cancelled");
+    if (run.inherit.size() > kInheritedMax) return fail(ErrorCode::unsupported, "the disk has more than 60 layers; flatten it first");
     TRY_ASSIGN(std::string program, find_program(run.program));
     TRY_ASSIGN(Pipe output, make_pipe());
     TRY_ASSIGN(Pipe error, make_pipe());
@@ -176,9 +192,10 @@ Result<void> run_image_tool(const ToolRun& run, const std::stop_token& stop) {
     std::string locale = "LC_ALL=C";
     std::string arenas = "MALLOC_ARENA_MAX=2";
     std::array<char*, 3> environment{locale.data(), arenas.data(), nullptr};
+    std::vector<int> inherit = run.inherit;
     const bool change_user = run.run_as && ::geteuid() == 0 && run.run_as->uid != 0;
-    const ChildPlan plan{program.c_str(), arguments.data(), environment.data(), null_fd.get(), output.write.get(), error.write.get(),
-                         change_user ? &*run.run_as : nullptr, static_cast<rlim_t>(run.processor_time_max.count()), ::getpid()};
+    const ChildPlan plan{program.c_str(), arguments.data(), environment.data(), null_fd.get(), output.write.get(), error.write.get(), inherit.data(),
+                         static_cast<int>(inherit.size()), change_user ? &*run.run_as : nullptr, static_cast<rlim_t>(run.processor_time_max.count()), ::getpid()};
     // fork, not posix_spawn: limits, user and the parent-death signal must be in force before the tool reads its first byte.
     const pid_t pid = ::fork();
     if (pid < 0) return io_error("starting a child process", errno);
