@@ -26,9 +26,9 @@ void arm_crash_points_from_environment() {
     const char* setting = std::getenv("RAMET_CRASH_POINT");
     if (setting == nullptr || *setting == '\0') return;
     const std::string_view text(setting);
-    const std::size_t colon = text.find(':');
-    crash_detail::wanted_name = std::string(text.substr(0, colon));
-    if (colon != std::string_view::npos) crash_detail::passages_left = std::atoi(setting + colon + 1);
+    const std::size_t mark = text.find('#');  // names may have colons
+    crash_detail::wanted_name = std::string(text.substr(0, mark));
+    if (mark != std::string_view::npos) crash_detail::passages_left = std::atoi(setting + mark + 1);
     crash_detail::armed.store(true);
 }
 

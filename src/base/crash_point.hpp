@@ -1,4 +1,4 @@
-// Named places at which a test kills the process: RAMET_CRASH_POINT=<name>[:<n>] in the environment ends it with SIGKILL
+// Named places at which a test kills the process: RAMET_CRASH_POINT=<name>[#<n>] in the environment ends it with SIGKILL
 // at the n-th passage (1 if left out). Without the variable a crash point costs one relaxed load.
 #pragma once
 

@@ -17,12 +17,17 @@ namespace ramet::guest {
 namespace {
 
 bool is_host_name(const std::string& text) {
-    const auto allowed = [](char character) { return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') || (character >= '0' && character <= '9') || character == '-' || character == '.'; };
+    const auto allowed = [](char character) {
+        return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z') || (character >= '0' && character <= '9') ||
+               character == '-' || character == '.';
+    };
     return !text.empty() && text.size() <= 253 && text.front() != '-' && std::ranges::all_of(text, allowed);
 }
 
 bool is_mac(const std::string& text) {
-    return text.size() == 17 && std::ranges::all_of(text, [](char character) { return (character >= '0' && character <= '9') || (character >= 'a' && character <= 'f') || character == ':'; });
+    return text.size() == 17 && std::ranges::all_of(text, [](char character) {
+               return (character >= '0' && character <= '9') || (character >= 'a' && character <= 'f') || character == ':';
+           });
 }
 
 // A guest that nobody generalised keeps the machine-id of its image: here it gets the instance's, once per instance.
@@ -31,7 +36,17 @@ preserve_hostname: false
 manage_etc_hosts: true
 ssh_deletekeys: true
 bootcmd:
-  - [cloud-init-per, instance, ramet-machine-id, sh, -c, 'id="%ID%"; if [ "$(cat /etc/machine-id)" != "$id" ]; then echo "$id" > /etc/machine-id; if [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ]; then echo "$id" > /var/lib/dbus/machine-id; fi; fi']
+  - - cloud-init-per
+    - instance
+    - ramet-machine-id
+    - sh
+    - -c
+    - |
+      id="%ID%"
+      if [ "$(cat /etc/machine-id)" != "$id" ]; then
+          echo "$id" > /etc/machine-id
+          if [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ]; then echo "$id" > /var/lib/dbus/machine-id; fi
+      fi
 )yaml";
 
 std::string vendor_data(const std::string& instance_id) {
@@ -44,7 +59,8 @@ std::string vendor_data(const std::string& instance_id) {
 std::string network_config(const std::vector<NicSeed>& nics) {
     std::string text = "version: 2\nethernets:\n";
     for (const NicSeed& nic : nics) {
-        text += fmt::format("  {0}:\n    match:\n      macaddress: \"{1}\"\n    set-name: {0}\n    dhcp4: true\n    dhcp-identifier: mac\n", nic.name, nic.mac);
+        text += fmt::format("  {0}:\n    match:\n      macaddress: \"{1}\"\n    set-name: {0}\n    dhcp4: true\n    dhcp-identifier: mac\n", nic.name,
+                            nic.mac);
     }
     return nics.empty() ? "version: 2\nethernets: {}\n" : text;
 }
@@ -56,7 +72,8 @@ using Archive = std::unique_ptr<archive, CloseArchive>;
 
 std::unexpected<Error> archive_failed(archive* writer) {
     const char* reason = archive_error_string(writer);
-    return fail(ErrorCode::internal, "the guest's seed image cannot be written; check the free space of the data directory", reason != nullptr ? reason : "libarchive");
+    return fail(ErrorCode::internal, "the guest's seed image cannot be written; check the free space of the data directory",
+                reason != nullptr ? reason : "libarchive");
 }
 
 Result<void> add_file(archive* writer, const SeedFile& file) {
@@ -121,14 +138,16 @@ bool sync_directory_of(const std::string& path) {
 
 std::unexpected<Error> disk_failed(const std::string& path, int error_number) {
     const ErrorCode code = error_number == ENOSPC || error_number == EDQUOT ? ErrorCode::storage_full : ErrorCode::operation_failed;
-    return fail(code, "the guest's seed image cannot be written; check the free space of the data directory", path + ": " + ::strerrordesc_np(error_number));
+    return fail(code, "the guest's seed image cannot be written; check the free space of the data directory",
+                path + ": " + ::strerrordesc_np(error_number));
 }
 
 }  // namespace
 
 Result<std::vector<SeedFile>> seed_files(const SeedSpec& seed) {
     if (!is_uuid_text(seed.instance_id)) return fail(ErrorCode::internal, "a seed's instance-id must be 32 hex digits");
-    if (!is_host_name(seed.host_name)) return fail(ErrorCode::invalid_argument, "'" + seed.host_name + "' is no host name; use letters, digits and hyphens");
+    if (!is_host_name(seed.host_name))
+        return fail(ErrorCode::invalid_argument, "'" + seed.host_name + "' is no host name; use letters, digits and hyphens");
     for (const NicSeed& nic : seed.nics) {
         if (!is_mac(nic.mac) || !is_host_name(nic.name)) return fail(ErrorCode::internal, "a seed's NIC has a malformed MAC or name");
     }

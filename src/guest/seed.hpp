@@ -9,12 +9,14 @@
 
 namespace ramet::guest {
 
-struct NicSeed { std::string mac, name; };  // "fa:..:00", "eth0"
+struct NicSeed {
+    std::string mac, name;
+};  // "fa:..:00", "eth0"
 
 struct SeedSpec {
-    std::string instance_id;                // 32 hex digits; a new one makes cloud-init treat the guest as a new machine
-    std::string host_name;                  // RFC 1123
-    std::string user_data;                  // as the user gave it; empty: an empty cloud-config
+    std::string instance_id;  // 32 hex digits; a new one makes cloud-init treat the guest as a new machine
+    std::string host_name;    // RFC 1123
+    std::string user_data;    // as the user gave it; empty: an empty cloud-config
     std::vector<NicSeed> nics;
 };
 
@@ -22,7 +24,9 @@ struct SeedSpec {
 Result<void> write_seed(const std::string& path, const SeedSpec& seed);
 
 // The files inside, for tests and for those who ask what a guest was told: name and content.
-struct SeedFile { std::string name, content; };
+struct SeedFile {
+    std::string name, content;
+};
 Result<std::vector<SeedFile>> seed_files(const SeedSpec& seed);
 
 }  // namespace ramet::guest

@@ -42,7 +42,8 @@ bool is_taken(const Pool& pool, Ipv4 address) { return std::binary_search(pool.t
 std::int64_t size_of(const Range& range) { return std::int64_t{range.end.value} - range.start.value + 1; }
 
 std::pair<std::vector<std::uint32_t>::const_iterator, std::vector<std::uint32_t>::const_iterator> taken_in(const Pool& pool, const Range& range) {
-    return {std::lower_bound(pool.taken.begin(), pool.taken.end(), range.start.value), std::upper_bound(pool.taken.begin(), pool.taken.end(), range.end.value)};
+    return {std::lower_bound(pool.taken.begin(), pool.taken.end(), range.start.value),
+            std::upper_bound(pool.taken.begin(), pool.taken.end(), range.end.value)};
 }
 
 std::int64_t free_in(const Pool& pool, const Range& range) {
@@ -59,8 +60,10 @@ Ipv4 free_at(const Pool& pool, const Range& range, std::int64_t skip) {
     while (low < high) {
         const std::int64_t middle = (low + high) / 2;
         const std::int64_t free_before = std::int64_t{first[middle]} - range.start.value - middle;
-        if (free_before <= skip) low = middle + 1;
-        else high = middle;
+        if (free_before <= skip)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return Ipv4{static_cast<std::uint32_t>(range.start.value + skip + low)};
 }
@@ -72,7 +75,8 @@ Result<Pool> open_pool(store::Transaction& transaction, const L3NetworkId& l3) {
         if (row.ip_version != 4) continue;
         const std::optional<Ipv4> start = parse_ipv4(row.start_ip);
         const std::optional<Ipv4> end = parse_ipv4(row.end_ip);
-        if (!start || !end || *end < *start) return fail(ErrorCode::internal, "the IP range '" + row.name + "' is damaged; delete it and add it again", row.uuid.text());
+        if (!start || !end || *end < *start)
+            return fail(ErrorCode::internal, "the IP range '" + row.name + "' is damaged; delete it and add it again", row.uuid.text());
         if (const std::optional<Ipv4> gateway = parse_ipv4(row.gateway)) pool.reserved.insert(gateway->value);
         if (const std::optional<Cidr> cidr = parse_cidr(row.network_cidr); cidr && cidr->prefix_length < 31) {
             pool.reserved.insert(network_of(*cidr).value);
@@ -80,9 +84,11 @@ Result<Pool> open_pool(store::Transaction& transaction, const L3NetworkId& l3) {
         }
         pool.ranges.push_back({std::move(row), *start, *end});
     }
-    if (pool.ranges.empty()) return fail(ErrorCode::no_address, "the L3 network " + l3.text() + " has no IPv4 range; add one with addIpRange or addIpRangeByNetworkCidr");
+    if (pool.ranges.empty())
+        return fail(ErrorCode::no_address, "the L3 network " + l3.text() + " has no IPv4 range; add one with addIpRange or addIpRangeByNetworkCidr");
     const std::string table(describe<UsedIp>().table);
-    TRY_ASSIGN(const std::vector<store::Values> used, transaction.query("SELECT ipInLong FROM " + table + " WHERE l3NetworkUuid = $1", {store::Value{l3.text()}}));
+    TRY_ASSIGN(const std::vector<store::Values> used,
+               transaction.query("SELECT ipInLong FROM " + table + " WHERE l3NetworkUuid = $1", {store::Value{l3.text()}}));
     pool.taken.reserve(used.size() + pool.reserved.size());
     for (const store::Values& row : used) pool.taken.push_back(static_cast<std::uint32_t>(std::get<std::int64_t>(row.at(0))));
     pool.taken.insert(pool.taken.end(), pool.reserved.begin(), pool.reserved.end());
@@ -106,10 +112,12 @@ Result<Choice> choose_wanted(const Pool& pool, const IpRequest& request) {
     const std::string shown = request.wanted->substr(0, 64);
     const std::optional<Ipv4> address = parse_ipv4(*request.wanted);
     if (!address) return wrong("'" + shown + "' is not an IPv4 address");
-    const auto range = std::find_if(pool.ranges.begin(), pool.ranges.end(), [&](const Range& each) { return each.start <= *address && *address <= each.end; });
+    const auto range =
+        std::find_if(pool.ranges.begin(), pool.ranges.end(), [&](const Range& each) { return each.start <= *address && *address <= each.end; });
     if (range == pool.ranges.end()) return wrong(shown + " is outside the ranges of the L3 network");
     if (pool.reserved.contains(address->value)) return wrong(shown + " is the network's gateway, network or broadcast address");
-    if (is_taken(pool, *address)) return fail(ErrorCode::no_address, "the IP " + shown + " is in use by another NIC; choose another, or leave it out for a random one");
+    if (is_taken(pool, *address))
+        return fail(ErrorCode::no_address, "the IP " + shown + " is in use by another NIC; choose another, or leave it out for a random one");
     return Choice{*address, &*range};
 }
 
@@ -121,8 +129,9 @@ Result<Choice> choose_random(const Pool& pool, const L3NetworkId& l3) {
         total += size_of(range);
     }
     if (free <= 0) {
-        return fail(ErrorCode::no_address, "the L3 network " + l3.text() + " has no free IP: " + std::to_string(total) + " of " + std::to_string(total) +
-                                               " addresses of " + ranges_text(pool) + " are used or reserved; add an IP range or destroy VMs");
+        return fail(ErrorCode::no_address, "the L3 network " + l3.text() + " has no free IP: " + std::to_string(total) + " of " +
+                                               std::to_string(total) + " addresses of " + ranges_text(pool) +
+                                               " are used or reserved; add an IP range or destroy VMs");
     }
     std::int64_t skip = static_cast<std::int64_t>(free > UINT32_MAX ? randombytes_random() : randombytes_uniform(static_cast<std::uint32_t>(free)));
     for (const Range& range : pool.ranges) {
@@ -158,7 +167,8 @@ std::string random_mac(std::int64_t device_id) {
     std::array<unsigned char, 4> octets{};
     randombytes_buf(octets.data(), octets.size());
     std::array<char, 18> text{};
-    std::snprintf(text.data(), text.size(), "fa:%02x:%02x:%02x:%02x:%02x", octets[0], octets[1], octets[2], octets[3], static_cast<unsigned>(device_id & 0xff));
+    std::snprintf(text.data(), text.size(), "fa:%02x:%02x:%02x:%02x:%02x", octets[0], octets[1], octets[2], octets[3],
+                  static_cast<unsigned>(device_id & 0xff));
     return text.data();
 }
 
@@ -238,7 +248,8 @@ Result<std::vector<std::string>> allocate_macs(store::Transaction& transaction, 
     return macs;
 }
 
-Result<std::string> allocate_mac(store::Transaction& transaction, const std::optional<std::string>& wanted, std::int64_t device_id, std::string_view field) {
+Result<std::string> allocate_mac(store::Transaction& transaction, const std::optional<std::string>& wanted, std::int64_t device_id,
+                                 std::string_view field) {
     const std::array<MacRequest, 1> request{MacRequest{wanted, device_id, std::string(field)}};
     TRY_ASSIGN(std::vector<std::string> macs, allocate_macs(transaction, request));
     return std::move(macs.front());

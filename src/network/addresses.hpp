@@ -39,7 +39,7 @@ Result<void> release_ips(store::Transaction& transaction, const NicId& nic);
 
 struct MacRequest {
     std::optional<std::string> wanted;
-    std::int64_t device_id = 0;         // 0..255; the last octet of a MAC of ours
+    std::int64_t device_id = 0;  // 0..255; the last octet of a MAC of ours
     std::string field = "mac";
 };
 

@@ -108,7 +108,9 @@ protected:
 };
 
 RangePlan cidr(const char* text) { return range_from_cidr(text, std::nullopt, "networkCidr").value(); }
-RangePlan ends(const char* start, const char* end, const char* gateway) { return range_from_ends(start, end, gateway, "255.255.255.0", "startIp").value(); }
+RangePlan ends(const char* start, const char* end, const char* gateway) {
+    return range_from_ends(start, end, gateway, "255.255.255.0", "startIp").value();
+}
 
 }  // namespace
 
@@ -193,7 +195,8 @@ TEST_F(Addresses, AThousandClonesGetTheirAddressesOfABusyLargeRangeQuickly) {
 }
 
 TEST_F(Addresses, MacsOfOursEndWithTheDeviceId) {
-    const Result<std::string> mac = store::write(*database_, [](store::Transaction& transaction) { return allocate_mac(transaction, std::nullopt, 10, "customMac"); });
+    const Result<std::string> mac =
+        store::write(*database_, [](store::Transaction& transaction) { return allocate_mac(transaction, std::nullopt, 10, "customMac"); });
     ASSERT_TRUE(mac.has_value());
     EXPECT_TRUE(mac->starts_with("fa:")) << *mac;
     EXPECT_TRUE(mac->ends_with(":0a")) << *mac;
@@ -213,7 +216,8 @@ TEST_F(Addresses, AWantedMacIsLoweredAndMustBeFree) {
     EXPECT_EQ(ask({"fa:16:3e:00:00:0a", "FA:16:3E:00:00:0A"}).error().code, ErrorCode::mac_taken);
     write([&](store::Transaction& transaction) { return add_nic(transaction, l3, NicId::random(), "fa:16:3e:00:00:0a"); });
     EXPECT_EQ(ask({"FA:16:3E:00:00:0A"}).error().code, ErrorCode::mac_taken);
-    for (const char* bad : {"", "fa:16:3e:00:00", "fa-16-3e-00-00-0a", "fa:16:3e:00:00:0g", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00", "fa:16:3e:00:00:0a:0b", "fa163e00000a"}) {
+    for (const char* bad : {"", "fa:16:3e:00:00", "fa-16-3e-00-00-0a", "fa:16:3e:00:00:0g", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff",
+                            "00:00:00:00:00:00", "fa:16:3e:00:00:0a:0b", "fa163e00000a"}) {
         const Result<std::vector<std::string>> refused = ask({bad});
         ASSERT_FALSE(refused.has_value()) << bad;
         EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument) << bad;

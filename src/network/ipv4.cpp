@@ -46,7 +46,8 @@ std::optional<Ipv4> parse_ipv4(std::string_view text) {
 
 std::string format(Ipv4 address) {
     const std::uint32_t value = address.value;
-    return std::to_string(value >> 24) + "." + std::to_string(value >> 16 & 255) + "." + std::to_string(value >> 8 & 255) + "." + std::to_string(value & 255);
+    return std::to_string(value >> 24) + "." + std::to_string(value >> 16 & 255) + "." + std::to_string(value >> 8 & 255) + "." +
+           std::to_string(value & 255);
 }
 
 std::optional<Cidr> parse_cidr(std::string_view text) {
@@ -56,7 +57,8 @@ std::optional<Cidr> parse_cidr(std::string_view text) {
     const std::string_view digits = text.substr(slash + 1);
     unsigned length = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-    const bool whole = error == std::errc{} && end == digits.data() + digits.size() && digits.size() <= 2 && (digits.size() == 1 || digits.front() != '0');
+    const bool whole =
+        error == std::errc{} && end == digits.data() + digits.size() && digits.size() <= 2 && (digits.size() == 1 || digits.front() != '0');
     if (!address || !whole || length > 32) return std::nullopt;
     return Cidr{*address, static_cast<int>(length)};
 }
@@ -86,27 +88,29 @@ Result<RangePlan> range_from_cidr(std::string_view text, std::optional<std::stri
     const std::optional<Cidr> cidr = parse_cidr(text);
     if (!cidr) return wrong(field, "'" + std::string(text.substr(0, 64)) + "' is not a network such as 10.0.0.0/24");
     if (cidr->prefix_length < kRangePrefixMin || cidr->prefix_length > kRangePrefixMax) {
-        return wrong(field, "the prefix length of '" + std::string(text) + "' must be between " + std::to_string(kRangePrefixMin) + " and " + std::to_string(kRangePrefixMax));
+        return wrong(field, "the prefix length of '" + std::string(text) + "' must be between " + std::to_string(kRangePrefixMin) + " and " +
+                                std::to_string(kRangePrefixMax));
     }
     const Ipv4 network = network_of(*cidr);
     const Ipv4 broadcast = broadcast_of(*cidr);
-    if (!is_guest_unicast(network) || !is_guest_unicast(broadcast)) return wrong(field, "'" + std::string(text) + "' is no network for guests: choose for example one inside 10.0.0.0/8");
+    if (!is_guest_unicast(network) || !is_guest_unicast(broadcast))
+        return wrong(field, "'" + std::string(text) + "' is no network for guests: choose for example one inside 10.0.0.0/8");
     Ipv4 start{network.value + 1};
     Ipv4 end{broadcast.value - 1};
     Ipv4 gateway = start;
-    if (wanted_gateway) {
-        TRY_ASSIGN(gateway, address_from(*wanted_gateway, "the gateway", field));
-    }
+    if (wanted_gateway) { TRY_ASSIGN(gateway, address_from(*wanted_gateway, "the gateway", field)); }
     if (!contains(*cidr, gateway) || gateway == network || gateway == broadcast) {
         return wrong(field, "the gateway " + format(gateway) + " must be a host address of " + format(*cidr));
     }
-    if (gateway == start) ++start.value;
-    else if (gateway == end) --end.value;
+    if (gateway == start)
+        ++start.value;
+    else if (gateway == end)
+        --end.value;
     return plan_of(*cidr, start, end, gateway);
 }
 
-Result<RangePlan> range_from_ends(std::string_view start_text, std::string_view end_text, std::string_view gateway_text, std::string_view netmask_text,
-                                  std::string_view field) {
+Result<RangePlan> range_from_ends(std::string_view start_text, std::string_view end_text, std::string_view gateway_text,
+                                  std::string_view netmask_text, std::string_view field) {
     TRY_ASSIGN(const Ipv4 start, address_from(start_text, "the start", field));
     TRY_ASSIGN(const Ipv4 end, address_from(end_text, "the end", field));
     TRY_ASSIGN(const Ipv4 gateway, address_from(gateway_text, "the gateway", field));
@@ -117,9 +121,11 @@ Result<RangePlan> range_from_ends(std::string_view start_text, std::string_view 
     }
     const Cidr cidr{start, *length};
     if (end < start) return wrong(field, "the start " + format(start) + " lies after the end " + format(end) + "; swap them");
-    if (!contains(cidr, end)) return wrong(field, "start " + format(start) + " and end " + format(end) + " are not in one network of netmask " + format(netmask));
+    if (!contains(cidr, end))
+        return wrong(field, "start " + format(start) + " and end " + format(end) + " are not in one network of netmask " + format(netmask));
     if (!contains(cidr, gateway)) return wrong(field, "the gateway " + format(gateway) + " is outside the network " + format(cidr));
-    if (!is_guest_unicast(start) || !is_guest_unicast(end)) return wrong(field, format(cidr) + " is no network for guests: choose for example one inside 10.0.0.0/8");
+    if (!is_guest_unicast(start) || !is_guest_unicast(end))
+        return wrong(field, format(cidr) + " is no network for guests: choose for example one inside 10.0.0.0/8");
     return plan_of(cidr, start, end, gateway);
 }
 

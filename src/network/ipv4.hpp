@@ -30,7 +30,7 @@ struct Cidr {
 std::optional<Cidr> parse_cidr(std::string_view text);  // "10.0.0.0/24"
 std::string format(Cidr cidr);                          // with the host bits cleared
 Ipv4 netmask_of(int prefix_length);
-std::optional<int> prefix_length_of(Ipv4 netmask);      // nothing when the ones are not contiguous
+std::optional<int> prefix_length_of(Ipv4 netmask);  // nothing when the ones are not contiguous
 Ipv4 network_of(Cidr cidr);
 Ipv4 broadcast_of(Cidr cidr);
 bool contains(Cidr cidr, Ipv4 address);

@@ -14,16 +14,23 @@ TEST(Ipv4, ReadsWhatItWrites) {
 }
 
 TEST(Ipv4, RefusesWhatOtherReadersMayTakeDifferently) {
-    for (const char* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1.2.3.-4", "1.2.3.+4", "1..3.4", "0x1.2.3.4", "1.2.3.4/24", "1.2.3.0004", "a.b.c.d", "::1"}) {
+    for (const char* text : {"", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1.2.3.-4", "1.2.3.+4", "1..3.4", "0x1.2.3.4",
+                             "1.2.3.4/24", "1.2.3.0004", "a.b.c.d", "::1"}) {
         EXPECT_FALSE(parse_ipv4(text).has_value()) << text;
     }
 }
 
 TEST(Ipv4, CidrArithmetic) {
-    struct Case { const char* text; const char* network; const char* broadcast; const char* netmask; };
-    for (const Case& each : {Case{"10.0.0.7/24", "10.0.0.0", "10.0.0.255", "255.255.255.0"}, Case{"10.1.2.3/8", "10.0.0.0", "10.255.255.255", "255.0.0.0"},
-                             Case{"172.16.5.9/30", "172.16.5.8", "172.16.5.11", "255.255.255.252"}, Case{"1.2.3.4/32", "1.2.3.4", "1.2.3.4", "255.255.255.255"},
-                             Case{"1.2.3.4/0", "0.0.0.0", "255.255.255.255", "0.0.0.0"}}) {
+    struct Case {
+        const char* text;
+        const char* network;
+        const char* broadcast;
+        const char* netmask;
+    };
+    for (const Case& each :
+         {Case{"10.0.0.7/24", "10.0.0.0", "10.0.0.255", "255.255.255.0"}, Case{"10.1.2.3/8", "10.0.0.0", "10.255.255.255", "255.0.0.0"},
+          Case{"172.16.5.9/30", "172.16.5.8", "172.16.5.11", "255.255.255.252"}, Case{"1.2.3.4/32", "1.2.3.4", "1.2.3.4", "255.255.255.255"},
+          Case{"1.2.3.4/0", "0.0.0.0", "255.255.255.255", "0.0.0.0"}}) {
         const std::optional<Cidr> cidr = parse_cidr(each.text);
         ASSERT_TRUE(cidr.has_value()) << each.text;
         EXPECT_EQ(format(network_of(*cidr)), each.network);
@@ -39,7 +46,8 @@ TEST(Ipv4, CidrArithmetic) {
 
 TEST(Ipv4, EveryPrefixLengthHasItsNetmaskAndBack) {
     for (int length = 0; length <= 32; ++length) EXPECT_EQ(prefix_length_of(netmask_of(length)), length);
-    for (const char* text : {"255.0.255.0", "0.255.255.255", "255.255.255.1", "254.255.0.0"}) EXPECT_FALSE(prefix_length_of(*parse_ipv4(text)).has_value()) << text;
+    for (const char* text : {"255.0.255.0", "0.255.255.255", "255.255.255.1", "254.255.0.0"})
+        EXPECT_FALSE(prefix_length_of(*parse_ipv4(text)).has_value()) << text;
 }
 
 TEST(Ipv4, ARangeByCidrLeavesOutNetworkBroadcastAndGateway) {
@@ -67,8 +75,14 @@ TEST(Ipv4, ARangeThatCannotBeIsRefusedByFieldName) {
         EXPECT_EQ(plan.error().code, ErrorCode::invalid_argument);
         EXPECT_NE(plan.error().message.find("networkCidr"), std::string::npos);
     }
-    for (const char* gateway : {"10.0.1.1", "10.0.0.0", "10.0.0.255", "x"}) EXPECT_FALSE(range_from_cidr("10.0.0.0/24", gateway, "gateway").has_value()) << gateway;
-    struct Ends { const char* start; const char* end; const char* gateway; const char* netmask; };
+    for (const char* gateway : {"10.0.1.1", "10.0.0.0", "10.0.0.255", "x"})
+        EXPECT_FALSE(range_from_cidr("10.0.0.0/24", gateway, "gateway").has_value()) << gateway;
+    struct Ends {
+        const char* start;
+        const char* end;
+        const char* gateway;
+        const char* netmask;
+    };
     for (const Ends& ends : {Ends{"10.0.0.9", "10.0.0.2", "10.0.0.1", "255.255.255.0"}, Ends{"10.0.0.2", "10.0.1.9", "10.0.0.1", "255.255.255.0"},
                              Ends{"10.0.0.2", "10.0.0.9", "10.0.1.1", "255.255.255.0"}, Ends{"10.0.0.2", "10.0.0.9", "10.0.0.1", "255.0.255.0"},
                              Ends{"127.0.0.2", "127.0.0.9", "127.0.0.1", "255.255.255.0"}, Ends{"x", "10.0.0.9", "10.0.0.1", "255.255.255.0"}}) {

@@ -17,7 +17,9 @@ struct Candidate {
 };
 
 template <class T>
-bool has(const std::vector<T>& items, const T& item) { return std::find(items.begin(), items.end(), item) != items.end(); }
+bool has(const std::vector<T>& items, const T& item) {
+    return std::find(items.begin(), items.end(), item) != items.end();
+}
 
 template <class T>
 bool has_all(const std::vector<T>& items, const std::vector<T>& wanted) {
@@ -70,7 +72,8 @@ std::string reason_for(const Candidate& chosen, const VmNeeds& needs, std::size_
     return "fewest VMs (" + std::to_string(chosen.vm_count) + ")";
 }
 
-std::unexpected<Error> no_host(std::span<const HostFacts> hosts, const std::vector<Candidate>& candidates, const VmNeeds& needs, std::size_t placed, std::size_t count) {
+std::unexpected<Error> no_host(std::span<const HostFacts> hosts, const std::vector<Candidate>& candidates, const VmNeeds& needs, std::size_t placed,
+                               std::size_t count) {
     std::string message = "no host can take the VM";
     if (count > 1) message = "no host can take VM " + std::to_string(placed + 1) + " of " + std::to_string(count);
     if (hosts.empty()) return fail(ErrorCode::no_host, message + ": there is no host; add one");
@@ -120,8 +123,8 @@ Result<std::vector<Decision>> place_vms(std::span<const HostFacts> hosts, const 
     return decisions;
 }
 
-Result<StorageDecision> choose_primary_storage(std::span<const StorageFacts> storages, std::int64_t size, const std::optional<PrimaryStorageId>& wanted,
-                                               const std::optional<ClusterId>& cluster) {
+Result<StorageDecision> choose_primary_storage(std::span<const StorageFacts> storages, std::int64_t size,
+                                               const std::optional<PrimaryStorageId>& wanted, const std::optional<ClusterId>& cluster) {
     const StorageFacts* best = nullptr;
     std::string refused;
     const auto refuse = [&](const StorageFacts& facts, const std::string& reason) {
@@ -137,13 +140,16 @@ Result<StorageDecision> choose_primary_storage(std::span<const StorageFacts> sto
         } else if (storage.status != Connection::connected) {
             refuse(facts, std::string(name_of(storage.status)) + "; reconnect it");
         } else if (facts.available - limits::kStorageReservedBytes < size) {
-            refuse(facts, std::to_string(size) + " bytes required, " + std::to_string(std::max<std::int64_t>(0, facts.available - limits::kStorageReservedBytes)) +
+            refuse(facts, std::to_string(size) + " bytes required, " +
+                              std::to_string(std::max<std::int64_t>(0, facts.available - limits::kStorageReservedBytes)) +
                               " available beside the reserve of " + std::to_string(limits::kStorageReservedBytes));
-        } else if (best == nullptr || facts.available > best->available || (facts.available == best->available && storage.uuid < best->storage.uuid)) {
+        } else if (best == nullptr || facts.available > best->available ||
+                   (facts.available == best->available && storage.uuid < best->storage.uuid)) {
             best = &facts;
         }
     }
-    if (best != nullptr) return StorageDecision{best->storage.uuid, wanted ? "the storage asked for" : "most room (" + bytes_text(best->available) + ")"};
+    if (best != nullptr)
+        return StorageDecision{best->storage.uuid, wanted ? "the storage asked for" : "most room (" + bytes_text(best->available) + ")"};
     if (refused.empty()) refused = wanted ? ": there is no primary storage with the uuid asked for" : ": there is none; add one";
     return fail(ErrorCode::storage_full, "no primary storage can take " + std::to_string(size) + " bytes" + refused);
 }

@@ -15,12 +15,12 @@
 namespace ramet::placement {
 
 struct HostFacts {
-    Host host;                                // cpu_num and total_memory_capacity are the machine's own
-    std::int64_t used_cpu = 0;                // vCPUs of the VMs placed here
+    Host host;                  // cpu_num and total_memory_capacity are the machine's own
+    std::int64_t used_cpu = 0;  // vCPUs of the VMs placed here
     std::int64_t used_memory = 0;
     std::int64_t vm_count = 0;
-    std::vector<PrimaryStorageId> storages;   // reachable: attached to the host's cluster
-    std::vector<L2NetworkId> l2_networks;     // reachable: attached to the host's cluster
+    std::vector<PrimaryStorageId> storages;  // reachable: attached to the host's cluster
+    std::vector<L2NetworkId> l2_networks;    // reachable: attached to the host's cluster
     bool cluster_enabled = true;
     bool zone_enabled = true;
 };
@@ -28,18 +28,18 @@ struct HostFacts {
 struct VmNeeds {
     std::int64_t cpu = 1;
     std::int64_t memory = 0;
-    std::vector<L2NetworkId> l2_networks;     // all of them
-    std::vector<PrimaryStorageId> storages;   // all of them
+    std::vector<L2NetworkId> l2_networks;    // all of them
+    std::vector<PrimaryStorageId> storages;  // all of them
     std::optional<ZoneId> zone;
     std::optional<ClusterId> cluster;
-    std::optional<HostId> host;               // this one or none
-    std::optional<HostId> last_host;          // preferred when it is among the fit ones
+    std::optional<HostId> host;       // this one or none
+    std::optional<HostId> last_host;  // preferred when it is among the fit ones
     std::vector<HostId> avoid;
 };
 
 struct Decision {
     HostId host;
-    std::string reason;                       // for the plan that people read: "last host", "fewest VMs (3)"
+    std::string reason;  // for the plan that people read: "last host", "fewest VMs (3)"
 };
 
 // vCPUs and memory a host may give away in all: processors x limits::kCpuOverProvisioning; memory less the reserve that the
@@ -53,8 +53,8 @@ std::int64_t memory_capacity(const Host& host);
 Result<std::vector<Decision>> place_vms(std::span<const HostFacts> hosts, const VmNeeds& needs, std::size_t count);
 
 struct StorageFacts {
-    PrimaryStorage storage;                   // attached_cluster_uuids filled in
-    std::int64_t available = 0;               // what may still be written or booked, whichever the caller reckons with
+    PrimaryStorage storage;      // attached_cluster_uuids filled in
+    std::int64_t available = 0;  // what may still be written or booked, whichever the caller reckons with
 };
 
 struct StorageDecision {

@@ -54,7 +54,9 @@ StorageFacts make_storage(const std::string& name, std::int64_t available) {
 }  // namespace
 
 TEST(Placement, ReservesMemoryForTheHost) {
-    struct Case { std::int64_t total, expected; };
+    struct Case {
+        std::int64_t total, expected;
+    };
     for (const Case& each : {Case{16 * kGiB, 15 * kGiB}, Case{8 * kGiB, 7 * kGiB}, Case{4000 * kMiB, 3600 * kMiB}, Case{0, 0}}) {
         Host host;
         host.total_memory_capacity = each.total;
@@ -63,7 +65,10 @@ TEST(Placement, ReservesMemoryForTheHost) {
 }
 
 TEST(Placement, EachFilterRefusesItsHostAndSaysWhy) {
-    struct Case { const char* reason; std::function<void(HostFacts&, VmNeeds&)> spoil; };
+    struct Case {
+        const char* reason;
+        std::function<void(HostFacts&, VmNeeds&)> spoil;
+    };
     const std::vector<Case> cases{
         {"L2 network", [](HostFacts& facts, VmNeeds&) { facts.l2_networks.clear(); }},
         {"another zone", [](HostFacts&, VmNeeds& needs) { needs.zone = ZoneId::random(); }},
@@ -147,11 +152,16 @@ TEST(PrimaryStorageChoice, TakesTheOneWithTheMostRoomAndKeepsTheReserve) {
     const Result<StorageDecision> full = choose_primary_storage(storages, 19 * kGiB + 1, std::nullopt, std::nullopt);
     ASSERT_FALSE(full.has_value());
     EXPECT_EQ(full.error().code, ErrorCode::storage_full);
-    EXPECT_NE(full.error().message.find(std::to_string(19 * kGiB + 1) + " bytes required, " + std::to_string(19 * kGiB) + " available"), std::string::npos) << full.error().message;
+    EXPECT_NE(full.error().message.find(std::to_string(19 * kGiB + 1) + " bytes required, " + std::to_string(19 * kGiB) + " available"),
+              std::string::npos)
+        << full.error().message;
 }
 
 TEST(PrimaryStorageChoice, RefusesWhatCannotBeUsed) {
-    struct Case { const char* reason; std::function<void(StorageFacts&)> spoil; };
+    struct Case {
+        const char* reason;
+        std::function<void(StorageFacts&)> spoil;
+    };
     for (const Case& each : {Case{"not attached", [](StorageFacts& facts) { facts.storage.attached_cluster_uuids.clear(); }},
                              Case{"disabled", [](StorageFacts& facts) { facts.storage.state = Enablement::disabled; }},
                              Case{"Disconnected", [](StorageFacts& facts) { facts.storage.status = Connection::disconnected; }}}) {

@@ -1,16 +1,19 @@
 #include "storage/address_policy.hpp"
 
+#include <netinet/in.h>
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <netinet/in.h>
 
 namespace ramet::storage {
 
 namespace {
 
-struct Range4 { std::uint32_t network; int bits; };
+struct Range4 {
+    std::uint32_t network;
+    int bits;
+};
 
 // IANA's special-purpose registry.
 constexpr std::array kClosed4{
@@ -31,21 +34,23 @@ constexpr std::array kClosed4{
 };
 
 bool is_public4(std::uint32_t address) {
-    return std::none_of(kClosed4.begin(), kClosed4.end(), [address](const Range4& range) { return (address ^ range.network) >> (32 - range.bits) == 0; });
+    return std::none_of(kClosed4.begin(), kClosed4.end(),
+                        [address](const Range4& range) { return (address ^ range.network) >> (32 - range.bits) == 0; });
 }
 
 std::uint32_t four(const std::uint8_t* bytes) {
-    return static_cast<std::uint32_t>(bytes[0]) << 24 | static_cast<std::uint32_t>(bytes[1]) << 16 | static_cast<std::uint32_t>(bytes[2]) << 8 | bytes[3];
+    return static_cast<std::uint32_t>(bytes[0]) << 24 | static_cast<std::uint32_t>(bytes[1]) << 16 | static_cast<std::uint32_t>(bytes[2]) << 8 |
+           bytes[3];
 }
 
 bool is_public6(const std::uint8_t* bytes) {
     const auto begins = [bytes](std::initializer_list<std::uint8_t> prefix) { return std::equal(prefix.begin(), prefix.end(), bytes); };
-    if (begins({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff})) return is_public4(four(bytes + 12));          // IPv4-mapped
-    if (begins({0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0})) return is_public4(four(bytes + 12));       // NAT64
-    if (begins({0x20, 0x02})) return is_public4(four(bytes + 2));                                          // 6to4
-    if ((bytes[0] & 0xe0) != 0x20) return false;                                                           // only 2000::/3 is global unicast
-    if (begins({0x20, 0x01}) && bytes[2] < 2) return false;                                                // 2001::/23: Teredo and other protocols
-    return !begins({0x20, 0x01, 0x0d, 0xb8}) && !(begins({0x3f, 0xff}) && bytes[2] < 0x10);                // documentation
+    if (begins({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff})) return is_public4(four(bytes + 12));     // IPv4-mapped
+    if (begins({0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0})) return is_public4(four(bytes + 12));  // NAT64
+    if (begins({0x20, 0x02})) return is_public4(four(bytes + 2));                                    // 6to4
+    if ((bytes[0] & 0xe0) != 0x20) return false;                                                     // only 2000::/3 is global unicast
+    if (begins({0x20, 0x01}) && bytes[2] < 2) return false;                                          // 2001::/23: Teredo and other protocols
+    return !begins({0x20, 0x01, 0x0d, 0xb8}) && !(begins({0x3f, 0xff}) && bytes[2] < 0x10);          // documentation
 }
 
 }  // namespace

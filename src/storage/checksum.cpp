@@ -1,21 +1,26 @@
 #include "storage/checksum.hpp"
 
-#include <array>
 #include <openssl/evp.h>
+#include <array>
 #include <stdexcept>
 
 namespace ramet::storage {
 
 namespace {
 
-struct Algorithm { std::string_view name; DigestKind kind; std::size_t hex_characters; };
-constexpr std::array kAlgorithms{Algorithm{"md5", DigestKind::md5, 32}, Algorithm{"sha256", DigestKind::sha256, 64}, Algorithm{"sha512", DigestKind::sha512, 128}};
+struct Algorithm {
+    std::string_view name;
+    DigestKind kind;
+    std::size_t hex_characters;
+};
+constexpr std::array kAlgorithms{Algorithm{"md5", DigestKind::md5, 32}, Algorithm{"sha256", DigestKind::sha256, 64},
+                                 Algorithm{"sha512", DigestKind::sha512, 128}};
 
 const EVP_MD* algorithm_of(DigestKind kind) {
     switch (kind) {
-        case DigestKind::md5: return EVP_md5();
-        case DigestKind::sha256: return EVP_sha256();
-        case DigestKind::sha512: return EVP_sha512();
+    case DigestKind::md5: return EVP_md5();
+    case DigestKind::sha256: return EVP_sha256();
+    case DigestKind::sha512: return EVP_sha512();
     }
     return nullptr;
 }
@@ -25,7 +30,8 @@ const EVP_MD* algorithm_of(DigestKind kind) {
 Result<ExpectedChecksum> parse_checksum(const std::string& text) {
     const std::size_t colon = text.find(':');
     for (const Algorithm& algorithm : kAlgorithms) {
-        if (colon == std::string::npos || text.compare(0, colon, algorithm.name) != 0 || text.size() - colon - 1 != algorithm.hex_characters) continue;
+        if (colon == std::string::npos || text.compare(0, colon, algorithm.name) != 0 || text.size() - colon - 1 != algorithm.hex_characters)
+            continue;
         std::string hex = text.substr(colon + 1);
         for (char& character : hex) {
             if (character >= 'A' && character <= 'F') character = static_cast<char>(character - 'A' + 'a');
@@ -38,7 +44,8 @@ Result<ExpectedChecksum> parse_checksum(const std::string& text) {
 void Digest::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
 Digest::Digest(DigestKind kind) : context_(EVP_MD_CTX_new()) {
-    if (context_ == nullptr || EVP_DigestInit_ex(context_.get(), algorithm_of(kind), nullptr) != 1) throw std::runtime_error("the digest cannot be set up");
+    if (context_ == nullptr || EVP_DigestInit_ex(context_.get(), algorithm_of(kind), nullptr) != 1)
+        throw std::runtime_error("the digest cannot be set up");
 }
 
 void Digest::update(std::span<const std::byte> bytes) {

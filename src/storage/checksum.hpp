@@ -15,7 +15,10 @@ namespace ramet::storage {
 
 enum class DigestKind : std::uint8_t { md5, sha256, sha512 };
 
-struct ExpectedChecksum { DigestKind kind; std::string hex; };  // lower case
+struct ExpectedChecksum {
+    DigestKind kind;
+    std::string hex;
+};  // lower case
 
 Result<ExpectedChecksum> parse_checksum(const std::string& text);  // invalid_argument
 
@@ -26,7 +29,9 @@ public:
     std::string hex();  // ends the digest; call once
 
 private:
-    struct Free { void operator()(evp_md_ctx_st* context) const; };
+    struct Free {
+        void operator()(evp_md_ctx_st* context) const;
+    };
     std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 

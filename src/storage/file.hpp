@@ -1,19 +1,22 @@
 // Small pieces for files that must be whole or absent: a descriptor that closes itself, writes that end completely, fsync with errors.
 #pragma once
 
+#include <sys/types.h>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
-#include <sys/types.h>
 
 #include "base/result.hpp"
 
 namespace ramet::storage {
 
 // Who owns the files we make: the unprivileged user that QEMU runs as.
-struct FileOwner { uid_t uid; gid_t gid; };
+struct FileOwner {
+    uid_t uid;
+    gid_t gid;
+};
 
 class UniqueFd {
 public:
@@ -26,7 +29,11 @@ public:
     ~UniqueFd() { reset(); }
     int get() const { return fd_; }
     bool valid() const { return fd_ >= 0; }
-    int release() { const int fd = fd_; fd_ = -1; return fd; }
+    int release() {
+        const int fd = fd_;
+        fd_ = -1;
+        return fd;
+    }
     void reset();
 
 private:

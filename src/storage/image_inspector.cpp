@@ -1,11 +1,11 @@
 #include "storage/image_inspector.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <fcntl.h>
 #include <string_view>
-#include <sys/stat.h>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -23,9 +23,15 @@ constexpr std::int64_t kSectorBytes = 512;
 
 std::unexpected<Error> refuse(const std::string& why) { return fail(ErrorCode::image_failed, "the image is refused: " + why); }
 
-struct Signature { std::size_t offset; std::string_view bytes; };
+struct Signature {
+    std::size_t offset;
+    std::string_view bytes;
+};
 
-struct Foreign { Signature signature; std::string_view advice; };
+struct Foreign {
+    Signature signature;
+    std::string_view advice;
+};
 
 constexpr std::string_view kVmware = "it is a VMware disk; convert it with 'qemu-img convert -f vmdk -O qcow2'"sv;
 constexpr std::string_view kHyperV = "it is a VHD disk; convert it with 'qemu-img convert -f vpc -O qcow2'"sv;
@@ -46,14 +52,20 @@ constexpr std::array kForeign{
     Foreign{{0x8001, "CD001"sv}, kIso},
     Foreign{{0x8001, "BEA01"sv}, kIso},
     Foreign{{0, "\x1f\x8b"sv}, kPacked},
-    Foreign{{0, "\xfd" "7zXZ\0"sv}, kPacked},
+    Foreign{{0,
+             "\xfd"
+             "7zXZ\0"sv},
+            kPacked},
     Foreign{{0, "PK\x03\x04"sv}, kPacked},
     Foreign{{0, "BZh"sv}, kPacked},
     Foreign{{0, "\x28\xb5\x2f\xfd"sv}, kPacked},
     Foreign{{0, "7z\xbc\xaf\x27\x1c"sv}, kPacked},
     Foreign{{0, "\x04\x22\x4d\x18"sv}, kPacked},
     Foreign{{257, "ustar"sv}, kPacked},
-    Foreign{{0, "\x7f" "ELF"sv}, kProgram},
+    Foreign{{0,
+             "\x7f"
+             "ELF"sv},
+            kProgram},
     Foreign{{0, "QED\0"sv}, kOtherDisk},
     Foreign{{0, "QFI\xfb"sv}, "it is a qcow2 image; name the format qcow2"sv},
     Foreign{{0, "WithoutFreeSpace"sv}, kOtherDisk},
@@ -63,16 +75,16 @@ constexpr std::array kForeign{
 
 // A plain disk shows at least one of these.
 constexpr std::array kDiskSignatures{
-    Signature{510, "\x55\xaa"sv},              // MBR, GPT's protective MBR, FAT, NTFS
-    Signature{512, "EFI PART"sv},              // GPT, 512-byte sectors
-    Signature{4096, "EFI PART"sv},             // GPT, 4 KiB sectors
-    Signature{1024 + 56, "\x53\xef"sv},        // ext2, ext3, ext4
+    Signature{510, "\x55\xaa"sv},        // MBR, GPT's protective MBR, FAT, NTFS
+    Signature{512, "EFI PART"sv},        // GPT, 512-byte sectors
+    Signature{4096, "EFI PART"sv},       // GPT, 4 KiB sectors
+    Signature{1024 + 56, "\x53\xef"sv},  // ext2, ext3, ext4
     Signature{0, "XFSB"sv},
-    Signature{0x10040, "_BHRfS_M"sv},          // btrfs
+    Signature{0x10040, "_BHRfS_M"sv},  // btrfs
     Signature{4096 - 10, "SWAPSPACE2"sv},
     Signature{4096 - 10, "SWAP-SPACE"sv},
     Signature{0, "LUKS\xba\xbe"sv},
-    Signature{512 + 24, "LVM2 001"sv},         // the label may lie in any of the first four sectors
+    Signature{512 + 24, "LVM2 001"sv},  // the label may lie in any of the first four sectors
     Signature{24, "LVM2 001"sv},
     Signature{1024 + 24, "LVM2 001"sv},
     Signature{1536 + 24, "LVM2 001"sv},
@@ -102,7 +114,8 @@ Result<ImageFacts> inspect_raw(int fd, std::string_view head, ImageFacts facts) 
     TRY_ASSIGN(const std::size_t got, read_at(fd, footer, facts.file_bytes - kSectorBytes));
     const std::string_view footer_text(reinterpret_cast<const char*>(footer.data()), got);
     if (footer_text == "conectix"sv) return refuse(std::string(kHyperV));
-    const bool is_disk = std::any_of(kDiskSignatures.begin(), kDiskSignatures.end(), [&](const Signature& signature) { return shows(head, signature); });
+    const bool is_disk =
+        std::any_of(kDiskSignatures.begin(), kDiskSignatures.end(), [&](const Signature& signature) { return shows(head, signature); });
     if (!is_disk) return refuse("it is not a disk image: it has no partition table, boot sector or file system");
     if (facts.file_bytes > limits::kImageVirtualBytesMax) return refuse("it is larger than 64 TiB");
     facts.format = DiskFormat::raw;

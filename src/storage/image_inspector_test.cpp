@@ -69,8 +69,9 @@ TEST_F(ImageInspector, TheSoundImageIsAcceptedHereAndByQemu) {
 }
 
 TEST_F(ImageInspector, WhatQemuImgMakesIsAccepted) {
-    for (const char* options : {"compat=1.1", "compat=0.10", "cluster_size=512", "cluster_size=2M", "compression_type=zstd", "extended_l2=on,cluster_size=128k",
-                                "refcount_bits=1", "refcount_bits=64", "lazy_refcounts=on", "preallocation=metadata"}) {
+    for (const char* options :
+         {"compat=1.1", "compat=0.10", "cluster_size=512", "cluster_size=2M", "compression_type=zstd", "extended_l2=on,cluster_size=128k",
+          "refcount_bits=1", "refcount_bits=64", "lazy_refcounts=on", "preallocation=metadata"}) {
         ASSERT_EQ(run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-o", options, path(), "100M"}).exit_status, 0) << options;
         const auto facts = inspect_image(path(), std::nullopt);
         ASSERT_TRUE(facts.has_value()) << options << ": " << facts.error().message;
@@ -91,7 +92,13 @@ TEST_F(ImageInspector, WhatReachesOutOfTheFileIsRefused) {
 }
 
 TEST_F(ImageInspector, EveryHostileHeaderIsRefusedForItsOwnReason) {
-    struct Row { const char* what; std::size_t at; std::uint64_t value; int width; const char* reason; };
+    struct Row {
+        const char* what;
+        std::size_t at;
+        std::uint64_t value;
+        int width;
+        const char* reason;
+    };
     constexpr std::uint64_t k60PiB = 60ULL << 50;
     const Row rows[] = {
         {"version 1", 4, 1, 4, "version"},
@@ -158,7 +165,8 @@ TEST_F(ImageInspector, AHeaderCutOffAnywhereIsRefused) {
         EXPECT_NE(verdict(image.substr(0, bytes)), "accepted") << bytes;
         EXPECT_NE(verdict(image.substr(0, bytes), DiskFormat::qcow2), "accepted") << bytes;
     }
-    for (const std::size_t bytes : {std::size_t{512}, kCluster, 2 * kCluster, 3 * kCluster}) EXPECT_NE(verdict(image.substr(0, bytes)).find("cut off"), std::string::npos) << bytes;
+    for (const std::size_t bytes : {std::size_t{512}, kCluster, 2 * kCluster, 3 * kCluster})
+        EXPECT_NE(verdict(image.substr(0, bytes)).find("cut off"), std::string::npos) << bytes;
 }
 
 TEST_F(ImageInspector, EveryBitOfTheHeaderMayFlipWithoutHarm) {
@@ -176,8 +184,8 @@ TEST_F(ImageInspector, EveryBitOfTheHeaderMayFlipWithoutHarm) {
 }
 
 TEST_F(ImageInspector, PlainDisksAreKnownByWhatTheyHold) {
-    const std::pair<std::size_t, std::string> disks[] = {{510, "\x55\xaa"s}, {512, "EFI PART"s}, {1080, "\x53\xef"s}, {0, "XFSB"s}, {0x10040, "_BHRfS_M"s},
-                                                         {4086, "SWAPSPACE2"s}, {0, "LUKS\xba\xbe"s}, {536, "LVM2 001"s}};
+    const std::pair<std::size_t, std::string> disks[] = {{510, "\x55\xaa"s},     {512, "EFI PART"s},    {1080, "\x53\xef"s},  {0, "XFSB"s},
+                                                         {0x10040, "_BHRfS_M"s}, {4086, "SWAPSPACE2"s}, {0, "LUKS\xba\xbe"s}, {536, "LVM2 001"s}};
     for (const auto& [at, signature] : disks) {
         const auto facts = inspect(disk(at, signature));
         ASSERT_TRUE(facts.has_value()) << signature;
@@ -189,7 +197,12 @@ TEST_F(ImageInspector, PlainDisksAreKnownByWhatTheyHold) {
 }
 
 TEST_F(ImageInspector, WhatIsNoDiskIsRefusedEvenWithABootSignature) {
-    struct Row { std::string what; std::size_t at; std::string signature; const char* reason; };
+    struct Row {
+        std::string what;
+        std::size_t at;
+        std::string signature;
+        const char* reason;
+    };
     const Row rows[] = {{"VMDK", 0, "KDMV"s, "VMware"},
                         {"old VMDK", 0, "COWD"s, "VMware"},
                         {"VMDK descriptor", 0, "# Disk DescriptorFile\n"s, "VMware"},
@@ -200,12 +213,18 @@ TEST_F(ImageInspector, WhatIsNoDiskIsRefusedEvenWithABootSignature) {
                         {"ISO", 0x8001, "CD001"s, "media type ISO"},
                         {"UDF", 0x8001, "BEA01"s, "media type ISO"},
                         {"gzip", 0, "\x1f\x8b\x08"s, "unpack"},
-                        {"xz", 0, "\xfd" "7zXZ\0"s, "unpack"},
+                        {"xz", 0,
+                         "\xfd"
+                         "7zXZ\0"s,
+                         "unpack"},
                         {"zip", 0, "PK\x03\x04"s, "unpack"},
                         {"bzip2", 0, "BZh9"s, "unpack"},
                         {"zstd", 0, "\x28\xb5\x2f\xfd"s, "unpack"},
                         {"OVA", 257, "ustar"s, "unpack"},
-                        {"ELF", 0, "\x7f" "ELF"s, "program"},
+                        {"ELF", 0,
+                         "\x7f"
+                         "ELF"s,
+                         "program"},
                         {"QED", 0, "QED\0"s, "not supported"},
                         {"Parallels", 0, "WithoutFreeSpace"s, "not supported"}};
     for (const Row& row : rows) {

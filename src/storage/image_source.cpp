@@ -1,15 +1,15 @@
 #include "storage/image_source.hpp"
 
-#include <array>
-#include <cerrno>
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <memory>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <memory>
 #include <vector>
 
 #include "storage/address_policy.hpp"
@@ -24,7 +24,11 @@ constexpr std::size_t kBufferBytes = 1 << 20;
 constexpr std::size_t kUrlCharactersMax = 2048;
 constexpr int kPollMilliseconds = 100;  // how late a cancel can be seen
 
-struct UrlParts { std::string scheme; std::string host; std::string path; };
+struct UrlParts {
+    std::string scheme;
+    std::string host;
+    std::string path;
+};
 
 std::string url_part(CURLU* url, CURLUPart part, unsigned flags) {
     char* text = nullptr;
@@ -39,21 +43,24 @@ std::unexpected<Error> bad_url(const std::string& why) { return fail(ErrorCode::
 Result<UrlParts> split_url(const std::string& text) {
     if (text.empty() || text.size() > kUrlCharactersMax) return bad_url("give an address of 1 to 2048 characters");
     for (const char character : text) {
-        if (static_cast<unsigned char>(character) <= ' ' || character == '\x7f') return bad_url("blanks and control characters must be written as %XX");
+        if (static_cast<unsigned char>(character) <= ' ' || character == '\x7f')
+            return bad_url("blanks and control characters must be written as %XX");
     }
     const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), &curl_url_cleanup);
     if (url == nullptr || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK) {
         return bad_url("this is not a web address; write http://, https:// or file:///");
     }
-    UrlParts parts{url_part(url.get(), CURLUPART_SCHEME, 0), url_part(url.get(), CURLUPART_HOST, 0), url_part(url.get(), CURLUPART_PATH, CURLU_URLDECODE)};
-    if (parts.scheme != "http" && parts.scheme != "https" && parts.scheme != "file") return bad_url("only http://, https:// and file:/// are supported");
+    UrlParts parts{url_part(url.get(), CURLUPART_SCHEME, 0), url_part(url.get(), CURLUPART_HOST, 0),
+                   url_part(url.get(), CURLUPART_PATH, CURLU_URLDECODE)};
+    if (parts.scheme != "http" && parts.scheme != "https" && parts.scheme != "file")
+        return bad_url("only http://, https:// and file:/// are supported");
     return parts;
 }
 
 // A file of the kernel's own is no image, whatever its name: its size is a lie and reading it may have effects.
 bool is_kernel_file_system(int fd) {
-    constexpr std::array<std::uint32_t, 9> kinds{PROC_SUPER_MAGIC, SYSFS_MAGIC, DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-                                                 DEBUGFS_MAGIC, SECURITYFS_MAGIC, TRACEFS_MAGIC, BPF_FS_MAGIC};
+    constexpr std::array<std::uint32_t, 9> kinds{PROC_SUPER_MAGIC, SYSFS_MAGIC,      DEVPTS_SUPER_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+                                                 DEBUGFS_MAGIC,    SECURITYFS_MAGIC, TRACEFS_MAGIC,      BPF_FS_MAGIC};
     struct statfs system{};
     if (::fstatfs(fd, &system) != 0) return true;
     for (const std::uint32_t kind : kinds) {
@@ -66,11 +73,15 @@ bool is_kernel_file_system(int fd) {
     return device_directory.st_dev != root_directory.st_dev && file.st_dev == device_directory.st_dev;
 }
 
-struct LocalFile { UniqueFd fd; std::int64_t bytes; };
+struct LocalFile {
+    UniqueFd fd;
+    std::int64_t bytes;
+};
 
 Result<LocalFile> open_local(const UrlParts& url) {
     if (!url.host.empty() && url.host != "localhost") return bad_url("a file must lie on the server itself: file:///path");
-    if (url.path.empty() || url.path.front() != '/' || url.path.find('\0') != std::string::npos) return bad_url("a file needs its full path: file:///path");
+    if (url.path.empty() || url.path.front() != '/' || url.path.find('\0') != std::string::npos)
+        return bad_url("a file needs its full path: file:///path");
     UniqueFd fd(::open(url.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (!fd.valid() && errno == ELOOP) return bad_url("the file is a symbolic link; name the file it points to");
     if (!fd.valid() && (errno == ENOENT || errno == ENOTDIR)) return bad_url("there is no such file on the server");
@@ -85,7 +96,10 @@ Result<LocalFile> open_local(const UrlParts& url) {
 class Sink {
 public:
     Sink(int fd, const FetchLimits& bounds, const CopyObserver& observer, const std::optional<ExpectedChecksum>& expected)
-        : fd_(fd), bounds_(bounds), observer_(observer), writer_(fd) {
+        : fd_(fd),
+          bounds_(bounds),
+          observer_(observer),
+          writer_(fd) {
         if (expected && expected->kind == DigestKind::sha512) sha512_.emplace(DigestKind::sha512);
     }
 
@@ -96,7 +110,8 @@ public:
         struct statvfs system{};
         if (::fstatvfs(fd_, &system) != 0) return io_error("looking at the free space", errno);
         const auto available = static_cast<std::int64_t>(system.f_bavail) * static_cast<std::int64_t>(system.f_frsize);
-        if (total_bytes > available) return fail(ErrorCode::storage_full, "the image does not fit into the free space; free some or use another storage");
+        if (total_bytes > available)
+            return fail(ErrorCode::storage_full, "the image does not fit into the free space; free some or use another storage");
         return {};
     }
 
@@ -116,8 +131,12 @@ public:
         if (writer_.length() == 0) return fail(ErrorCode::image_failed, "the image is empty");
         Fetched fetched{writer_.length(), md5_.hex(), sha256_.hex()};
         if (expected) {
-            const std::string found = expected->kind == DigestKind::md5 ? fetched.md5_hex : expected->kind == DigestKind::sha256 ? fetched.sha256_hex : sha512_->hex();
-            if (found != expected->hex) return fail(ErrorCode::image_failed, "the image's checksum is not the expected one; it was changed or damaged on its way", "found " + found);
+            const std::string found = expected->kind == DigestKind::md5      ? fetched.md5_hex
+                                      : expected->kind == DigestKind::sha256 ? fetched.sha256_hex
+                                                                             : sha512_->hex();
+            if (found != expected->hex)
+                return fail(ErrorCode::image_failed, "the image's checksum is not the expected one; it was changed or damaged on its way",
+                            "found " + found);
         }
         TRY(writer_.finish());
         TRY(sync_file(fd_));
@@ -212,20 +231,21 @@ Result<void> judge(CURLcode code, Transfer& transfer, const std::string& curl_te
     if (transfer.error) return std::unexpected<Error>(std::move(*transfer.error));
     if (code == CURLE_OK) return {};
     const std::string detail = std::string(curl_easy_strerror(code)) + ": " + curl_text;
-    if (transfer.address_refused) return fail(ErrorCode::image_failed, "the image's address leads into a private network, which is not allowed", detail);
+    if (transfer.address_refused)
+        return fail(ErrorCode::image_failed, "the image's address leads into a private network, which is not allowed", detail);
     const auto failed_with = [&detail](const std::string& why) { return fail(ErrorCode::image_failed, "fetching the image failed: " + why, detail); };
     long status = 0;
     curl_easy_getinfo(transfer.curl, CURLINFO_RESPONSE_CODE, &status);
     switch (code) {
-        case CURLE_HTTP_RETURNED_ERROR: return failed_with("the server answered with HTTP status " + std::to_string(status) + "; check the url");
-        case CURLE_TOO_MANY_REDIRECTS: return failed_with("the server redirects too often; give the final url");
-        case CURLE_UNSUPPORTED_PROTOCOL: return failed_with("the server redirects to an address that is neither http nor https");
-        case CURLE_OPERATION_TIMEDOUT: return stalled();
-        case CURLE_PARTIAL_FILE: return failed_with("the server closed the connection before the end; try again");
-        case CURLE_COULDNT_RESOLVE_HOST: return failed_with("the server's name is not known; check the url");
-        case CURLE_COULDNT_CONNECT: return failed_with("the server cannot be reached; check the url");
-        case CURLE_PEER_FAILED_VERIFICATION: return failed_with("the server's certificate is not trusted");
-        default: return failed_with(curl_easy_strerror(code));
+    case CURLE_HTTP_RETURNED_ERROR: return failed_with("the server answered with HTTP status " + std::to_string(status) + "; check the url");
+    case CURLE_TOO_MANY_REDIRECTS: return failed_with("the server redirects too often; give the final url");
+    case CURLE_UNSUPPORTED_PROTOCOL: return failed_with("the server redirects to an address that is neither http nor https");
+    case CURLE_OPERATION_TIMEDOUT: return stalled();
+    case CURLE_PARTIAL_FILE: return failed_with("the server closed the connection before the end; try again");
+    case CURLE_COULDNT_RESOLVE_HOST: return failed_with("the server's name is not known; check the url");
+    case CURLE_COULDNT_CONNECT: return failed_with("the server cannot be reached; check the url");
+    case CURLE_PEER_FAILED_VERIFICATION: return failed_with("the server's certificate is not trusted");
+    default: return failed_with(curl_easy_strerror(code));
     }
 }
 
@@ -251,24 +271,25 @@ Result<void> download(const FetchRequest& request, const FetchLimits& bounds, Si
             outcome = stalled();
             break;
         }
-        if (curl_multi_perform(multi.get(), &running) != CURLM_OK || curl_multi_poll(multi.get(), nullptr, 0, running > 0 ? kPollMilliseconds : 0, nullptr) != CURLM_OK) {
+        if (curl_multi_perform(multi.get(), &running) != CURLM_OK ||
+            curl_multi_poll(multi.get(), nullptr, 0, running > 0 ? kPollMilliseconds : 0, nullptr) != CURLM_OK) {
             outcome = fail(ErrorCode::internal, "the HTTP client failed");
             break;
         }
     }
     int queued = 0;
-    for (const CURLMsg* message = curl_multi_info_read(multi.get(), &queued); message != nullptr; message = curl_multi_info_read(multi.get(), &queued)) {
+    for (const CURLMsg* message = curl_multi_info_read(multi.get(), &queued); message != nullptr;
+         message = curl_multi_info_read(multi.get(), &queued)) {
         if (message->msg == CURLMSG_DONE && outcome.has_value()) outcome = judge(message->data.result, transfer, error_text.data());
     }
     curl_multi_remove_handle(multi.get(), easy.get());
     return outcome;
 }
 
-Result<Fetched> fetch_into(int fd, const FetchRequest& request, const CopyObserver& observer, const std::stop_token& stop, const FetchLimits& bounds) {
+Result<Fetched> fetch_into(int fd, const FetchRequest& request, const CopyObserver& observer, const std::stop_token& stop,
+                           const FetchLimits& bounds) {
     std::optional<ExpectedChecksum> expected;
-    if (request.expected_checksum) {
-        TRY_ASSIGN(expected, parse_checksum(*request.expected_checksum));
-    }
+    if (request.expected_checksum) { TRY_ASSIGN(expected, parse_checksum(*request.expected_checksum)); }
     TRY_ASSIGN(const UrlParts url, split_url(request.url));
     Sink sink(fd, bounds, observer, expected);
     if (url.scheme == "file") {
@@ -295,7 +316,8 @@ Result<void> check_image_url(const std::string& url, bool allow_private_addresse
 Result<Fetched> fetch_image(const FetchRequest& request, const CopyObserver& observer, std::stop_token stop, const FetchLimits& bounds) {
     TRY(check_image_url(request.url, request.allow_private_addresses));
     const std::size_t slash = request.destination.rfind('/');
-    if (request.destination.empty() || request.destination.front() != '/') return fail(ErrorCode::internal, "the destination of an image is no absolute path");
+    if (request.destination.empty() || request.destination.front() != '/')
+        return fail(ErrorCode::internal, "the destination of an image is no absolute path");
     const UniqueFd directory(::open(request.destination.substr(0, slash + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory.valid()) return io_error("opening the directory of a new image", errno, request.destination);
     const std::string name = request.destination.substr(slash + 1);

@@ -27,7 +27,11 @@ struct FetchLimits {
     std::chrono::seconds stall = limits::kDownloadStall;
 };
 
-struct Fetched { std::int64_t bytes; std::string md5_hex; std::string sha256_hex; };
+struct Fetched {
+    std::int64_t bytes;
+    std::string md5_hex;
+    std::string sha256_hex;
+};
 
 Result<Fetched> fetch_image(const FetchRequest& request, const CopyObserver& observer, std::stop_token stop, const FetchLimits& bounds = {});
 

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
-#include <atomic>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <atomic>
 #include <thread>
 
 #include "storage/address_policy.hpp"
@@ -41,8 +41,12 @@ public:
     int requests() const { return requests_; }
 
     static void say(int socket, const std::string& text) { (void)::send(socket, text.data(), text.size(), MSG_NOSIGNAL); }
-    static void reply(int socket, const std::string& body) { say(socket, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body); }
-    static void redirect(int socket, const std::string& to) { say(socket, "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: " + to + "\r\n\r\n"); }
+    static void reply(int socket, const std::string& body) {
+        say(socket, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    }
+    static void redirect(int socket, const std::string& to) {
+        say(socket, "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: " + to + "\r\n\r\n");
+    }
 
 private:
     void serve(const std::stop_token& stop) {
@@ -143,8 +147,10 @@ TEST_F(ImageSource, TheExpectedChecksumDecides) {
 TEST_F(ImageSource, FollowsFiveRedirectsAndNoMore) {
     SmallServer server([](const std::string& path, int socket, const std::stop_token&) {
         const int left = std::stoi(path.substr(1));
-        if (left == 0) SmallServer::reply(socket, kBody);
-        else SmallServer::redirect(socket, left == 99 ? "/99" : "/" + std::to_string(left - 1));
+        if (left == 0)
+            SmallServer::reply(socket, kBody);
+        else
+            SmallServer::redirect(socket, left == 99 ? "/99" : "/" + std::to_string(left - 1));
     });
     EXPECT_TRUE(fetch(server.url("/5")).has_value());
     std::filesystem::remove(directory_.file("image"));
@@ -174,7 +180,8 @@ TEST_F(ImageSource, AnErrorStatusATruncatedAndAnEmptyBodyAreFailures) {
     });
     EXPECT_NE(refused(fetch(server.url("/404"))).message.find("404"), std::string::npos);
     EXPECT_NE(refused(fetch(server.url("/short"))).message.find("before the end"), std::string::npos);
-    for (const char* path : {"/chunk", "/empty", "/noise", "/silent"}) EXPECT_EQ(refused(fetch(server.url(path))).code, ErrorCode::image_failed) << path;
+    for (const char* path : {"/chunk", "/empty", "/noise", "/silent"})
+        EXPECT_EQ(refused(fetch(server.url(path))).code, ErrorCode::image_failed) << path;
 }
 
 TEST_F(ImageSource, TheSizeIsBoundedWhetherAnnouncedOrNot) {
@@ -229,14 +236,16 @@ TEST_F(ImageSource, UrlsAreCheckedBeforeAnythingIsWritten) {
     test::write_file(directory_.file("image.raw"), "x");
     std::filesystem::create_symlink(directory_.file("image.raw"), directory_.file("link"));
     ASSERT_EQ(::mkfifo(directory_.file("fifo").c_str(), 0600), 0);
-    for (const std::string& good : {std::string("http://example.com/a.qcow2"), std::string("https://example.com:8443/a?b=c"), "file://" + directory_.file("image.raw")}) {
+    for (const std::string& good :
+         {std::string("http://example.com/a.qcow2"), std::string("https://example.com:8443/a?b=c"), "file://" + directory_.file("image.raw")}) {
         EXPECT_TRUE(check_image_url(good, true).has_value()) << good;
     }
-    for (const std::string& bad : {std::string(""), std::string("image.raw"), std::string("/etc/passwd"), std::string("ftp://example.com/a"), std::string("http://"),
-                                   std::string("http://exa mple.com/"), std::string("http://example.com/\r\nX: y"), std::string("gopher://x/"), std::string("file:///proc/version"),
-                                   std::string("file:///sys/kernel/uevent_seqnum"), std::string("file:///dev/zero"), std::string("file://elsewhere/etc/passwd"),
-                                   "file://" + directory_.file("link"), "file://" + directory_.file("fifo"), "file://" + directory_.path(),
-                                   "file://" + directory_.file("absent"), "http://example.com/" + std::string(3000, 'x')}) {
+    for (const std::string& bad :
+         {std::string(""), std::string("image.raw"), std::string("/etc/passwd"), std::string("ftp://example.com/a"), std::string("http://"),
+          std::string("http://exa mple.com/"), std::string("http://example.com/\r\nX: y"), std::string("gopher://x/"),
+          std::string("file:///proc/version"), std::string("file:///sys/kernel/uevent_seqnum"), std::string("file:///dev/zero"),
+          std::string("file://elsewhere/etc/passwd"), "file://" + directory_.file("link"), "file://" + directory_.file("fifo"),
+          "file://" + directory_.path(), "file://" + directory_.file("absent"), "http://example.com/" + std::string(3000, 'x')}) {
         const auto checked = check_image_url(bad, true);
         ASSERT_FALSE(checked.has_value()) << bad;
         EXPECT_EQ(checked.error().code, ErrorCode::invalid_argument) << bad;
@@ -255,14 +264,46 @@ bool is_public(const char* text) {
 }
 
 TEST(AddressPolicy, KnowsThePublicInternet) {
-    for (const char* address : {"8.8.8.8", "1.1.1.1", "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "11.0.0.0", "100.63.255.255", "100.128.0.0", "169.253.0.1",
-                                "223.255.255.255", "2606:4700:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"}) {
+    for (const char* address :
+         {"8.8.8.8", "1.1.1.1", "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "11.0.0.0", "100.63.255.255", "100.128.0.0",
+          "169.253.0.1", "223.255.255.255", "2606:4700:4700::1111", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"}) {
         EXPECT_TRUE(is_public(address)) << address;
     }
-    for (const char* address : {"0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.255", "169.254.169.254", "172.16.0.1",
-                                "172.31.255.255", "192.168.0.1", "192.0.0.1", "192.0.2.1", "198.18.0.1", "198.19.255.255", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1",
-                                "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::1",
-                                "2002:7f00:1::1", "2002:a9fe:a9fe::1", "2001::1", "2001:db8::1", "3fff::1"}) {
+    for (const char* address : {"0.0.0.0",
+                                "0.1.2.3",
+                                "10.0.0.1",
+                                "10.255.255.255",
+                                "100.64.0.1",
+                                "100.127.255.255",
+                                "127.0.0.1",
+                                "127.255.255.255",
+                                "169.254.169.254",
+                                "172.16.0.1",
+                                "172.31.255.255",
+                                "192.168.0.1",
+                                "192.0.0.1",
+                                "192.0.2.1",
+                                "198.18.0.1",
+                                "198.19.255.255",
+                                "224.0.0.1",
+                                "240.0.0.1",
+                                "255.255.255.255",
+                                "::",
+                                "::1",
+                                "fe80::1",
+                                "fc00::1",
+                                "fd00:ec2::254",
+                                "ff02::1",
+                                "::ffff:127.0.0.1",
+                                "::ffff:169.254.169.254",
+                                "::127.0.0.1",
+                                "64:ff9b::7f00:1",
+                                "64:ff9b:1::1",
+                                "2002:7f00:1::1",
+                                "2002:a9fe:a9fe::1",
+                                "2001::1",
+                                "2001:db8::1",
+                                "3fff::1"}) {
         EXPECT_FALSE(is_public(address)) << address;
     }
     sockaddr unix_address{};

@@ -18,44 +18,60 @@
 
 namespace ramet::storage {
 
-struct Capacity { std::int64_t total_bytes; std::int64_t available_bytes; };  // physical
+struct Capacity {
+    std::int64_t total_bytes;
+    std::int64_t available_bytes;
+};  // physical
 
 enum class Provisioning : std::uint8_t { thin, thick };
 
 // A place on some primary storage. `root` is the storage's absolute directory.
-struct Place { std::string root; std::string path; DiskFormat format = DiskFormat::qcow2; };
+struct Place {
+    std::string root;
+    std::string path;
+    DiskFormat format = DiskFormat::qcow2;
+};
 
-struct CopyProgress { std::int64_t done_bytes; std::int64_t total_bytes; };
+struct CopyProgress {
+    std::int64_t done_bytes;
+    std::int64_t total_bytes;
+};
 using CopyObserver = std::function<void(CopyProgress)>;
 
-struct StoredFile { std::string path; std::int64_t allocated_bytes; bool partial; };
+struct StoredFile {
+    std::string path;
+    std::int64_t allocated_bytes;
+    bool partial;
+};
 
 class PrimaryStorage {
 public:
     virtual ~PrimaryStorage() = default;
     virtual const std::string& root() const = 0;
     virtual Result<Capacity> capacity() = 0;
-    virtual Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) = 0;   // qcow2
+    virtual Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) = 0;  // qcow2
     // A new qcow2 overlay over `backing` (absolute place, explicit format). A few clusters, written in-process.
     virtual Result<void> create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) = 0;
     // A flat qcow2 (thin) or fully allocated (thick) copy of the chain whose top is `source`. The chain must be sealed for the time of the copy.
     virtual Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes,
                                    Provisioning provisioning, const CopyObserver& observer, std::stop_token stop) = 0;
     // Brings a checked image file in (image cache). The file keeps its format.
-    virtual Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer, std::stop_token stop) = 0;
-    virtual Result<void> seal(const std::string& path) = 0;       // immutable in the kernel where possible; read-only anyway
+    virtual Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
+                                     std::stop_token stop) = 0;
+    virtual Result<void> seal(const std::string& path) = 0;  // immutable in the kernel where possible; read-only anyway
     virtual Result<void> unseal(const std::string& path) = 0;
-    virtual Result<void> remove(const std::string& path) = 0;     // unseals; also removes "<path>.partial" and empty parents made by us
+    virtual Result<void> remove(const std::string& path) = 0;                   // unseals; also removes "<path>.partial" and empty parents made by us
     virtual Result<std::int64_t> allocated_bytes(const std::string& path) = 0;  // st_blocks; 0 for an absent file
     virtual Result<bool> exists(const std::string& path) = 0;
-    virtual Result<std::vector<StoredFile>> list() = 0;           // every file below the root, for the orphan scan
+    virtual Result<std::vector<StoredFile>> list() = 0;  // every file below the root, for the orphan scan
 };
 
 // Knows every primary storage by uuid. Implemented by daemon wiring over the dir driver.
 class PrimaryStorages {
 public:
     virtual ~PrimaryStorages() = default;
-    // Opens (and prepares) the storage rooted at an absolute directory. invalid_argument when the directory cannot be used, saying why and what to do.
+    // Opens (and prepares) the storage rooted at an absolute directory.
+    // invalid_argument when the directory cannot be used, saying why and what to do.
     virtual Result<std::shared_ptr<PrimaryStorage>> open(const std::string& root) = 0;
 };
 

@@ -22,7 +22,7 @@ constexpr std::uint64_t kExtendedL2 = 1U << 4;
 constexpr std::uint64_t kRefcountTableBytesMax = 8ULL << 20;  // QEMU's own bound
 constexpr std::uint32_t kSnapshotsMax = 65536;                // QEMU's own bound
 constexpr std::uint64_t kSnapshotEntryBytesMin = 40;
-constexpr int kExtensionsMax = 64;                            // real images carry two or three
+constexpr int kExtensionsMax = 64;  // real images carry two or three
 
 std::unexpected<Error> refuse(const std::string& why) { return fail(ErrorCode::image_failed, "the image is refused: " + why); }
 
@@ -39,8 +39,8 @@ struct FieldReader {
 };
 
 Result<void> read_extensions(int fd, Qcow2Header& header) {
-    const std::uint64_t end = header.backing_offset != 0 ? std::min<std::uint64_t>(header.backing_offset, 1ULL << header.cluster_bits)
-                                                          : 1ULL << header.cluster_bits;
+    const std::uint64_t end =
+        header.backing_offset != 0 ? std::min<std::uint64_t>(header.backing_offset, 1ULL << header.cluster_bits) : 1ULL << header.cluster_bits;
     std::uint64_t at = header.header_bytes;
     for (int count = 0; at + 8 <= end; ++count) {
         if (count == kExtensionsMax) return refuse("its header has too many extensions");
@@ -69,10 +69,9 @@ Result<void> check_features(const Qcow2Header& header) {
     if ((header.incompatible & kExternalData) != 0 || header.names_data_file) {
         return refuse("its data lies in another file; make a complete one with 'qemu-img convert -O qcow2'");
     }
-    if (header.encryption != 0 || header.names_encryption) {
-        return refuse("it is encrypted; decrypt it with 'qemu-img convert' first");
-    }
-    if ((header.incompatible & ~known) != 0) return refuse("it uses qcow2 features that are not known here; rewrite it with 'qemu-img convert -O qcow2'");
+    if (header.encryption != 0 || header.names_encryption) { return refuse("it is encrypted; decrypt it with 'qemu-img convert' first"); }
+    if ((header.incompatible & ~known) != 0)
+        return refuse("it uses qcow2 features that are not known here; rewrite it with 'qemu-img convert -O qcow2'");
     if ((header.incompatible & (kDirty | kCorrupt)) != 0) {
         return refuse("it is marked as damaged or not cleanly closed; repair it with 'qemu-img check -r all'");
     }
@@ -108,7 +107,8 @@ Result<Qcow2Header> read_qcow2_header(int fd, std::int64_t file_bytes) {
     std::array<std::byte, kHeaderReadBytes> bytes{};
     TRY_ASSIGN(const std::size_t got, read_at(fd, bytes, 0));
     const FieldReader field{bytes};
-    if (got < 8 || field.u32(0) != kQcow2Magic) return refuse("it is not a qcow2 image; name its real format, or convert it with 'qemu-img convert -O qcow2'");
+    if (got < 8 || field.u32(0) != kQcow2Magic)
+        return refuse("it is not a qcow2 image; name its real format, or convert it with 'qemu-img convert -O qcow2'");
     Qcow2Header header;
     header.version = field.u32(4);
     if (header.version != 2 && header.version != 3) return refuse("its qcow2 version is not 2 or 3; rewrite it with 'qemu-img convert -O qcow2'");

@@ -8,7 +8,7 @@
 
 namespace ramet::storage {
 
-inline constexpr std::uint32_t kQcow2Magic = 0x514649fb;                  // "QFI\xfb"
+inline constexpr std::uint32_t kQcow2Magic = 0x514649fb;  // "QFI\xfb"
 inline constexpr std::uint32_t kQcow2BackingFormatExtension = 0xe2792aca;
 inline constexpr std::uint32_t kQcow2DataFileExtension = 0x44415441;
 inline constexpr std::uint32_t kQcow2EncryptionExtension = 0x0537be77;
@@ -26,11 +26,11 @@ struct Qcow2Header {
     std::uint32_t refcount_table_clusters = 0;
     std::uint32_t snapshots = 0;
     std::uint64_t snapshots_offset = 0;
-    std::uint64_t incompatible = 0;   // feature bits
+    std::uint64_t incompatible = 0;  // feature bits
     std::uint32_t refcount_order = 4;
     std::uint32_t header_bytes = 72;
     std::uint8_t compression = 0;
-    bool names_data_file = false;     // from the header extensions
+    bool names_data_file = false;  // from the header extensions
     bool names_encryption = false;
 };
 

@@ -80,7 +80,8 @@ TEST_P(PrimaryStorageContract, RefusesPathsThatLeaveTheRoot) {
     ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
     for (const char* path : {"", "/etc/x", "../x", "a/../../x", "a/./x", "a//x", "a/", "."}) {
         const auto refused = [path](const auto& result) {
-            return !result.has_value() && result.error().code == ErrorCode::invalid_argument ? testing::AssertionSuccess() : testing::AssertionFailure() << path;
+            return !result.has_value() && result.error().code == ErrorCode::invalid_argument ? testing::AssertionSuccess()
+                                                                                             : testing::AssertionFailure() << path;
         };
         EXPECT_TRUE(refused(primary().create_empty(path, kSize, storage::Provisioning::thin)));
         EXPECT_TRUE(refused(primary().create_overlay(path, place("base.qcow2"), kSize)));
@@ -131,17 +132,20 @@ TEST_P(PrimaryStorageContract, CopiesAChainReportsProgressAndARepeatIsSuccess) {
     ASSERT_TRUE(primary().create_overlay("top.qcow2", place("base.qcow2"), kSize).has_value());
     storage::CopyProgress last{0, 0};
     const auto observer = [&last](storage::CopyProgress progress) { last = progress; };
-    ASSERT_TRUE(primary().full_copy({place("top.qcow2"), place("base.qcow2")}, "c/copy.qcow2", kSize, storage::Provisioning::thin, observer, {}).has_value());
+    ASSERT_TRUE(
+        primary().full_copy({place("top.qcow2"), place("base.qcow2")}, "c/copy.qcow2", kSize, storage::Provisioning::thin, observer, {}).has_value());
     EXPECT_EQ(last.total_bytes, kSize);
     EXPECT_EQ(last.done_bytes, kSize);
     EXPECT_TRUE(there("c/copy.qcow2"));
-    EXPECT_TRUE(primary().full_copy({place("top.qcow2"), place("base.qcow2")}, "c/copy.qcow2", kSize, storage::Provisioning::thin, observer, {}).has_value());
+    EXPECT_TRUE(
+        primary().full_copy({place("top.qcow2"), place("base.qcow2")}, "c/copy.qcow2", kSize, storage::Provisioning::thin, observer, {}).has_value());
 }
 
 TEST_P(PrimaryStorageContract, ACopyMayBeLargerThanItsSourceAndNotSmaller) {
     ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
     EXPECT_TRUE(primary().full_copy({place("base.qcow2")}, "large.qcow2", 2 * kSize, storage::Provisioning::thin, {}, {}).has_value());
-    EXPECT_EQ(primary().full_copy({place("base.qcow2")}, "small.qcow2", kSize / 2, storage::Provisioning::thin, {}, {}).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(primary().full_copy({place("base.qcow2")}, "small.qcow2", kSize / 2, storage::Provisioning::thin, {}, {}).error().code,
+              ErrorCode::invalid_argument);
     EXPECT_FALSE(there("small.qcow2"));
 }
 
@@ -150,7 +154,8 @@ TEST_P(PrimaryStorageContract, ACancelledCopyLeavesNothing) {
     write_file(outside_.file("image"), std::string(1 << 20, 'x'));
     std::stop_source stop;
     stop.request_stop();
-    EXPECT_EQ(primary().full_copy({place("base.qcow2")}, "d/copy.qcow2", kSize, storage::Provisioning::thin, {}, stop.get_token()).error().code, ErrorCode::cancelled);
+    EXPECT_EQ(primary().full_copy({place("base.qcow2")}, "d/copy.qcow2", kSize, storage::Provisioning::thin, {}, stop.get_token()).error().code,
+              ErrorCode::cancelled);
     EXPECT_EQ(primary().import_file(outside_.file("image"), "e/image", {}, stop.get_token()).error().code, ErrorCode::cancelled);
     EXPECT_EQ(primary().list()->size(), 1U);
 }

@@ -2,13 +2,13 @@
 // Thread-safe. Only names and sizes exist, no contents.
 #pragma once
 
+#include <sys/stat.h>
 #include <algorithm>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <sys/stat.h>
 #include <vector>
 
 #include "base/limits.hpp"
@@ -17,10 +17,10 @@
 namespace ramet::test {
 
 struct StorageFault {
-    std::string operation;                            // a method's name, or empty for any
-    int nth = 1;                                      // counted from the moment the fault is planted
+    std::string operation;  // a method's name, or empty for any
+    int nth = 1;            // counted from the moment the fault is planted
     ErrorCode code = ErrorCode::operation_failed;
-    bool after_effect = false;                        // the answer is lost, the work is done
+    bool after_effect = false;  // the answer is lost, the work is done
 };
 
 class FakePrimaryStorage final : public storage::PrimaryStorage {
@@ -30,18 +30,36 @@ public:
         std::int64_t size_bytes = 0;
         std::int64_t allocated_bytes = 0;
         bool sealed = false;
-        std::string backing;                          // absolute; empty for a flat file
+        std::string backing;  // absolute; empty for a flat file
     };
 
     explicit FakePrimaryStorage(std::string root = "/fake/primary") : root_(std::move(root)) {}
 
     // --- for tests
-    void plant(StorageFault fault) { const std::lock_guard lock(mutex_); faults_.push_back(std::move(fault)); }
-    void set_capacity(storage::Capacity capacity) { const std::lock_guard lock(mutex_); capacity_ = capacity; }
-    void add_source(const std::string& absolute_path, std::int64_t bytes) { const std::lock_guard lock(mutex_); sources_[absolute_path] = bytes; }
-    void put(const std::string& path, File file) { const std::lock_guard lock(mutex_); files_[path] = std::move(file); }
-    std::vector<std::string> calls() const { const std::lock_guard lock(mutex_); return calls_; }  // "create_overlay vol/a.qcow2"
-    std::map<std::string, File> files() const { const std::lock_guard lock(mutex_); return files_; }
+    void plant(StorageFault fault) {
+        const std::lock_guard lock(mutex_);
+        faults_.push_back(std::move(fault));
+    }
+    void set_capacity(storage::Capacity capacity) {
+        const std::lock_guard lock(mutex_);
+        capacity_ = capacity;
+    }
+    void add_source(const std::string& absolute_path, std::int64_t bytes) {
+        const std::lock_guard lock(mutex_);
+        sources_[absolute_path] = bytes;
+    }
+    void put(const std::string& path, File file) {
+        const std::lock_guard lock(mutex_);
+        files_[path] = std::move(file);
+    }
+    std::vector<std::string> calls() const {
+        const std::lock_guard lock(mutex_);
+        return calls_;
+    }  // "create_overlay vol/a.qcow2"
+    std::map<std::string, File> files() const {
+        const std::lock_guard lock(mutex_);
+        return files_;
+    }
 
     // --- PrimaryStorage
     const std::string& root() const override { return root_; }
@@ -76,8 +94,8 @@ public:
         return leave(due);
     }
 
-    Result<void> full_copy(const std::vector<storage::Place>& chain, const std::string& path, std::int64_t size_bytes, storage::Provisioning provisioning,
-                           const storage::CopyObserver& observer, std::stop_token stop) override {
+    Result<void> full_copy(const std::vector<storage::Place>& chain, const std::string& path, std::int64_t size_bytes,
+                           storage::Provisioning provisioning, const storage::CopyObserver& observer, std::stop_token stop) override {
         std::int64_t bytes = 0;
         Due due;
         {
@@ -91,7 +109,8 @@ public:
                 if (!files_.contains(layer.path)) return fail(ErrorCode::operation_failed, "a layer of the disk is not there", layer.path);
                 bytes += files_[layer.path].allocated_bytes;
             }
-            if (size_bytes < files_[chain.front().path].size_bytes) return fail(ErrorCode::invalid_argument, "the copy cannot be smaller than the disk it is made from");
+            if (size_bytes < files_[chain.front().path].size_bytes)
+                return fail(ErrorCode::invalid_argument, "the copy cannot be smaller than the disk it is made from");
         }
         TRY(observe(size_bytes, observer, stop));
         const std::lock_guard lock(mutex_);
@@ -99,7 +118,8 @@ public:
         return leave(due);
     }
 
-    Result<void> import_file(const std::string& absolute_source, const std::string& path, const storage::CopyObserver& observer, std::stop_token stop) override {
+    Result<void> import_file(const std::string& absolute_source, const std::string& path, const storage::CopyObserver& observer,
+                             std::stop_token stop) override {
         std::int64_t bytes = 0;
         Due due;
         {
@@ -177,7 +197,8 @@ private:
     static Result<void> check_new(const std::string& path, std::int64_t size_bytes) {
         TRY(check_path(path));
         if (path.ends_with(".partial")) return fail(ErrorCode::invalid_argument, "names ending in .partial are the storage's own", path);
-        if (size_bytes <= 0 || size_bytes > limits::kVolumeBytesMax) return fail(ErrorCode::invalid_argument, "a disk's size must be between 1 byte and 64 TiB");
+        if (size_bytes <= 0 || size_bytes > limits::kVolumeBytesMax)
+            return fail(ErrorCode::invalid_argument, "a disk's size must be between 1 byte and 64 TiB");
         return {};
     }
 
@@ -246,7 +267,8 @@ private:
 class FakePrimaryStorages final : public storage::PrimaryStorages {
 public:
     Result<std::shared_ptr<storage::PrimaryStorage>> open(const std::string& root) override {
-        if (root.empty() || root.front() != '/') return fail(ErrorCode::invalid_argument, "the storage's directory cannot be used: its name must be absolute");
+        if (root.empty() || root.front() != '/')
+            return fail(ErrorCode::invalid_argument, "the storage's directory cannot be used: its name must be absolute");
         return std::shared_ptr<storage::PrimaryStorage>(at(root));
     }
     std::shared_ptr<FakePrimaryStorage> at(const std::string& root) {

@@ -1,21 +1,21 @@
 // What tests of disks need: a directory that goes away, commands without a shell, file contents.
 #pragma once
 
-#include <array>
-#include <cerrno>
-#include <cstdlib>
 #include <fcntl.h>
-#include <filesystem>
-#include <fstream>
-#include <initializer_list>
 #include <linux/fs.h>
 #include <spawn.h>
-#include <stdexcept>
-#include <string>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace ramet::test {
@@ -57,7 +57,10 @@ private:
     std::string path_;
 };
 
-struct CommandResult { int exit_status; std::string output; };  // 127: it could not be started
+struct CommandResult {
+    int exit_status;
+    std::string output;
+};  // 127: it could not be started
 
 inline CommandResult run_command(std::vector<std::string> words) {
     std::array<int, 2> ends{};
@@ -75,7 +78,8 @@ inline CommandResult run_command(std::vector<std::string> words) {
     ::close(ends[1]);
     CommandResult result{127, {}};
     std::array<char, 4096> buffer{};
-    for (ssize_t got = 0; spawned == 0 && (got = ::read(ends[0], buffer.data(), buffer.size())) > 0;) result.output.append(buffer.data(), static_cast<std::size_t>(got));
+    for (ssize_t got = 0; spawned == 0 && (got = ::read(ends[0], buffer.data(), buffer.size())) > 0;)
+        result.output.append(buffer.data(), static_cast<std::size_t>(got));
     ::close(ends[0]);
     int status = 0;
     if (spawned == 0 && ::waitpid(pid, &status, 0) == pid && WIFEXITED(status)) result.exit_status = WEXITSTATUS(status);

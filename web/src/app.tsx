@@ -67,7 +67,8 @@ export function App() {
   const login = useLogin();
   const { catalog, problem } = useCatalog();
   const [query, setQuery] = useState('');
-  const name = path.startsWith('/explorer/') ? decodeURIComponent(path.slice('/explorer/'.length)).replace(/\/$/, '') : '';
+  // API names are plain words: what is percent-encoded is none of them.
+  const name = path.startsWith('/explorer/') ? path.slice('/explorer/'.length).replace(/\/$/, '') : '';
 
   const page = () => {
     if (!path.startsWith('/explorer')) return <Landing />;

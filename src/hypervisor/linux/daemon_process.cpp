@@ -51,9 +51,7 @@ std::optional<pid_t> number_in(std::string_view text) {
 bool gone(int pidfd, int milliseconds) {
     pollfd waited{pidfd, POLLIN, 0};
     int result = -1;
-    do {
-        result = ::poll(&waited, 1, milliseconds);
-    } while (result < 0 && errno == EINTR);
+    do { result = ::poll(&waited, 1, milliseconds); } while (result < 0 && errno == EINTR);
     return result > 0;
 }
 
@@ -87,7 +85,9 @@ Result<pid_t> spawn(const std::vector<std::string>& arguments, int errors) {
     const int result = ::posix_spawn(&pid, argv[0], &actions, &attributes, argv.data(), environment.data());
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
-    if (result != 0) return fail(ErrorCode::internal, "cannot start a network helper; see the server's log", arguments[0] + ": " + std::generic_category().message(result));
+    if (result != 0)
+        return fail(ErrorCode::internal, "cannot start a network helper; see the server's log",
+                    arguments[0] + ": " + std::generic_category().message(result));
     return pid;
 }
 
@@ -156,9 +156,7 @@ Result<void> DaemonProcess::start(const std::vector<std::string>& arguments) {
     if (pidfd >= 0) ::close(pidfd);
     int status = 0;
     pid_t waited = -1;
-    do {
-        waited = ::waitpid(*pid, &status, 0);
-    } while (waited < 0 && errno == EINTR);
+    do { waited = ::waitpid(*pid, &status, 0); } while (waited < 0 && errno == EINTR);
     const std::string text = text_of(errors);
     ::close(errors);
     if (waited == *pid && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {

@@ -27,8 +27,8 @@ public:
     DaemonProcess& operator=(DaemonProcess&& other) noexcept;
 
     const std::vector<std::string>& arguments() const { return arguments_; }
-    void hang_up() const;   // SIGHUP
-    Result<void> stop();    // SIGTERM, after 2 s SIGKILL; returns when it is gone
+    void hang_up() const;  // SIGHUP
+    Result<void> stop();   // SIGTERM, after 2 s SIGKILL; returns when it is gone
 
 private:
     DaemonProcess(int pidfd, std::vector<std::string> arguments) : pidfd_(pidfd), arguments_(std::move(arguments)) {}

@@ -79,7 +79,8 @@ std::string user_for(const std::string& hosts) {
         const std::optional<AccountIds> account = account_named(name);
         if (!account) continue;
         if (reachable_by(*account, hosts)) return name;
-        telemetry::log_warning("dnsmasq runs as root because the user {} may not pass through to {}; allow it with chmod o+x on the data directory", name, hosts);
+        telemetry::log_warning("dnsmasq runs as root because the user {} may not pass through to {}; allow it with chmod o+x on the data directory",
+                               name, hosts);
         break;
     }
     return "root";
@@ -96,7 +97,10 @@ std::string network_address(const std::string& cidr) { return cidr.substr(0, cid
 }  // namespace
 
 DhcpServer::DhcpServer(const PortFiles& files, std::string bridge)
-    : bridge_(std::move(bridge)), folder_(files.bridge_folder(bridge_)), hosts_(files.hosts_folder(bridge_)), pid_file_(folder_ + "/dnsmasq.pid") {}
+    : bridge_(std::move(bridge)),
+      folder_(files.bridge_folder(bridge_)),
+      hosts_(files.hosts_folder(bridge_)),
+      pid_file_(folder_ + "/dnsmasq.pid") {}
 
 std::string DhcpServer::program() {
     for (const char* path : kPrograms) {
@@ -106,10 +110,24 @@ std::string DhcpServer::program() {
 }
 
 std::vector<std::string> DhcpServer::arguments(const std::vector<NetworkState>& networks) const {
-    std::vector<std::string> arguments{program(), "--conf-file=/dev/null", "--port=0", "--no-resolv", "--no-hosts", "--interface=" + bridge_,
-                                       "--except-interface=lo", "--bind-dynamic", "--dhcp-hostsdir=" + hosts_, "--leasefile-ro",
-                                       "--pid-file=" + pid_file_, "--dhcp-authoritative", "--dhcp-no-override", "--dhcp-ignore-clid",
-                                       std::string("--dhcp-lease-max=") + kLeasesMax, "--no-ping", "--quiet-dhcp", "--user=" + user_for(hosts_)};
+    std::vector<std::string> arguments{program(),
+                                       "--conf-file=/dev/null",
+                                       "--port=0",
+                                       "--no-resolv",
+                                       "--no-hosts",
+                                       "--interface=" + bridge_,
+                                       "--except-interface=lo",
+                                       "--bind-dynamic",
+                                       "--dhcp-hostsdir=" + hosts_,
+                                       "--leasefile-ro",
+                                       "--pid-file=" + pid_file_,
+                                       "--dhcp-authoritative",
+                                       "--dhcp-no-override",
+                                       "--dhcp-ignore-clid",
+                                       std::string("--dhcp-lease-max=") + kLeasesMax,
+                                       "--no-ping",
+                                       "--quiet-dhcp",
+                                       "--user=" + user_for(hosts_)};
     for (const NetworkState& network : networks) {
         if (!network.serves_dhcp()) continue;
         const NetworkSpec& spec = network.spec;
@@ -132,7 +150,8 @@ Result<bool> DhcpServer::ensure(const std::vector<NetworkState>& networks, bool 
     if (found && !restart && found->arguments() == wanted) return false;
     if (found) TRY(found->stop());
     TRY(DaemonProcess::start(wanted));
-    if (!running()) return fail(ErrorCode::internal, "the DHCP server of the network did not stay up; see the server's log", "dnsmasq for " + bridge_);
+    if (!running())
+        return fail(ErrorCode::internal, "the DHCP server of the network did not stay up; see the server's log", "dnsmasq for " + bridge_);
     return true;
 }
 
@@ -173,7 +192,8 @@ void DhcpServer::release(const std::string& gateway, const std::string& ip, cons
     if (inet_pton(AF_INET, ip.c_str(), &packet[12]) != 1 || inet_pton(AF_INET, gateway.c_str(), &server.sin_addr) != 1) return;
     for (std::size_t i = 0; i < octets.size(); ++i) packet[28 + i] = static_cast<unsigned char>(octets[i]);
     const auto* id = reinterpret_cast<const unsigned char*>(&server.sin_addr.s_addr);
-    const std::array<unsigned char, 14> options{0x63, 0x82, 0x53, 0x63, 53, 1, 7, 54, 4, id[0], id[1], id[2], id[3], 255};  // cookie, DHCPRELEASE, server id, end
+    const std::array<unsigned char, 14> options{0x63, 0x82, 0x53,  0x63,  53,    1,     7,
+                                                54,   4,    id[0], id[1], id[2], id[3], 255};  // cookie, DHCPRELEASE, server id, end
     std::copy(options.begin(), options.end(), packet.begin() + 236);
     const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return;

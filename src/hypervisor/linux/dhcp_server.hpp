@@ -17,17 +17,17 @@ class DhcpServer {
 public:
     DhcpServer(const PortFiles& files, std::string bridge);
 
-    static std::string program();           // path of dnsmasq; empty when it is not installed
+    static std::string program();  // path of dnsmasq; empty when it is not installed
 
     // Starts it, or takes up the one that runs. One with other settings, or any when `restart`, is replaced. True: it was started.
     Result<bool> ensure(const std::vector<NetworkState>& networks, bool restart);
-    bool running() const;                   // looks at the pid file only
-    Result<void> stop();                    // absent is success
+    bool running() const;  // looks at the pid file only
+    Result<void> stop();   // absent is success
     // Reads all reservations again; needed after one was removed or changed (new ones it sees by itself).
     void reload() const;
 
-    Result<void> reserve(const PortSpec& port) const;                                 // by MAC; replaces the NIC's earlier one
-    Result<bool> unreserve(const NicId& nic) const;                                   // true: there was one
+    Result<void> reserve(const PortSpec& port) const;  // by MAC; replaces the NIC's earlier one
+    Result<bool> unreserve(const NicId& nic) const;    // true: there was one
     // Tells the server that the guest gives its address back, as the guest itself would.
     void release(const std::string& gateway, const std::string& ip, const std::string& mac) const;
 

@@ -20,7 +20,8 @@ constexpr std::size_t kHashDigits = 10;  // "rb" + 10 leaves room under the kern
 
 std::string bridge_mac(const std::string& name) {
     const std::string digits = derived_uuid_text("bridge-mac", name);
-    return "02:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2) + ":" + digits.substr(6, 2) + ":" + digits.substr(8, 2);
+    return "02:" + digits.substr(0, 2) + ":" + digits.substr(2, 2) + ":" + digits.substr(4, 2) + ":" + digits.substr(6, 2) + ":" +
+           digits.substr(8, 2);
 }
 
 // The kernel may lack a key (IPv6 compiled out): then there is nothing to switch.
@@ -38,8 +39,12 @@ bool same_addresses(const PortSpec& a, const PortSpec& b) { return a.mac == b.ma
 }  // namespace
 
 LinuxPlumbing::LinuxPlumbing(const PlumbingOptions& options, std::string data_dir_hash, bool can_masquerade)
-    : options_(options), hash_(std::move(data_dir_hash)), alias_("ramet-" + hash_), can_masquerade_(can_masquerade),
-      files_(options.data_dir + "/network"), rules_("ramet-" + hash_) {}
+    : options_(options),
+      hash_(std::move(data_dir_hash)),
+      alias_("ramet-" + hash_),
+      can_masquerade_(can_masquerade),
+      files_(options.data_dir + "/network"),
+      rules_("ramet-" + hash_) {}
 
 std::string LinuxPlumbing::bridge_name(const L2NetworkId& l2) const { return "rb" + derived_uuid_text(hash_, l2.text()).substr(0, kHashDigits); }
 
@@ -83,7 +88,7 @@ Result<void> LinuxPlumbing::sync_rules() {
 
 Result<void> LinuxPlumbing::sync_bridge(Netlink& netlink, const std::string& bridge, const L3NetworkId* leaving) {
     TRY_ASSIGN(std::vector<NetworkState> members, files_.networks());
-    std::erase_if(members, [&](const NetworkState& network) { 
+    std::erase_if(members, [&](const NetworkState& network) {
         return network.foreign || network.bridge != bridge || (leaving != nullptr && network.spec.l3 == *leaving);
     });
     if (members.empty()) return remove_bridge(netlink, bridge);
@@ -119,7 +124,9 @@ Result<void> LinuxPlumbing::set_addresses(Netlink& netlink, int index, const std
     }
     for (const NetworkState& network : members) {
         if (network.spec.gateway.empty()) continue;
-        const auto there = [&](const Address& address) { return address.ip == network.spec.gateway && address.prefix_length == network.spec.prefix_length; };
+        const auto there = [&](const Address& address) {
+            return address.ip == network.spec.gateway && address.prefix_length == network.spec.prefix_length;
+        };
         if (std::any_of(present.begin(), present.end(), there)) continue;
         TRY(netlink.add_address(index, {network.spec.gateway, static_cast<int>(network.spec.prefix_length)}));
     }
@@ -132,7 +139,9 @@ Result<void> LinuxPlumbing::remove_bridge(Netlink& netlink, const std::string& b
     mark_stale(bridge);
     std::error_code error;
     std::filesystem::remove_all(files_.bridge_folder(bridge), error);
-    if (error) return fail(ErrorCode::internal, "cannot remove the network state; see the server's log", files_.bridge_folder(bridge) + ": " + error.message());
+    if (error)
+        return fail(ErrorCode::internal, "cannot remove the network state; see the server's log",
+                    files_.bridge_folder(bridge) + ": " + error.message());
     return {};
 }
 
@@ -157,7 +166,8 @@ Result<NetworkState> LinuxPlumbing::network_of(const L3NetworkId& l3) {
         if (const auto found = networks_.find(l3.text()); found != networks_.end()) return found->second;
     }
     TRY_ASSIGN(const std::optional<NetworkState> stored, files_.network(l3.text()));
-    if (!stored) return fail(ErrorCode::not_found, "the network " + l3.text() + " is not set up on this host; attach its L2 network to the host's cluster");
+    if (!stored)
+        return fail(ErrorCode::not_found, "the network " + l3.text() + " is not set up on this host; attach its L2 network to the host's cluster");
     // Known from before a restart: nothing says that bridge, rules and DHCP server are still there.
     TRY(ensure_network(stored->spec));
     const std::lock_guard lock(cache_mutex_);
@@ -168,7 +178,8 @@ Result<Link> LinuxPlumbing::bridge_link(Netlink& netlink, const NetworkState& ne
     TRY_ASSIGN(std::optional<Link> link, netlink.find(network.bridge));
     const bool served = !network.serves_dhcp() || DhcpServer(files_, network.bridge).running();
     if (link && served) return std::move(*link);
-    if (network.foreign) return fail(ErrorCode::operation_failed, "the bridge " + network.bridge + " is gone; make it again or change the L2 network's interface");
+    if (network.foreign)
+        return fail(ErrorCode::operation_failed, "the bridge " + network.bridge + " is gone; make it again or change the L2 network's interface");
     telemetry::log_warning("bridge {} or its DHCP server was gone; setting it up again", network.bridge);
     TRY(ensure_network(network.spec));
     TRY_ASSIGN(link, netlink.find(network.bridge));
@@ -230,9 +241,7 @@ Result<void> LinuxPlumbing::plug(const PortSpec& port) {
         return fail(ErrorCode::conflict, "the tap " + port.tap + " belongs to another ramet server on this host", tap->alias);
     }
     TRY(make_tap(port.tap, options_.qemu_uid));
-    if (!tap) {
-        TRY_ASSIGN(tap, netlink.find(port.tap));
-    }
+    if (!tap) { TRY_ASSIGN(tap, netlink.find(port.tap)); }
     if (!tap) return fail(ErrorCode::internal, "the tap " + port.tap + " vanished while it was made; try again");
     return netlink.change(tap->index, {.alias = alias_, .master = bridge.index, .up = port.enabled, .mtu = bridge.mtu, .no_ipv6_address = true});
 }

@@ -45,8 +45,8 @@ private:
     void mark_stale(const std::string& bridge);
 
     PlumbingOptions options_;
-    std::string hash_;    // of the data directory: 10 hex digits
-    std::string alias_;   // on every link of ours
+    std::string hash_;   // of the data directory: 10 hex digits
+    std::string alias_;  // on every link of ours
     bool can_masquerade_;
     PortFiles files_;
     Rules rules_;
@@ -54,7 +54,7 @@ private:
     std::mutex networks_mutex_;  // one change of networks and bridges at a time; held over system calls and a dnsmasq start
     bool rules_built_ = false;
 
-    std::mutex cache_mutex_;     // short
+    std::mutex cache_mutex_;  // short
     std::map<std::string, NetworkState> networks_;
     std::set<std::string> fresh_dhcp_;  // bridges whose DHCP server has read every removal of a reservation
 };

@@ -23,7 +23,7 @@ namespace ramet::hypervisor {
 
 namespace {
 
-constexpr std::size_t kReceiveBytes = 64 * 1024;   // the kernel fills a dump's datagrams up to 32 KiB
+constexpr std::size_t kReceiveBytes = 64 * 1024;  // the kernel fills a dump's datagrams up to 32 KiB
 
 std::string errno_text(int number) { return std::generic_category().message(number); }
 
@@ -176,7 +176,9 @@ Result<void> Netlink::talk(std::vector<std::byte>& request, const std::string& d
     header.nlmsg_len = static_cast<std::uint32_t>(request.size());
     header.nlmsg_seq = ++sequence_;
     std::memcpy(request.data(), &header, sizeof header);
-    const auto broken = [&](int number) { return fail(number == ENODEV ? ErrorCode::not_found : ErrorCode::internal, "cannot " + doing, "rtnetlink: " + errno_text(number)); };
+    const auto broken = [&](int number) {
+        return fail(number == ENODEV ? ErrorCode::not_found : ErrorCode::internal, "cannot " + doing, "rtnetlink: " + errno_text(number));
+    };
     if (send(fd_, request.data(), request.size(), 0) < 0) return broken(errno);
     alignas(nlmsghdr) std::array<std::byte, kReceiveBytes> buffer;
     while (true) {
@@ -238,7 +240,8 @@ Result<void> Netlink::add_bridge(const std::string& name, const std::string& mac
     }
     TRY_ASSIGN(const std::optional<Link> bridge, find(name));
     if (!bridge) return fail(ErrorCode::internal, "the bridge " + name + " vanished while it was made; try again");
-    if (bridge->kind != "bridge") return fail(ErrorCode::conflict, "the network device " + name + " exists and is no bridge; rename it", bridge->kind);
+    if (bridge->kind != "bridge")
+        return fail(ErrorCode::conflict, "the network device " + name + " exists and is no bridge; rename it", bridge->kind);
     return change(bridge->index, {.alias = alias});
 }
 

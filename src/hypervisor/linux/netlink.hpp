@@ -19,9 +19,9 @@ namespace ramet::hypervisor {
 struct Link {
     int index = 0;
     std::string name;
-    std::string alias;            // a free text kept by the kernel; ours names the data directory
-    std::string kind;             // "bridge", "tun", "veth"; empty for hardware
-    int master = 0;               // index of the bridge it is a port of
+    std::string alias;  // a free text kept by the kernel; ours names the data directory
+    std::string kind;   // "bridge", "tun", "veth"; empty for hardware
+    int master = 0;     // index of the bridge it is a port of
     bool up = false;
     std::uint32_t mtu = 0;
     std::string mac;
@@ -52,8 +52,8 @@ public:
     Result<std::vector<Link>> list();
     Result<void> add_bridge(const std::string& name, const std::string& mac, const std::string& alias);  // an existing link of this name is success
     Result<void> change(int index, const LinkChange& change);
-    Result<void> remove(const std::string& name);                                                        // absent is success
-    Result<std::vector<Address>> addresses(int index);                                                   // IPv4
+    Result<void> remove(const std::string& name);       // absent is success
+    Result<std::vector<Address>> addresses(int index);  // IPv4
     Result<void> add_address(int index, const Address& address);
     Result<void> remove_address(int index, const Address& address);
 

@@ -21,8 +21,8 @@
 namespace ramet::hypervisor {
 
 struct PlumbingOptions {
-    std::string data_dir;   // state lies in data_dir/network
-    uid_t qemu_uid = 0;     // may open the taps
+    std::string data_dir;  // state lies in data_dir/network
+    uid_t qemu_uid = 0;    // may open the taps
     gid_t qemu_gid = 0;
 };
 

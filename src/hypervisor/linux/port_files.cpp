@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t kFileBytesMax = 64 * 1024;  // a network with hundreds of DNS servers stays under 16 KiB
 
 std::unexpected<Error> broken(const std::string& doing, const std::string& path) {
-    return fail(ErrorCode::internal, "cannot " + doing + " the network state; see the server's log", path + ": " + std::generic_category().message(errno));
+    return fail(ErrorCode::internal, "cannot " + doing + " the network state; see the server's log",
+                path + ": " + std::generic_category().message(errno));
 }
 
 using Lines = std::map<std::string, std::string>;

@@ -33,7 +33,7 @@ public:
     std::string bridge_folder(const std::string& bridge) const { return root_ + "/bridges/" + bridge; }
     std::string hosts_folder(const std::string& bridge) const { return bridge_folder(bridge) + "/hosts"; }
 
-    Result<void> prepare();                // makes the folders
+    Result<void> prepare();  // makes the folders
     Result<void> save(const NetworkState& network);
     Result<void> save(const PortState& port);
     Result<std::optional<NetworkState>> network(const std::string& l3) const;
@@ -47,9 +47,9 @@ private:
     std::string root_;
 };
 
-Result<void> write_file(const std::string& path, const std::string& text);   // beside, then renamed; mode 0644
-Result<std::optional<std::string>> read_file(const std::string& path);       // nothing when absent
-Result<void> remove_file(const std::string& path);                           // absent is success
-Result<void> make_folder(const std::string& path, unsigned mode);            // existing is success
+Result<void> write_file(const std::string& path, const std::string& text);  // beside, then renamed; mode 0644
+Result<std::optional<std::string>> read_file(const std::string& path);      // nothing when absent
+Result<void> remove_file(const std::string& path);                          // absent is success
+Result<void> make_folder(const std::string& path, unsigned mode);           // existing is success
 
 }  // namespace ramet::hypervisor

@@ -130,8 +130,10 @@ Result<void> Rules::set_networks(const std::vector<NetworkState>& networks) {
         rules += fmt::format("        ip saddr {0} ip daddr != {0} masquerade\n", network.spec.network_cidr);
     }
     // DHCP answers go to 255.255.255.255 from the gateway's port 67, which masquerading might change.
-    const std::string chain = "\n    chain postrouting {\n        type nat hook postrouting priority srcnat; policy accept;\n"
-                              "        ip daddr { 224.0.0.0/4, 255.255.255.255 } return\n" + rules + "    }\n";
+    const std::string chain =
+        "\n    chain postrouting {\n        type nat hook postrouting priority srcnat; policy accept;\n"
+        "        ip daddr { 224.0.0.0/4, 255.255.255.255 } return\n" +
+        rules + "    }\n";
     const std::lock_guard lock(mutex_);
     TRY(run(fresh_table("inet", table_, chain)));
     return {};
@@ -144,8 +146,9 @@ Result<void> Rules::remove() {
 }
 
 Result<void> Rules::probe(bool with_nat) {
-    const std::string nat = "\n    chain postrouting {\n        type nat hook postrouting priority srcnat; policy accept;\n"
-                            "        ip saddr 192.0.2.0/24 masquerade\n    }\n";
+    const std::string nat =
+        "\n    chain postrouting {\n        type nat hook postrouting priority srcnat; policy accept;\n"
+        "        ip saddr 192.0.2.0/24 masquerade\n    }\n";
     const std::string name = table_ + "-probe";
     const std::lock_guard lock(mutex_);
     TRY(run(fresh_table("bridge", name, "") + fresh_table("inet", name, with_nat ? nat : "")));

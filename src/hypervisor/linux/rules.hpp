@@ -31,15 +31,15 @@ public:
     Result<void> rebuild_ports(const std::function<Result<std::vector<PortState>>()>& ports);
     // Adds `port` and takes back what `before` allowed on the same tap. not_found when the table is gone.
     Result<void> add_port(const PortSpec& port, const PortSpec* before);
-    Result<void> remove_port(const PortSpec& port);             // absent is success
+    Result<void> remove_port(const PortSpec& port);  // absent is success
     // Makes the inet table anew for these networks. Foreign bridges get no NAT.
     Result<void> set_networks(const std::vector<NetworkState>& networks);
-    Result<void> remove();                                      // both tables; absent is success
-    Result<void> probe(bool with_nat);                          // makes and deletes a table of another name
-    Result<std::int64_t> dropped(const std::string& counter);   // packets
+    Result<void> remove();                                     // both tables; absent is success
+    Result<void> probe(bool with_nat);                         // makes and deletes a table of another name
+    Result<std::int64_t> dropped(const std::string& counter);  // packets
 
 private:
-    Result<std::string> run(const std::string& script);         // needs mutex_
+    Result<std::string> run(const std::string& script);  // needs mutex_
     std::mutex mutex_;
     std::string table_;
     nft_ctx* context_ = nullptr;

@@ -75,7 +75,8 @@ Bytes dhcp_option(const Bytes& frame, std::uint8_t code) {
         }
         const std::size_t length = frame[at + 1];
         if (at + 2 + length > frame.size()) break;
-        if (frame[at] == code) return Bytes(frame.begin() + static_cast<std::ptrdiff_t>(at + 2), frame.begin() + static_cast<std::ptrdiff_t>(at + 2 + length));
+        if (frame[at] == code)
+            return Bytes(frame.begin() + static_cast<std::ptrdiff_t>(at + 2), frame.begin() + static_cast<std::ptrdiff_t>(at + 2 + length));
         at += 2 + length;
     }
     return {};
@@ -265,13 +266,16 @@ Bytes Guest::dhcp(std::uint8_t type, const std::string& client_id, const std::st
 }
 
 std::optional<Bytes> Guest::dhcp_answer(std::uint8_t type, std::chrono::milliseconds deadline) {
-    return receive([&](const Bytes& frame) {
-        if (frame.size() < 14 + 20 + 8 + 240 || frame[12] != 8 || frame[13] != 0 || frame[23] != 17 || frame[36] != 0 || frame[37] != 68) return false;
-        std::uint32_t id = 0;
-        std::memcpy(&id, &frame[46], sizeof id);
-        const Bytes mac(frame.begin() + 70, frame.begin() + 76);  // answers are broadcast: others' come by
-        return ntohl(id) == transaction_ && mac == mac_octets(port_.mac) && dhcp_option(frame, 53) == Bytes{type};
-    }, deadline);
+    return receive(
+        [&](const Bytes& frame) {
+            if (frame.size() < 14 + 20 + 8 + 240 || frame[12] != 8 || frame[13] != 0 || frame[23] != 17 || frame[36] != 0 || frame[37] != 68)
+                return false;
+            std::uint32_t id = 0;
+            std::memcpy(&id, &frame[46], sizeof id);
+            const Bytes mac(frame.begin() + 70, frame.begin() + 76);  // answers are broadcast: others' come by
+            return ntohl(id) == transaction_ && mac == mac_octets(port_.mac) && dhcp_option(frame, 53) == Bytes{type};
+        },
+        deadline);
 }
 
 std::optional<Lease> Guest::ask_for_lease(const std::string& client_id, std::chrono::milliseconds deadline) {
@@ -291,7 +295,11 @@ std::optional<Lease> Guest::ask_for_lease(const std::string& client_id, std::chr
         const Bytes dns = dhcp_option(*answer, 6);
         const Bytes name = dhcp_option(*answer, 12);
         const Bytes domain = dhcp_option(*answer, 15);
-        Lease lease{ip_text(&(*answer)[58]), router.size() == 4 ? ip_text(router.data()) : "", std::string(name.begin(), name.end()), std::string(domain.begin(), domain.end()), {}};
+        Lease lease{ip_text(&(*answer)[58]),
+                    router.size() == 4 ? ip_text(router.data()) : "",
+                    std::string(name.begin(), name.end()),
+                    std::string(domain.begin(), domain.end()),
+                    {}};
         for (std::size_t i = 0; i + 4 <= dns.size(); i += 4) lease.dns.push_back(ip_text(&dns[i]));
         return lease;
     }
@@ -307,9 +315,7 @@ Site::Site() {
 }
 
 Site::~Site() {
-    if (plumbing_ != nullptr) {
-        EXPECT_TRUE(plumbing_->remove_all().has_value());
-    }
+    if (plumbing_ != nullptr) { EXPECT_TRUE(plumbing_->remove_all().has_value()); }
     std::error_code ignored;
     std::filesystem::remove_all(folder_, ignored);
 }

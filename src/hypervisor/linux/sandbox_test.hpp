@@ -47,7 +47,7 @@ public:
     Guest(const Guest&) = delete;
     Guest& operator=(const Guest&) = delete;
     bool attached() const { return fd_ >= 0; }
-    bool send(const Bytes& frame);                // false: the tap is down or gone
+    bool send(const Bytes& frame);  // false: the tap is down or gone
     // The next frame that `wanted` accepts, or nothing within the deadline.
     std::optional<Bytes> receive(const std::function<bool(const Bytes&)>& wanted, std::chrono::milliseconds deadline);
     // A whole DHCP exchange; an empty client id sends none. Asks again until the deadline.
@@ -68,7 +68,7 @@ public:
     ~Site();
     Site(const Site&) = delete;
     Site& operator=(const Site&) = delete;
-    void reopen();                                 // as after a restart of the server
+    void reopen();  // as after a restart of the server
     LinuxPlumbing& plumbing() { return *plumbing_; }
     const std::string& folder() const { return folder_; }
 

@@ -28,15 +28,16 @@ bool is_mac(std::string_view text) {
 // Labels of letters, digits and hyphens.
 bool is_name(std::string_view text, std::size_t characters_max) {
     return text.size() <= characters_max && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-    });
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+           });
 }
 
 bool is_cidr(const std::string& text) {
     const std::size_t slash = text.find('/');
     if (slash == std::string::npos || !is_ipv4(text.substr(0, slash))) return false;
     const std::string digits = text.substr(slash + 1);
-    const bool numeric = !digits.empty() && digits.size() <= 2 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool numeric =
+        !digits.empty() && digits.size() <= 2 && std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
     return numeric && std::stoi(digits) <= 32;
 }
 
@@ -52,7 +53,8 @@ Result<void> check(const NetworkSpec& network) {
     if (!network.gateway.empty() && !is_ipv4(network.gateway)) return wrong("the gateway", network.gateway, "an IPv4 address");
     if (!network.network_cidr.empty() && !is_cidr(network.network_cidr)) return wrong("the network", network.network_cidr, "of the form 10.0.0.0/24");
     if (!network.netmask.empty() && !is_ipv4(network.netmask)) return wrong("the netmask", network.netmask, "of the form 255.255.255.0");
-    if (network.prefix_length < 1 || network.prefix_length > 32) return wrong("the prefix length", std::to_string(network.prefix_length), "between 1 and 32");
+    if (network.prefix_length < 1 || network.prefix_length > 32)
+        return wrong("the prefix length", std::to_string(network.prefix_length), "between 1 and 32");
     for (const std::string& server : network.dns) {
         if (!is_ipv4(server)) return wrong("the DNS server", server, "an IPv4 address");
     }

@@ -71,9 +71,9 @@ Result<void> Machine::adopt(Process process, bool stop_asked) {
     return {};
 }
 
-Result<bool> Machine::alive() {
+Result<bool> Machine::alive(bool settle) {
     if (run_ && !has_ended(run_->process)) {
-        try_to_settle();
+        if (settle) try_to_settle();
         return true;
     }
     run_.reset();
@@ -88,7 +88,7 @@ Result<bool> Machine::alive() {
             if (record.has_value()) record_ = std::move(*record);
             else telemetry::log_error("VM {}: {} ({})", vm_.text(), record.error().message, record.error().detail);
             settled_ = false;
-            try_to_settle();
+            if (settle) try_to_settle();
             return true;
         }
         if (std::chrono::steady_clock::now() > deadline) {
@@ -129,8 +129,9 @@ void Machine::save_record() {
 Result<Qmp*> Machine::monitor(std::chrono::milliseconds patience) {
     if (!qmp_ || qmp_->broken()) {
         qmp_.reset();
-        TRY_ASSIGN(Fd socket, connect_unix(directory_->fd(), "qmp.sock"));
-        TRY_ASSIGN(qmp_, Qmp::open(std::move(socket), after(patience)));
+        const Deadline deadline = after(patience);
+        TRY_ASSIGN(Fd socket, connect_unix(directory_->fd(), "qmp.sock", deadline));
+        TRY_ASSIGN(qmp_, Qmp::open(std::move(socket), deadline));
     }
     return qmp_.get();
 }
@@ -281,8 +282,9 @@ Result<void> Machine::start(const DomainSpec& spec) {
 // --- stop and the like
 
 Result<void> Machine::take_plug() {
-    if (const Result<Qmp*> qmp = monitor(kPlugPatience); qmp.has_value()) (void)(*qmp)->run("quit", {}, -1, kPlugPatience);
-    if (!wait_for_end(run_->process, kPlugPatience)) {
+    const Result<Qmp*> qmp = monitor(kPlugPatience);
+    const bool told = qmp.has_value() && (*qmp)->run("quit", {}, -1, kPlugPatience).has_value();
+    if (!told || !wait_for_end(run_->process, kPlugPatience)) {
         kill_process(run_->process);
         if (!wait_for_end(run_->process, kPlugPatience)) {
             return fail(ErrorCode::stop_failed, "The VM's process cannot be ended; its host's storage or kernel may hang",
@@ -320,7 +322,7 @@ Result<bool> Machine::wait_for_guest(const std::shared_ptr<Run>& run, const std:
 
 Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    TRY_ASSIGN(const bool running, alive());
+    TRY_ASSIGN(const bool running, alive(false));  // one that does not answer must be stoppable too
     if (!running) return {};
     const std::shared_ptr<Run> run = run_;
     run->stop_asked = true;
@@ -396,15 +398,15 @@ Result<void> Machine::forget() {
 
 Result<void> Machine::with_agent(std::chrono::milliseconds patience, const std::function<Result<void>(Agent&, Deadline)>& use) {
     const Deadline deadline = after(patience);
-    Result<Fd> socket = fail(ErrorCode::internal, "");
     const std::lock_guard one_at_a_time(agent_mutex_);
+    Fd directory;
     {
         const std::lock_guard lock(mutex_);
         TRY(require_alive());
-        socket = connect_unix(directory_->fd(), "agent.sock");
+        directory = Fd(::fcntl(directory_->fd(), F_DUPFD_CLOEXEC, 3));
     }
-    if (!socket.has_value()) return std::unexpected<Error>(std::move(socket.error()));
-    TRY_ASSIGN(const std::unique_ptr<Agent> agent, Agent::open(std::move(*socket), deadline));
+    TRY_ASSIGN(Fd socket, connect_unix(directory.get(), "agent.sock", deadline));
+    TRY_ASSIGN(const std::unique_ptr<Agent> agent, Agent::open(std::move(socket), deadline));
     return use(*agent, deadline);
 }
 

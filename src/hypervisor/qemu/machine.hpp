@@ -64,7 +64,7 @@ private:
     struct Opened { CommandLineInput input; std::vector<Fd> files; };
 
     // machine.cpp; all with mutex_ held unless said otherwise
-    Result<bool> alive();                       // takes up a process when there is one we do not know
+    Result<bool> alive(bool settle = true);     // takes up a process when there is one we do not know
     Result<void> require_alive();
     Result<void> adopt(Process process, bool stop_asked);
     Result<Qmp*> monitor(std::chrono::milliseconds patience = limits::kQmpTimeout);

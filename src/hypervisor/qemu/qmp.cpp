@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 namespace ramet::hypervisor {
 
@@ -40,16 +41,19 @@ Result<json::value> parse_bounded(std::string_view text) {
     return value;
 }
 
-Result<Fd> connect_unix(int directory, const std::string& name) {
-    Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Result<Fd> connect_unix(int directory, const std::string& name, Deadline deadline) {
+    Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket.valid()) return fail(ErrorCode::internal, "Too many open files", std::string("socket: ") + std::strerror(errno));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     const std::string path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
     if (path.size() >= sizeof address.sun_path) return fail(ErrorCode::internal, "A socket's name is too long", path);
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
-        return fail(ErrorCode::internal, "The VM's process cannot be reached", name + ": connect: " + std::strerror(errno));
+    // A process that hangs accepts nobody, and its queue is short: a blocking connect would wait for ever.
+    while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+        if (errno != EAGAIN && errno != EINTR) return fail(ErrorCode::internal, "The VM's process cannot be reached", name + ": connect: " + std::strerror(errno));
+        if (std::chrono::steady_clock::now() >= deadline) return fail(ErrorCode::timeout, "The VM's process does not answer", name + ": connect");
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     return socket;
 }

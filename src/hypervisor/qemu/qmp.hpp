@@ -23,8 +23,8 @@ using Deadline = std::chrono::steady_clock::time_point;
 // Bounded in depth and size; for text that another process sent.
 Result<boost::json::value> parse_bounded(std::string_view text);
 
-// `name` inside the open directory, whose path may be too long for a socket address.
-Result<Fd> connect_unix(int directory, const std::string& name);
+// `name` inside the open directory, whose path may be too long for a socket address. timeout when the other side takes nobody in.
+Result<Fd> connect_unix(int directory, const std::string& name, Deadline deadline);
 
 // Lines of bounded length from a socket, each read under a deadline.
 class LineReader {

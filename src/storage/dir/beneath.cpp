@@ -1,13 +1,13 @@
 #include "storage/dir/beneath.hpp"
 
-#include <algorithm>
-#include <cerrno>
-#include <climits>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
+#include <climits>
 
 namespace ramet::storage {
 
@@ -38,7 +38,8 @@ Result<void> check_relative_path(const std::string& path) {
     const auto bad = [&path](const char* why) { return fail(ErrorCode::invalid_argument, std::string("a path inside the storage ") + why, path); };
     if (path.empty()) return bad("is empty");
     if (path.size() >= PATH_MAX) return bad("is too long");
-    if (std::any_of(path.begin(), path.end(), [](char character) { return static_cast<unsigned char>(character) < ' '; })) return bad("has control characters");
+    if (std::any_of(path.begin(), path.end(), [](char character) { return static_cast<unsigned char>(character) < ' '; }))
+        return bad("has control characters");
     for (std::size_t begin = 0; begin <= path.size();) {
         const std::size_t end = std::min(path.find('/', begin), path.size());
         const std::string part = path.substr(begin, end - begin);
@@ -72,7 +73,8 @@ Result<DirectoryPath> make_directories(int root, const std::string& directory) {
         const bool is_new = ::mkdirat(made.directory.get(), part.c_str(), kDirectoryMode) == 0;
         if (!is_new && errno != EEXIST) return io_error("making a directory of the storage", errno, directory);
         // The process's umask may have taken bits away that the QEMU user needs.
-        if (is_new && ::fchmodat(made.directory.get(), part.c_str(), kDirectoryMode, 0) != 0) return io_error("opening a directory to its users", errno, directory);
+        if (is_new && ::fchmodat(made.directory.get(), part.c_str(), kDirectoryMode, 0) != 0)
+            return io_error("opening a directory to its users", errno, directory);
         TRY_ASSIGN(UniqueFd next, open_directory(made.directory.get(), part));
         if (is_new) made.changed.push_back(std::move(made.directory));
         made.directory = std::move(next);
@@ -87,7 +89,8 @@ Result<void> prune_directories(int root, std::string directory) {
         TRY_ASSIGN(const UniqueFd parent, open_beneath(root, split.directory, O_RDONLY | O_DIRECTORY));
         // Absent parent or entry: another removal got there first.
         if (parent.valid() && ::unlinkat(parent.get(), split.name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-            if (errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY) return io_error("removing an empty directory of the storage", errno, directory);
+            if (errno != ENOTEMPTY && errno != EEXIST && errno != EBUSY)
+                return io_error("removing an empty directory of the storage", errno, directory);
             break;
         }
         directory = split.directory;

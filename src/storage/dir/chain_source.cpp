@@ -1,8 +1,8 @@
 #include "storage/dir/chain_source.hpp"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <cerrno>
 
 #include "storage/dir/image_tool.hpp"
 #include "storage/qcow2_header.hpp"
@@ -11,7 +11,11 @@ namespace ramet::storage {
 
 namespace {
 
-struct LayerFacts { UniqueFd file; std::int64_t virtual_bytes; bool builds_on_another; };
+struct LayerFacts {
+    UniqueFd file;
+    std::int64_t virtual_bytes;
+    bool builds_on_another;
+};
 
 Result<LayerFacts> look_at(const Place& layer, const std::string& path) {
     UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));

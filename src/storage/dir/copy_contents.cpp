@@ -1,11 +1,11 @@
 #include "storage/dir/copy_contents.hpp"
 
-#include <algorithm>
-#include <cerrno>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "storage/file.hpp"
@@ -14,17 +14,24 @@ namespace ramet::storage {
 
 namespace {
 
-constexpr std::int64_t kPieceBytes = 8 << 20;       // of copy_file_range: a cancel is seen between two pieces
+constexpr std::int64_t kPieceBytes = 8 << 20;  // of copy_file_range: a cancel is seen between two pieces
 constexpr std::size_t kBufferBytes = 1 << 20;
 
 std::unexpected<Error> cancelled() { return fail(ErrorCode::cancelled, "the copy was cancelled"); }
 
-struct Range { std::int64_t begin; std::int64_t end; };
+struct Range {
+    std::int64_t begin;
+    std::int64_t end;
+};
 
 class Copier {
 public:
     Copier(int source, int target, std::int64_t total, const CopyObserver& observer, const std::stop_token& stop)
-        : source_(source), target_(target), total_(total), observer_(observer), stop_(stop) {}
+        : source_(source),
+          target_(target),
+          total_(total),
+          observer_(observer),
+          stop_(stop) {}
 
     Result<void> run() {
         for (std::int64_t at = 0; at < total_;) {
@@ -40,8 +47,8 @@ public:
 private:
     Result<Range> next_data(std::int64_t at) const {
         const off_t begin = ::lseek(source_, at, SEEK_DATA);
-        if (begin < 0 && errno == ENXIO) return Range{total_, total_};    // nothing but a hole until the end
-        if (begin < 0 && errno == EINVAL) return Range{at, total_};       // the file system does not know holes
+        if (begin < 0 && errno == ENXIO) return Range{total_, total_};  // nothing but a hole until the end
+        if (begin < 0 && errno == EINVAL) return Range{at, total_};     // the file system does not know holes
         if (begin < 0) return io_error("looking for data to copy", errno);
         const off_t end = ::lseek(source_, begin, SEEK_HOLE);
         if (end < 0) return io_error("looking for holes to skip", errno);
@@ -60,9 +67,7 @@ private:
                 if (done < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EIO)) return io_error("copying a file", errno);
                 if (done <= 0) in_kernel_ = false;  // other file systems, or one that cannot: by hand
             }
-            if (!in_kernel_) {
-                TRY_ASSIGN(done, copy_by_hand(range));
-            }
+            if (!in_kernel_) { TRY_ASSIGN(done, copy_by_hand(range)); }
             range.begin += done;
             report(range.begin);
         }
@@ -112,7 +117,8 @@ Result<void> copy_contents(int source, int target, const CopyObserver& observer,
     }
     struct stat after{};
     if (::fstat(source, &after) != 0) return io_error("looking at the source of a copy", errno);
-    if (!same_contents_time(before, after)) return fail(ErrorCode::operation_failed, "the file was changed while it was copied; do not change it meanwhile");
+    if (!same_contents_time(before, after))
+        return fail(ErrorCode::operation_failed, "the file was changed while it was copied; do not change it meanwhile");
     return {};
 }
 

@@ -1,7 +1,5 @@
 #include "storage/dir/dir_storage.hpp"
 
-#include <algorithm>
-#include <cerrno>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -9,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
 
 #include "base/limits.hpp"
 #include "storage/dir/chain_source.hpp"
@@ -22,19 +22,21 @@ namespace {
 
 constexpr mode_t kSealedMode = 0444;
 constexpr mode_t kOpenMode = 0600;
-constexpr std::size_t kDepthMax = 16;                    // of directories below the root; ours have four
-constexpr std::int64_t kSlowestBytesPerSecond = 4 << 20; // of processor time; compressed images need most
+constexpr std::size_t kDepthMax = 16;                     // of directories below the root; ours have four
+constexpr std::int64_t kSlowestBytesPerSecond = 4 << 20;  // of processor time; compressed images need most
 
 // Some file systems have no flags (ENOTTY, EOPNOTSUPP), and without privileges they cannot be set (EPERM): the mode must do then.
 bool flags_unavailable(int error_number) {
-    return error_number == ENOTTY || error_number == EOPNOTSUPP || error_number == EPERM || error_number == ENOSYS || error_number == EINVAL || error_number == EACCES;
+    return error_number == ENOTTY || error_number == EOPNOTSUPP || error_number == EPERM || error_number == ENOSYS || error_number == EINVAL ||
+           error_number == EACCES;
 }
 
 enum class Immutable : std::uint8_t { no, yes };
 
 Result<void> set_immutable(int fd, Immutable wanted) {
     int flags = 0;
-    if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return flags_unavailable(errno) ? Result<void>{} : Result<void>(io_error("reading a file's flags", errno));
+    if (::ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0)
+        return flags_unavailable(errno) ? Result<void>{} : Result<void>(io_error("reading a file's flags", errno));
     const int changed = wanted == Immutable::yes ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
     if (changed == flags || ::ioctl(fd, FS_IOC_SETFLAGS, &changed) == 0 || flags_unavailable(errno)) return {};
     return io_error("protecting a file", errno);
@@ -47,13 +49,16 @@ bool is_immutable(int fd) {
 
 std::chrono::seconds processor_time_for(std::int64_t bytes) { return std::chrono::seconds(300 + bytes / kSlowestBytesPerSecond); }
 
-bool takes_direct_io(const std::string& path) {
-    return UniqueFd(::open(path.c_str(), O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC)).valid();
-}
+bool takes_direct_io(const std::string& path) { return UniqueFd(::open(path.c_str(), O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC)).valid(); }
 
-struct CloseDirectory { void operator()(DIR* directory) const { ::closedir(directory); } };
+struct CloseDirectory {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+};
 
-struct Entry { std::string name; struct stat status; };
+struct Entry {
+    std::string name;
+    struct stat status;
+};
 
 Result<std::vector<Entry>> entries_of(UniqueFd directory) {
     const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(directory.get()));
@@ -76,7 +81,9 @@ std::int64_t allocated(const struct stat& status) { return static_cast<std::int6
 }  // namespace
 
 DirStorage::DirStorage(std::string root, UniqueFd root_fd, std::optional<FileOwner> owner)
-    : root_(std::move(root)), root_fd_(std::move(root_fd)), owner_(owner) {}
+    : root_(std::move(root)),
+      root_fd_(std::move(root_fd)),
+      owner_(owner) {}
 
 Result<Capacity> DirStorage::capacity() {
     struct statvfs system{};
@@ -126,8 +133,8 @@ Result<void> DirStorage::create_overlay(const std::string& path, const Place& ba
     return file.publish();
 }
 
-Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes, Provisioning provisioning,
-                                   const CopyObserver& observer, std::stop_token stop) {
+Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes,
+                                   Provisioning provisioning, const CopyObserver& observer, std::stop_token stop) {
     TRY(check_new_path(path));
     for (const Place& layer : chain_top_first) TRY(check_relative_path(layer.path));
     TRY_ASSIGN(const bool there, exists(path));
@@ -144,13 +151,15 @@ Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, co
     run.run_as = owner_;
     run.processor_time_max = processor_time_for(size_bytes);
     run.on_percent = [&](double percent) {
-        if (observer) observer(CopyProgress{static_cast<std::int64_t>(static_cast<double>(size_bytes) * std::clamp(percent, 0.0, 100.0) / 100.0), size_bytes});
+        if (observer)
+            observer(CopyProgress{static_cast<std::int64_t>(static_cast<double>(size_bytes) * std::clamp(percent, 0.0, 100.0) / 100.0), size_bytes});
     };
     TRY(run_image_tool(run, stop));
     return file.publish();
 }
 
-Result<void> DirStorage::import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer, std::stop_token stop) {
+Result<void> DirStorage::import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
+                                     std::stop_token stop) {
     TRY(check_new_path(path));
     TRY_ASSIGN(const bool there, exists(path));
     if (there) return {};
@@ -221,7 +230,10 @@ Result<bool> DirStorage::exists(const std::string& path) {
 
 Result<std::vector<StoredFile>> DirStorage::list() {
     std::vector<StoredFile> files;
-    struct Pending { std::string path; std::size_t depth; };
+    struct Pending {
+        std::string path;
+        std::size_t depth;
+    };
     std::vector<Pending> pending{{".", 0}};
     while (!pending.empty()) {
         const Pending here = std::move(pending.back());

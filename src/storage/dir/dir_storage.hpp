@@ -24,10 +24,12 @@ public:
     Result<Capacity> capacity() override;
     Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) override;
     Result<void> create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) override;
-    // Runs qemu-img as `owner`, who must be allowed to read the layers themselves; the directories may be closed to it. size_bytes is at least the chain's size.
+    // Runs qemu-img as `owner`, who must be allowed to read the layers themselves; the directories may be closed to it.
+    // size_bytes is at least the chain's size.
     Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes, Provisioning provisioning,
                            const CopyObserver& observer, std::stop_token stop) override;
-    Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer, std::stop_token stop) override;
+    Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
+                             std::stop_token stop) override;
     Result<void> seal(const std::string& path) override;
     Result<void> unseal(const std::string& path) override;
     Result<void> remove(const std::string& path) override;
@@ -53,7 +55,11 @@ public:
     Result<std::shared_ptr<PrimaryStorage>> open(const std::string& root) override;
 
 private:
-    struct Known { std::shared_ptr<PrimaryStorage> storage; dev_t device; ino_t inode; };
+    struct Known {
+        std::shared_ptr<PrimaryStorage> storage;
+        dev_t device;
+        ino_t inode;
+    };
     std::optional<FileOwner> owner_;
     std::mutex mutex_;
     std::map<std::string, Known> open_;

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <chrono>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <thread>
 #include <unistd.h>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "contract/primary_storage_contract.hpp"
 #include "support/fake_primary_storage.hpp"
@@ -31,8 +31,10 @@ struct FakeUnderTest final : StorageUnderTest {
 
 struct DirUnderTest final : StorageUnderTest {
     explicit DirUnderTest(std::optional<storage::FileOwner> owner) {
-        if (owner && ::geteuid() != 0) why = "giving files to another user needs root";
-        else storage = DirStorages(owner).open(directory.file("primary")).value();
+        if (owner && ::geteuid() != 0)
+            why = "giving files to another user needs root";
+        else
+            storage = DirStorages(owner).open(directory.file("primary")).value();
     }
     TempDir directory;
 };
@@ -225,21 +227,26 @@ TEST_F(DirStorageTest, ACopyFromARawLayerIsExact) {
     write_file(absolute("disk.raw"), contents);
     ASSERT_TRUE(primary().create_overlay("top.qcow2", place("disk.raw", DiskFormat::raw), 1 << 20).has_value());
     ASSERT_EQ(qemu_io("top.qcow2", "write -P 0x33 64k 64k"), 0);
-    ASSERT_TRUE(primary().full_copy({place("top.qcow2"), place("disk.raw", DiskFormat::raw)}, "copy.qcow2", 1 << 20, Provisioning::thin, {}, {}).has_value());
+    ASSERT_TRUE(
+        primary().full_copy({place("top.qcow2"), place("disk.raw", DiskFormat::raw)}, "copy.qcow2", 1 << 20, Provisioning::thin, {}, {}).has_value());
     EXPECT_EQ(run_command({"qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", absolute("top.qcow2"), absolute("copy.qcow2")}).exit_status, 0);
 }
 
 TEST_F(DirStorageTest, ACopyFollowsTheListOfLayersAndNotTheHeaders) {
     write_file(directory_.file("secret"), std::string(1 << 20, 'S'));
     ASSERT_TRUE(primary().create_empty("base.qcow2", 1 << 20, Provisioning::thin).has_value());
-    ASSERT_EQ(run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-b", directory_.file("secret"), "-F", "raw", absolute("top.qcow2")}).exit_status, 0);
+    ASSERT_EQ(
+        run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-b", directory_.file("secret"), "-F", "raw", absolute("top.qcow2")}).exit_status, 0);
     ASSERT_TRUE(primary().full_copy({place("top.qcow2"), place("base.qcow2")}, "copy.qcow2", 1 << 20, Provisioning::thin, {}, {}).has_value());
     EXPECT_EQ(qemu_io("copy.qcow2", "read -P 0 0 1M"), 0);
-    EXPECT_FALSE(primary().full_copy({place("top.qcow2")}, "short.qcow2", 1 << 20, Provisioning::thin, {}, {}).has_value()) << "a layer is missing from the list";
+    EXPECT_FALSE(primary().full_copy({place("top.qcow2")}, "short.qcow2", 1 << 20, Provisioning::thin, {}, {}).has_value())
+        << "a layer is missing from the list";
 }
 
 TEST_F(DirStorageTest, ACopyOfALayerWithAForeignDataFileIsRefused) {
-    ASSERT_EQ(run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=" + directory_.file("data"), absolute("x.qcow2"), "1M"}).exit_status, 0);
+    ASSERT_EQ(
+        run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file=" + directory_.file("data"), absolute("x.qcow2"), "1M"}).exit_status,
+        0);
     EXPECT_FALSE(primary().full_copy({place("x.qcow2")}, "copy.qcow2", 1 << 20, Provisioning::thin, {}, {}).has_value());
     EXPECT_FALSE(primary().exists("copy.qcow2").value());
 }
@@ -318,7 +325,8 @@ TEST_F(DirStorageTest, ADirectoryThatWasMadeAnewIsOpenedAnew) {
 
 TEST_F(DirStorageTest, RefusesDirectoriesThatCannotBeUsed) {
     write_file(directory_.file("file"), "");
-    for (const std::string& root : {std::string(""), std::string("relative"), std::string("/"), std::string("/proc"), directory_.file("file"), directory_.file("a\nb")}) {
+    for (const std::string& root :
+         {std::string(""), std::string("relative"), std::string("/"), std::string("/proc"), directory_.file("file"), directory_.file("a\nb")}) {
         const auto opened = DirStorages().open(root);
         ASSERT_FALSE(opened.has_value()) << root;
         EXPECT_EQ(opened.error().code, ErrorCode::invalid_argument) << root;
@@ -341,12 +349,12 @@ TEST(DirStorageOnXfs, AFileBroughtInSharesItsBlocksWithItsSource) {
     XfsUnderTest under_test;
     if (under_test.storage == nullptr) GTEST_SKIP() << under_test.why;
     const std::string source = under_test.storage->root() + "/source";
-    write_file(source, std::string(32 << 20, 'x'));
+    write_file(source, std::string(8 << 20, 'x'));
     const storage::UniqueFd written(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
     ASSERT_EQ(::syncfs(written.get()), 0);
     const std::int64_t before = under_test.storage->capacity()->available_bytes;
     ASSERT_TRUE(under_test.storage->import_file(source, "cache/copy", {}, {}).has_value());
-    EXPECT_LT(before - under_test.storage->capacity()->available_bytes, 4 * limits::kMiB);
+    EXPECT_LT(before - under_test.storage->capacity()->available_bytes, 2 * limits::kMiB);
     EXPECT_EQ(read_file(source), read_file(under_test.storage->root() + "/cache/copy"));
 }
 

@@ -1,10 +1,5 @@
 #include "storage/dir/image_tool.hpp"
 
-#include <array>
-#include <cerrno>
-#include <charconv>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
@@ -12,14 +7,19 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
 
 namespace ramet::storage {
 
 namespace {
 
-constexpr rlim_t kAddressBytesMax = rlim_t{16} << 30;   // 64 worker threads reserve stacks and arenas; their use is far below
-constexpr std::size_t kErrorBytesMax = 8 * 1024;        // of the child's standard error that we keep
-constexpr int kPollMilliseconds = 100;                  // how late a cancel is seen
+constexpr rlim_t kAddressBytesMax = rlim_t{16} << 30;  // 64 worker threads reserve stacks and arenas; their use is far below
+constexpr std::size_t kErrorBytesMax = 8 * 1024;       // of the child's standard error that we keep
+constexpr int kPollMilliseconds = 100;                 // how late a cancel is seen
 constexpr int kCannotStart = 127;
 constexpr int kFirstInherited = STDERR_FILENO + 1;
 constexpr std::size_t kInheritedMax = 64;
@@ -37,7 +37,10 @@ Result<std::string> find_program(const std::string& name) {
     return fail(ErrorCode::operation_failed, name + " is not installed on this server; install the package qemu-utils");
 }
 
-struct Pipe { UniqueFd read; UniqueFd write; };
+struct Pipe {
+    UniqueFd read;
+    UniqueFd write;
+};
 
 Result<Pipe> make_pipe() {
     std::array<int, 2> ends{};
@@ -52,7 +55,7 @@ struct ChildPlan {
     int null_fd;
     int output_fd;
     int error_fd;
-    int* inherit;          // scratch space of the child
+    int* inherit;  // scratch space of the child
     int inherit_count;
     const FileOwner* run_as;
     rlim_t processor_seconds;
@@ -107,7 +110,8 @@ void read_percent(std::string& text, const std::function<void(double)>& on_perce
     }
     const std::size_t open = text.rfind('(', close);
     double percent = 0;
-    if (open != std::string::npos && std::from_chars(text.data() + open + 1, text.data() + close, percent).ec == std::errc{} && on_percent) on_percent(percent);
+    if (open != std::string::npos && std::from_chars(text.data() + open + 1, text.data() + close, percent).ec == std::errc{} && on_percent)
+        on_percent(percent);
     text.erase(0, close + 1);
 }
 
@@ -194,8 +198,17 @@ Result<void> run_image_tool(const ToolRun& run, const std::stop_token& stop) {
     std::array<char*, 3> environment{locale.data(), arenas.data(), nullptr};
     std::vector<int> inherit = run.inherit;
     const bool change_user = run.run_as && ::geteuid() == 0 && run.run_as->uid != 0;
-    const ChildPlan plan{program.c_str(), arguments.data(), environment.data(), null_fd.get(), output.write.get(), error.write.get(), inherit.data(),
-                         static_cast<int>(inherit.size()), change_user ? &*run.run_as : nullptr, static_cast<rlim_t>(run.processor_time_max.count()), ::getpid()};
+    const ChildPlan plan{program.c_str(),
+                         arguments.data(),
+                         environment.data(),
+                         null_fd.get(),
+                         output.write.get(),
+                         error.write.get(),
+                         inherit.data(),
+                         static_cast<int>(inherit.size()),
+                         change_user ? &*run.run_as : nullptr,
+                         static_cast<rlim_t>(run.processor_time_max.count()),
+                         ::getpid()};
     // fork, not posix_spawn: limits, user and the parent-death signal must be in force before the tool reads its first byte.
     const pid_t pid = ::fork();
     if (pid < 0) return io_error("starting a child process", errno);

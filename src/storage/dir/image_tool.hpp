@@ -14,11 +14,11 @@
 namespace ramet::storage {
 
 struct ToolRun {
-    std::vector<std::string> arguments;               // without the program's name
-    std::vector<int> inherit;                         // at most 64 open files; the child knows number n as inherited_name(n)
-    std::optional<FileOwner> run_as;                  // drops root's rights; ignored when we are not root
+    std::vector<std::string> arguments;  // without the program's name
+    std::vector<int> inherit;            // at most 64 open files; the child knows number n as inherited_name(n)
+    std::optional<FileOwner> run_as;     // drops root's rights; ignored when we are not root
     std::chrono::seconds processor_time_max{300};
-    std::function<void(double percent)> on_percent;   // of "-p"; called on the calling thread
+    std::function<void(double percent)> on_percent;  // of "-p"; called on the calling thread
     std::string program = "qemu-img";
 };
 

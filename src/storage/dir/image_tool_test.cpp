@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
 #include <chrono>
 #include <csignal>
 #include <thread>
-#include <unistd.h>
 
 #include "support/storage_files.hpp"
 
@@ -32,7 +32,8 @@ TEST(ImageTool, AMissingToolSaysWhatToInstall) {
 
 TEST(ImageTool, CancellingKillsTheWholeGroupAtOnce) {
     const test::TempDir directory;
-    const std::string script = "sleep 100 & echo $! > " + directory.file("grandchild.new") + "; mv " + directory.file("grandchild.new") + " " + directory.file("grandchild") + "; wait";
+    const std::string script = "sleep 100 & echo $! > " + directory.file("grandchild.new") + "; mv " + directory.file("grandchild.new") + " " +
+                               directory.file("grandchild") + "; wait";
     std::stop_source stop;
     ToolRun run;
     run.program = "/bin/sh";  // stands for a tool with children
@@ -40,7 +41,8 @@ TEST(ImageTool, CancellingKillsTheWholeGroupAtOnce) {
     Result<void> outcome{};
     std::jthread runner([&] { outcome = run_image_tool(run, stop.get_token()); });
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (!std::filesystem::exists(directory.file("grandchild")) && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (!std::filesystem::exists(directory.file("grandchild")) && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
     const pid_t grandchild = std::stoi(test::read_file(directory.file("grandchild")));
     const auto asked = std::chrono::steady_clock::now();
     stop.request_stop();

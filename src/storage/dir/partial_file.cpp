@@ -1,8 +1,8 @@
 #include "storage/dir/partial_file.hpp"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
+#include <cerrno>
 
 #include "base/crash_point.hpp"
 #include "telemetry/log.hpp"
@@ -38,15 +38,23 @@ Result<PartialFile> PartialFile::begin(int root, const std::string& path, const 
 }
 
 PartialFile::PartialFile(int root, std::string path, DirectoryPath place, UniqueFd file)
-    : root_(root), partial_path_(path + std::string(kPartialSuffix)), place_(std::move(place)), file_(std::move(file)) {
+    : root_(root),
+      partial_path_(path + std::string(kPartialSuffix)),
+      place_(std::move(place)),
+      file_(std::move(file)) {
     SplitPath split = split_path(path);
     directory_path_ = std::move(split.directory);
     name_ = std::move(split.name);
 }
 
 PartialFile::PartialFile(PartialFile&& other) noexcept
-    : root_(other.root_), directory_path_(std::move(other.directory_path_)), name_(std::move(other.name_)), partial_path_(std::move(other.partial_path_)),
-      place_(std::move(other.place_)), file_(std::move(other.file_)), pending_(std::exchange(other.pending_, false)) {}
+    : root_(other.root_),
+      directory_path_(std::move(other.directory_path_)),
+      name_(std::move(other.name_)),
+      partial_path_(std::move(other.partial_path_)),
+      place_(std::move(other.place_)),
+      file_(std::move(other.file_)),
+      pending_(std::exchange(other.pending_, false)) {}
 
 PartialFile::~PartialFile() {
     if (!pending_) return;

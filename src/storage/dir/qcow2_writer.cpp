@@ -1,7 +1,7 @@
 #include "storage/dir/qcow2_writer.hpp"
 
-#include <cerrno>
 #include <unistd.h>
+#include <cerrno>
 
 #include "base/limits.hpp"
 #include "storage/file.hpp"
@@ -79,9 +79,12 @@ BigEndian header_cluster(std::int64_t size_bytes, std::int64_t l1_entries, const
 }  // namespace
 
 Result<void> write_qcow2(int fd, std::int64_t size_bytes, const std::optional<Qcow2Backing>& backing) {
-    if (size_bytes <= 0 || size_bytes > limits::kVolumeBytesMax) return fail(ErrorCode::invalid_argument, "a disk's size must be between 1 byte and 64 TiB");
-    if (backing && (backing->absolute_path.empty() || backing->absolute_path.front() != '/' || backing->absolute_path.size() > kBackingPathBytesMax)) {
-        return fail(ErrorCode::invalid_argument, "the storage's directory name is too long for disks that build on others; use a shorter one", backing->absolute_path);
+    if (size_bytes <= 0 || size_bytes > limits::kVolumeBytesMax)
+        return fail(ErrorCode::invalid_argument, "a disk's size must be between 1 byte and 64 TiB");
+    if (backing &&
+        (backing->absolute_path.empty() || backing->absolute_path.front() != '/' || backing->absolute_path.size() > kBackingPathBytesMax)) {
+        return fail(ErrorCode::invalid_argument, "the storage's directory name is too long for disks that build on others; use a shorter one",
+                    backing->absolute_path);
     }
     const std::int64_t rounded = (size_bytes + 511) / 512 * 512;
     const std::int64_t l1_entries = (rounded + kL2Covers - 1) / kL2Covers;

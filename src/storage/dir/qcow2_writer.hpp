@@ -11,7 +11,10 @@
 
 namespace ramet::storage {
 
-struct Qcow2Backing { std::string absolute_path; DiskFormat format; };
+struct Qcow2Backing {
+    std::string absolute_path;
+    DiskFormat format;
+};
 
 // Into an empty file. `size_bytes` is rounded up to whole sectors of 512 bytes, as qemu-img does; 1 byte to 64 TiB.
 // invalid_argument: the size is out of range, or the backing path is not absolute or longer than the 1023 bytes the format allows.

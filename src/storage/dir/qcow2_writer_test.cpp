@@ -35,7 +35,8 @@ protected:
 };
 
 TEST_F(Qcow2Writer, EmptyDisksOfAnySizePassQemusOwnCheck) {
-    for (const std::int64_t size : {std::int64_t{512}, limits::kMiB, limits::kGiB, 512 * limits::kMiB + 512, 4 * limits::kTiB, 4 * limits::kTiB + 512, 64 * limits::kTiB}) {
+    for (const std::int64_t size :
+         {std::int64_t{512}, limits::kMiB, limits::kGiB, 512 * limits::kMiB + 512, 4 * limits::kTiB, 4 * limits::kTiB + 512, 64 * limits::kTiB}) {
         ASSERT_TRUE(write("a", size).has_value()) << size;
         EXPECT_TRUE(checks("a")) << size;
         EXPECT_TRUE(has("a", "\"virtual-size\": " + std::to_string(size))) << size;
