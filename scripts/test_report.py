@@ -1,9 +1,11 @@
 """Sums the test results below a directory: lists what failed and what was skipped and why; last line: N passed, N failed, N skipped.
 
 Each run has a folder with ctest's JUnit file and, from GoogleTest programs, one XML file per program in gtest/. A GoogleTest program
-counts by its test cases; any other test, and a program that died before it could write its file, counts as one.
+counts by its test cases, a Python unittest program by its closing lines; any other test, and a program that died before it could
+close, counts as one.
 """
 import pathlib
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -26,6 +28,20 @@ def gtest_cases(folder):
                 yield name, "passed", ""
 
 
+def unittest_cases(name, output):
+    """Cases of a Python unittest program, or None if its output has no closing lines."""
+    closing = re.search(r"^Ran (\d+) tests? in .*\n\s*\n(?:OK|FAILED)(?: \((.*)\))?$", output, re.M)
+    if not closing:
+        return None
+    counts = {key: int(number) for key, number in re.findall(r"([a-z][a-z ]*)=(\d+)", closing.group(2) or "")}
+    bad, skipped = counts.get("failures", 0) + counts.get("errors", 0), counts.get("skipped", 0)
+    reasons = re.findall(r"\.\.\. skipped ['\"](.*)['\"]$", output, re.M)
+    failures = re.findall(r"^(?:FAIL|ERROR): (\S+)", output, re.M)
+    cases = [(f"{name}: {failures[i] if i < len(failures) else 'a test'}", "failed", "") for i in range(bad)]
+    cases += [(name, "skipped", reasons[i] if i < len(reasons) else "") for i in range(skipped)]
+    return cases + [(name, "passed", "")] * max(0, int(closing.group(1)) - bad - skipped)
+
+
 def ctest_cases(folder):
     file = folder / "ctest.xml"
     if not file.exists():
@@ -35,7 +51,11 @@ def ctest_cases(folder):
         status = case.get("status")
         output = case.findtext("system-out") or ""
         is_gtest = "[==========] Running" in output
-        if status == "fail":
+        from_unittest = None if is_gtest else unittest_cases(case.get("name"), output)
+        # A failure of the whole program that its closing lines do not show (a time-out in clean-up, say) still counts.
+        if from_unittest is not None and (status == "run" or any(result == "failed" for _, result, _ in from_unittest)):
+            yield from from_unittest
+        elif status == "fail":
             if not is_gtest or " ran. (" not in output:  # died, or ran out of time: there is no file of its cases
                 yield case.get("name"), "failed", ""
         elif status == "run":

@@ -82,7 +82,9 @@ TEST(EmbeddedPages, EveryOneIsServedAsItIsDescribed) {
         ASSERT_TRUE(asset.has_value()) << page.path;
         EXPECT_EQ(asset->bytes.size(), static_cast<std::size_t>(page.end - page.begin));
         EXPECT_EQ(asset->content_encoding == "gzip", page.gzip);
-        if (page.gzip) EXPECT_EQ(asset->bytes.substr(0, 2), "\x1f\x8b") << page.path;
+        if (page.gzip) {
+            EXPECT_EQ(asset->bytes.substr(0, 2), "\x1f\x8b") << page.path;
+        }
     }
 }
 

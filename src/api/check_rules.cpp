@@ -43,7 +43,8 @@ Result<void> check_text(const FieldInfo& field, void* item, const FieldPlace& pl
     if (text.empty()) return {};  // whether it may be is the rule `required`
     if (field.scalar == Scalar::id && !is_uuid_text(text)) {
         const ErrorCode code = rules.in_path || !rules.names_a.empty() ? ErrorCode::not_found : ErrorCode::invalid_argument;
-        return fail(code, "field '" + place.text() + "' is '" + std::string(text.substr(0, 64)) + "', which is not a uuid (32 lower-case hex digits)");
+        return fail(code,
+                    "field '" + place.text() + "' is '" + std::string(text.substr(0, 64)) + "', which is not a uuid (32 lower-case hex digits)");
     }
     if (rules.characters_max != 0 && character_count(text) > rules.characters_max) {
         return broken(place, "is longer than " + std::to_string(rules.characters_max) + " characters");

@@ -91,7 +91,8 @@ Result<std::int64_t> read_timestamp(const json::value& value, const FieldPlace& 
     local.tm_isdst = -1;
     const std::string text(value.get_string());
     const char* const end = strptime(text.c_str(), "%b %d, %Y %I:%M:%S %p", &local);
-    if (end == nullptr || *end != '\0') return fail(ErrorCode::malformed, "field '" + place.text() + "' must be a date such as 'Nov 14, 2017 10:20:57 PM'");
+    if (end == nullptr || *end != '\0')
+        return fail(ErrorCode::malformed, "field '" + place.text() + "' must be a date such as 'Nov 14, 2017 10:20:57 PM'");
     return static_cast<std::int64_t>(std::mktime(&local)) * 1000;
 }
 
@@ -208,10 +209,12 @@ Result<json::value> parse_json(std::string_view text) {
     boost::system::error_code error;
     const std::size_t taken = parser.write_some(text.data(), text.size(), error);
     const auto where = [&] { return " at byte " + std::to_string(taken); };
-    if (error == json::error::too_deep) return fail(ErrorCode::malformed, "the JSON is nested deeper than " + std::to_string(limits::kJsonDepthMax) + " levels" + where());
+    if (error == json::error::too_deep)
+        return fail(ErrorCode::malformed, "the JSON is nested deeper than " + std::to_string(limits::kJsonDepthMax) + " levels" + where());
     if (error) return fail(ErrorCode::malformed, "the JSON is not valid" + where() + ": " + error.message());
     const std::size_t rest = text.find_first_not_of(" \t\r\n", taken);
-    if (rest != std::string_view::npos) return fail(ErrorCode::malformed, "the JSON is not valid: there is text behind its end at byte " + std::to_string(rest));
+    if (rest != std::string_view::npos)
+        return fail(ErrorCode::malformed, "the JSON is not valid: there is text behind its end at byte " + std::to_string(rest));
     return parser.release();
 }
 

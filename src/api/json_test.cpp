@@ -126,7 +126,8 @@ TEST(JsonWrite, OmitsNullsAndInternalFieldsAndKeepsTheOrder) {
     machine.password = "p";
     machine.create_date = Timestamp{1510669257141};
     machine.cards.push_back(Card{VmId::trusted(kUuid), "m", std::nullopt});
-    EXPECT_EQ(to_json(machine), std::string(R"({"uuid":")") + kUuid + R"(","name":"web","strategy":"InstantStart","colour":"Red","size":0,"full":false,)" +
+    EXPECT_EQ(to_json(machine), std::string(R"({"uuid":")") + kUuid +
+                                    R"(","name":"web","strategy":"InstantStart","colour":"Red","size":0,"full":false,)" +
                                     R"("names":["a"],"numbers":[],"cards":[{"networkUuid":")" + kUuid +
                                     R"(","mac":"m"}],"password":"p","createDate":"Nov 14, 2017 2:20:57 PM"})");
 }
@@ -158,7 +159,8 @@ TEST(JsonStorage, RoundTripsEverythingButSecrets) {
 }
 
 TEST(JsonRead, AcceptsWhatClientsSend) {
-    const Result<Machine> machine = read(R"({"name":7,"note":true,"size":"4","full":"true","quick":"False","colour":"green","unknown":{"a":[1]},"strategy":null,
+    const Result<Machine> machine =
+        read(R"({"name":7,"note":true,"size":"4","full":"true","quick":"False","colour":"green","unknown":{"a":[1]},"strategy":null,
         "names":["a",1],"createDate":"Nov 14, 2017 2:20:57 PM","hidden":"no"})");
     ASSERT_TRUE(machine.has_value()) << machine.error().message;
     EXPECT_EQ(machine->name, "7");
@@ -283,9 +285,11 @@ TEST(ErrorJson, CarriesCauseAndSubject) {
     Error inner{ErrorCode::wrong_state, "it is Paused", "/secret/path", nullptr, {}};
     Error outer = caused(ErrorCode::start_failed, "starting 'web'", inner).error();
     outer.subject = "web-01";
-    EXPECT_EQ(error_body(outer),
-              R"({"error":{"code":"VM.1001","description":"The VM could not be started","details":"starting \u0027web\u0027: it is Paused",)"
-              R"("cause":{"code":"VM.1010","description":"The VM\u0027s state does not allow the operation","details":"it is Paused"},"opaque":{"name":"web-01"}}})");
+    EXPECT_EQ(
+        error_body(outer),
+        R"({"error":{"code":"VM.1001","description":"The VM could not be started","details":"starting \u0027web\u0027: it is Paused",)"
+        R"("cause":{"code":"VM.1010","description":"The VM\u0027s state does not allow the operation","details":"it is Paused"},)"
+        R"("opaque":{"name":"web-01"}}})");
 }
 
 TEST(ErrorJson, EveryCodeHasAWireCodeAndADescription) {
@@ -302,7 +306,8 @@ TEST(SchemaMap, ListsPresentPathsParentsFirst) {
     machine.cards.resize(2);
     Schema schema;
     append_schema(schema, "inventories[3]", describe<Machine>(), &machine);
-    const Schema expected{{"inventories[3]", "org.example.Machine"}, {"inventories[3].cards[0]", "org.example.Card"}, {"inventories[3].cards[1]", "org.example.Card"}};
+    const Schema expected{
+        {"inventories[3]", "org.example.Machine"}, {"inventories[3].cards[0]", "org.example.Card"}, {"inventories[3].cards[1]", "org.example.Card"}};
     EXPECT_EQ(schema, expected);
 }
 
@@ -310,8 +315,10 @@ TEST(SchemaMap, IsAddedToAReplyThatIsText) {
     MessageInfo message;
     message.reply_key = "inventory";
     message.reply = &describe<Machine>;
-    EXPECT_EQ(with_schema(message, R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"}})"),
-              R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"},"schema":{"inventory":"org.example.Machine","inventory.mainCard":"org.example.Card"}})");
+    EXPECT_EQ(
+        with_schema(message, R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"}})"),
+        R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"},)"
+        R"("schema":{"inventory":"org.example.Machine","inventory.mainCard":"org.example.Card"}})");
     EXPECT_EQ(with_schema(message, "{}"), "{}");
     EXPECT_EQ(with_schema(message, R"({"inventory":{},"schema":{}})"), R"({"inventory":{},"schema":{}})");
     message.query_row = &describe<Card>;

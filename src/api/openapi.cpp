@@ -196,7 +196,8 @@ public:
         json::object info;
         info["title"] = "ramet";
         info["version"] = version;
-        info["description"] = "Clones virtual machines: one call, many clones. Calls whose path bears a '#' share their path; the fragment is never sent.";
+        info["description"] =
+            "Clones virtual machines: one call, many clones. Calls whose path bears a '#' share their path; the fragment is never sent.";
         json::object server;
         server["url"] = "/zstack/v1";
         json::object root;
@@ -255,7 +256,8 @@ private:
             for (const FieldInfo& field : message.request().fields) {
                 if (field.rules.internal || (!field.rules.in_path && (!in_query || field.scalar == Scalar::object))) continue;
                 const bool required = field.rules.in_path || field.rules.required;
-                out.push_back(parameter(field.name, field.rules.in_path ? "path" : "query", required, field.doc, schemas_.of_field(field, Direction::request)));
+                out.push_back(
+                    parameter(field.name, field.rules.in_path ? "path" : "query", required, field.doc, schemas_.of_field(field, Direction::request)));
             }
         }
         if (by_uuid) out.push_back(parameter("uuid", "path", true, "Its uuid.", typed("string")));
@@ -376,7 +378,8 @@ private:
         properties["apiTimeout"] = typed("integer");
         json::object schema = typed("object");
         schema["properties"] = std::move(properties);
-        accepted["content"] = json_content(std::move(schema), R"({"location":"http://127.0.0.1:8080/zstack/v1/api-jobs/327b60d6b8cd41489ade6f4830bcec16","apiTimeout":1800000})");
+        accepted["content"] = json_content(
+            std::move(schema), R"({"location":"http://127.0.0.1:8080/zstack/v1/api-jobs/327b60d6b8cd41489ade6f4830bcec16","apiTimeout":1800000})");
         json::object text_media;
         text_media["schema"] = typed("string");
         json::object text_content;
@@ -416,6 +419,8 @@ private:
 
 }  // namespace
 
-std::string openapi_document(const std::string& server_version, std::span<const MessageInfo* const> messages) { return Document(messages).text(server_version); }
+std::string openapi_document(const std::string& server_version, std::span<const MessageInfo* const> messages) {
+    return Document(messages).text(server_version);
+}
 
 }  // namespace ramet::api

@@ -36,15 +36,17 @@ template <> const TypeInfo& describe<Part>() {
     return info;
 }
 template <> const TypeInfo& describe<Box>() {
-    static const TypeInfo info = row<Box>({"box", "BoxVO", "org.example.Box"}, "Box", "A box.", field<&Box::uuid>("uuid", "Its uuid.", {.primary = true}),
-                                          field<&Box::name>("name", "Its name."), field<&Box::parts>("parts", "Parts.", {.relation = true}));
+    static const TypeInfo info =
+        row<Box>({"box", "BoxVO", "org.example.Box"}, "Box", "A box.", field<&Box::uuid>("uuid", "Its uuid.", {.primary = true}),
+                 field<&Box::name>("name", "Its name."), field<&Box::parts>("parts", "Parts.", {.relation = true}));
     return info;
 }
 template <> const TypeInfo& describe<OpenBox>() {
-    static const TypeInfo info = object<OpenBox>("OpenBox", "Opens.", field<&OpenBox::uuid>("uuid", "Its uuid.", {.required = true, .in_path = true}),
-                                                 field<&OpenBox::mode>("mode", "How.", {.one_of = kModes, .fallback = "Soft", .since = "1.2"}),
-                                                 field<&OpenBox::parts>("parts", "Parts.", {.required = true}),
-                                                 field<&OpenBox::system_tags>("systemTags", "Tags."), field<&OpenBox::user_tags>("userTags", "Tags."));
+    static const TypeInfo info =
+        object<OpenBox>("OpenBox", "Opens.", field<&OpenBox::uuid>("uuid", "Its uuid.", {.required = true, .in_path = true}),
+                        field<&OpenBox::mode>("mode", "How.", {.one_of = kModes, .fallback = "Soft", .since = "1.2"}),
+                        field<&OpenBox::parts>("parts", "Parts.", {.required = true}), field<&OpenBox::system_tags>("systemTags", "Tags."),
+                        field<&OpenBox::user_tags>("userTags", "Tags."));
     return info;
 }
 template <> const TypeInfo& describe<ShutBox>() {
@@ -63,12 +65,23 @@ namespace ramet::api::openapi_test {
 constexpr std::array kHistory{Change{"1.2", "mode was added"}};
 
 std::vector<MessageInfo> messages() {
-    MessageInfo open{.name = "OpenBox", .category = "Store/Boxes", .method = Method::put, .path = "/boxes/{uuid}/actions", .body_key = "openBox",
-                     .completion = Completion::async, .doc = "Opens a box.", .reply_key = "inventory", .request = &describe<OpenBox>, .reply = &describe<Box>,
-                     .request_example = R"({"parts":[{"size":1}]})", .response_example = R"({"inventory":{"name":"it's"}})", .history = kHistory};
+    MessageInfo open{.name = "OpenBox",
+                     .category = "Store/Boxes",
+                     .method = Method::put,
+                     .path = "/boxes/{uuid}/actions",
+                     .body_key = "openBox",
+                     .completion = Completion::async,
+                     .doc = "Opens a box.",
+                     .reply_key = "inventory",
+                     .request = &describe<OpenBox>,
+                     .reply = &describe<Box>,
+                     .request_example = R"({"parts":[{"size":1}]})",
+                     .response_example = R"({"inventory":{"name":"it's"}})",
+                     .history = kHistory};
     MessageInfo shut{.name = "ShutBox", .category = "Store/Boxes", .method = Method::put, .path = "/boxes/{boxUuid}/actions", .body_key = "shutBox",
                      .access = Access::admin, .doc = "Shuts.", .request = &describe<ShutBox>};
-    MessageInfo drop{.name = "DropBox", .category = "Store/Boxes", .method = Method::del, .path = "/boxes/{uuid}", .doc = "Drops.", .request = &describe<DropBox>};
+    MessageInfo drop{
+        .name = "DropBox", .category = "Store/Boxes", .method = Method::del, .path = "/boxes/{uuid}", .doc = "Drops.", .request = &describe<DropBox>};
     MessageInfo list{.name = "QueryBox", .category = "Store/Boxes", .method = Method::get, .path = "/boxes", .access = Access::open, .doc = "Lists.",
                      .reply_key = "inventories", .query_row = &describe<Box>};
     return {open, shut, drop, list};
@@ -143,8 +156,9 @@ TEST(Openapi, TheExplorersPartIsComplete) {
     EXPECT_EQ(x.at("pathParameters").at(0).at("name"), "uuid");
     EXPECT_EQ(x.at("bodyFields").at(0).at("values").at(1), "Hard");
     EXPECT_EQ(x.at("bodyFields").at(1).at("type"), "List");
-    EXPECT_EQ(x.at("curl"), R"(curl -X PUT 'http://{host}/zstack/v1/boxes/{uuid}/actions' -H 'Authorization: OAuth {sessionUuid}' )"
-                            R"(-H 'Content-Type: application/json;charset=UTF-8' -d '{"openBox":{"parts":[{"size":1}]},"systemTags":[],"userTags":[]}')");
+    EXPECT_EQ(x.at("curl"),
+              R"(curl -X PUT 'http://{host}/zstack/v1/boxes/{uuid}/actions' -H 'Authorization: OAuth {sessionUuid}' )"
+              R"(-H 'Content-Type: application/json;charset=UTF-8' -d '{"openBox":{"parts":[{"size":1}]},"systemTags":[],"userTags":[]}')");
     EXPECT_EQ(root.at("paths").at("/boxes/{boxUuid}/actions#shutBox").at("put").at("x-ramet").at("adminOnly"), true);
 }
 

@@ -63,7 +63,8 @@ Result<CallHeaders> read_call_headers(const Request& request, std::chrono::milli
     }
     if (const std::string* const hook = request.header("X-Web-Hook")) {
         constexpr std::size_t kUrlCharactersMax = 2048;
-        if (!is_web_url(*hook) || hook->size() > kUrlCharactersMax) return fail(ErrorCode::malformed, "the header X-Web-Hook must be an http or https URL");
+        if (!is_web_url(*hook) || hook->size() > kUrlCharactersMax)
+            return fail(ErrorCode::malformed, "the header X-Web-Hook must be an http or https URL");
         out.web_hook = *hook;
     }
     if (const std::string* const mode = request.header("X-Ramet-Mode")) {
@@ -77,13 +78,16 @@ Result<CallHeaders> read_call_headers(const Request& request, std::chrono::milli
 
 Result<std::string> read_session_uuid(const Request& request) {
     const std::string* const header = request.header("Authorization");
-    if (header == nullptr) return fail(ErrorCode::malformed, "the header Authorization is missing; log in and send 'Authorization: OAuth <session uuid>'");
+    if (header == nullptr)
+        return fail(ErrorCode::malformed, "the header Authorization is missing; log in and send 'Authorization: OAuth <session uuid>'");
     const std::string_view credentials = trimmed(*header);
     const std::size_t space = credentials.find(' ');
     const std::string_view scheme = credentials.substr(0, space);
     const std::string_view value = space == std::string_view::npos ? std::string_view() : trimmed(credentials.substr(space));
-    if (equal_ignoring_case(scheme, "ZStack")) return fail(ErrorCode::malformed, "access keys are not enabled; log in and send 'Authorization: OAuth <session uuid>'");
-    if (!equal_ignoring_case(scheme, "OAuth") || value.empty()) return fail(ErrorCode::malformed, "the header Authorization must be 'OAuth <session uuid>'");
+    if (equal_ignoring_case(scheme, "ZStack"))
+        return fail(ErrorCode::malformed, "access keys are not enabled; log in and send 'Authorization: OAuth <session uuid>'");
+    if (!equal_ignoring_case(scheme, "OAuth") || value.empty())
+        return fail(ErrorCode::malformed, "the header Authorization must be 'OAuth <session uuid>'");
     return std::string(value);
 }
 

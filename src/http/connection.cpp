@@ -45,7 +45,8 @@ bool is_http_error(const beast::error_code& error) { return error.category() == 
 // What to tell a sender whose request cannot be read; nothing when the connection is simply over.
 std::optional<Response> refusal(const beast::error_code& error, const ServerOptions& options) {
     if (!is_http_error(error) || error == wire::error::end_of_stream || error == wire::error::partial_message) return std::nullopt;
-    if (error == wire::error::header_limit) return text_response(431, "the request's head is larger than " + std::to_string(options.header_bytes_max) + " bytes");
+    if (error == wire::error::header_limit)
+        return text_response(431, "the request's head is larger than " + std::to_string(options.header_bytes_max) + " bytes");
     if (error == wire::error::body_limit) {
         return text_response(413, "the request's body is larger than " + std::to_string(options.body_bytes_max) + " bytes, the limit of this server");
     }
@@ -166,7 +167,8 @@ asio::awaitable<Response> Server::Impl::respond(std::shared_ptr<Connection> conn
     co_return response;
 }
 
-asio::awaitable<bool> Server::Impl::write(std::shared_ptr<Connection> connection, Response response, unsigned version, bool keep_alive, bool head_only) {
+asio::awaitable<bool> Server::Impl::write(std::shared_ptr<Connection> connection, Response response, unsigned version, bool keep_alive,
+                                          bool head_only) {
     wire::response<wire::string_body> message;
     message.version(version);
     message.result(static_cast<unsigned>(response.status));

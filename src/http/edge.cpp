@@ -135,7 +135,8 @@ Reply Edge::call(const Request& request, const Found& found, const Target& targe
     }
     Result<Answer> answer = run(passage);
     Reply reply = deliver(passage, std::move(answer));
-    if (Response* const response = std::get_if<Response>(&reply); response != nullptr && passage.headers.mock) response->headers.emplace_back(kModeHeader, "mock");
+    if (Response* const response = std::get_if<Response>(&reply); response != nullptr && passage.headers.mock)
+        response->headers.emplace_back(kModeHeader, "mock");
     return reply;
 }
 
@@ -149,7 +150,8 @@ Result<void> Edge::authenticate(Passage& passage) {
     if (message.access == api::Access::open) return {};
     TRY_ASSIGN(passage.call.caller, parts_.check_session(passage.call.session_uuid));
     if (message.access == api::Access::admin && !passage.call.caller.admin) {
-        return fail(ErrorCode::denied, std::string(message.name) + " is for administrators; account '" + passage.call.caller.account_name + "' is none");
+        return fail(ErrorCode::denied,
+                    std::string(message.name) + " is for administrators; account '" + passage.call.caller.account_name + "' is none");
     }
     return {};
 }

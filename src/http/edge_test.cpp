@@ -15,15 +15,18 @@ const std::string kJob = "c27b60d6b8cd41489ade6f4830bcec16";
 const std::string kLater = "Prefer: respond-async\r\n";
 const std::string kFill = R"({"fillBox":{"names":["a"]}})";
 
-std::string location_of(const std::string& job) { return "{\"location\":\"http://api.example:8080/zstack/v1/api-jobs/" + job + "\",\"apiTimeout\":1800000}"; }
+std::string location_of(const std::string& job) {
+    return "{\"location\":\"http://api.example:8080/zstack/v1/api-jobs/" + job + "\",\"apiTimeout\":1800000}";
+}
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 TEST(EdgeRouting, UnknownPathsAndMethodsAreToldInPlainText) {
     World world;
     struct Probe { const char* method; std::string path; int status; };
-    for (const Probe& probe : {Probe{"GET", "/zstack/v1/nonsense", 404}, Probe{"GET", "/zstack/v1", 404}, Probe{"POST", kActions, 405}, Probe{"GET", kActions, 405},
-                               Probe{"PATCH", "/zstack/v1/boxes", 405}, Probe{"DELETE", "/zstack/v1/boxes", 405}, Probe{"GET", "/zstack/v1/boxes//colour", 404},
-                               Probe{"GET", "/zstack/v1/%zz", 400}, Probe{"GET", "/nowhere", 404}, Probe{"POST", "/healthz", 405}}) {
+    for (const Probe& probe :
+         {Probe{"GET", "/zstack/v1/nonsense", 404}, Probe{"GET", "/zstack/v1", 404}, Probe{"POST", kActions, 405}, Probe{"GET", kActions, 405},
+          Probe{"PATCH", "/zstack/v1/boxes", 405}, Probe{"DELETE", "/zstack/v1/boxes", 405}, Probe{"GET", "/zstack/v1/boxes//colour", 404},
+          Probe{"GET", "/zstack/v1/%zz", 400}, Probe{"GET", "/nowhere", 404}, Probe{"POST", "/healthz", 405}}) {
         const Response response = world.ask(probe.method, probe.path);
         EXPECT_EQ(response.status, probe.status) << probe.method << probe.path;
         EXPECT_EQ(response.content_type, "text/plain;charset=UTF-8") << probe.path;
@@ -75,14 +78,19 @@ TEST(EdgeBody, EmptyAndNullActionsUnknownFieldsAndTextNumbersAreFine) {
         EXPECT_EQ(world.ask("PUT", kActions, body).body, "{}") << body;
     }
     world.fill_answers("{}");
-    EXPECT_EQ(world.ask("PUT", kActions, R"({"fillBox":{"names":["a"],"count":"4","full":"true","nearUuid":null,"parts":["{\"name\":\"p\"}"]}})").status, 200);
-    EXPECT_EQ(world.last_request(), std::string("{\"boxUuid\":\"") + kBox + R"(","names":["a"],"count":4,"full":true,"parts":[{"name":"p"}],"systemTags":[],"userTags":[]})");
+    EXPECT_EQ(
+        world.ask("PUT", kActions, R"({"fillBox":{"names":["a"],"count":"4","full":"true","nearUuid":null,"parts":["{\"name\":\"p\"}"]}})").status,
+        200);
+    EXPECT_EQ(world.last_request(), std::string("{\"boxUuid\":\"") + kBox +
+                                        R"(","names":["a"],"count":4,"full":true,"parts":[{"name":"p"}],"systemTags":[],"userTags":[]})");
 }
 
 TEST(EdgeBody, TagsMayStandInsideOrBesideAndBesideWins) {
     World world;
     world.fill_answers("{}");
-    EXPECT_EQ(world.ask("PUT", kActions, R"({"fillBox":{"names":["a"],"systemTags":["in"],"userTags":["in"]},"systemTags":["out"],"userTags":null})").status, 200);
+    EXPECT_EQ(world.ask("PUT", kActions, R"({"fillBox":{"names":["a"],"systemTags":["in"],"userTags":["in"]},"systemTags":["out"],"userTags":null})")
+                  .status,
+              200);
     EXPECT_TRUE(has(world.last_request(), R"("systemTags":["out"],"userTags":["in"])")) << world.last_request();
 }
 
@@ -95,7 +103,8 @@ TEST(EdgeBody, ThePathWinsOverTheBody) {
 TEST(EdgeBody, PlainParametersMayBeCalledParamsOrNullOrBeAbsent) {
     World world;
     const std::string links = std::string("/zstack/v1/boxes/") + kBox + "/links/" + kBox;
-    for (const char* body : {R"({"null":{}})", R"({"params":{}})", R"({"null":null})", "{}", ""}) EXPECT_EQ(world.ask("POST", links, body).body, "{}") << body;
+    for (const char* body : {R"({"null":{}})", R"({"params":{}})", R"({"null":null})", "{}", ""})
+        EXPECT_EQ(world.ask("POST", links, body).body, "{}") << body;
     EXPECT_EQ(world.ask("POST", "/zstack/v1/boxes", R"({"params":{"name":"n"}})").status, 200);
     const Response missing = world.ask("POST", "/zstack/v1/boxes", "");
     EXPECT_EQ(missing.status, 503);
@@ -115,7 +124,9 @@ TEST(EdgeParameters, OfADeleteComeFromTheUrl) {
 
 TEST(EdgeQuery, ParametersAreReadAsClientsSendThem) {
     World world;
-    const std::string path = "/zstack/v1/boxes?q=name%3Dweb%25&q=state!=Stopped&q=state!=Stopped&limit=20&start=5&sort=+name&fields=uuid,name&replyWithCount=true&filterName=a:b&x=y";
+    const std::string path =
+        "/zstack/v1/"
+        "boxes?q=name%3Dweb%25&q=state!=Stopped&q=state!=Stopped&limit=20&start=5&sort=+name&fields=uuid,name&replyWithCount=true&filterName=a:b&x=y";
     EXPECT_EQ(world.ask("GET", path).body, R"({"inventories":[]})");
     EXPECT_EQ(world.last_query().conditions, (std::vector<std::string>{"name=web%", "state!=Stopped"}));
     EXPECT_EQ(world.last_query().limit, 20);
@@ -137,8 +148,10 @@ TEST(EdgeQuery, ParametersAreReadAsClientsSendThem) {
 TEST(EdgeAuthentication, HeaderErrorsAreImmediateAndSessionErrorsAre503) {
     World world;
     struct Probe { const char* header; int status; const char* part; };
-    for (const Probe& probe : {Probe{"X-authorization: none\r\n", 400, "missing"}, Probe{"Authorization: Basic abc\r\n", 400, "OAuth"}, Probe{"Authorization: OAuth\r\n", 400, "OAuth"},
-                               Probe{"Authorization: ZStack id:signature\r\n", 400, "access keys are not enabled"}, Probe{"authorization: OAuth unknown\r\n", 503, "ID.1001"}}) {
+    for (const Probe& probe :
+         {Probe{"X-authorization: none\r\n", 400, "missing"}, Probe{"Authorization: Basic abc\r\n", 400, "OAuth"},
+          Probe{"Authorization: OAuth\r\n", 400, "OAuth"}, Probe{"Authorization: ZStack id:signature\r\n", 400, "access keys are not enabled"},
+          Probe{"authorization: OAuth unknown\r\n", 503, "ID.1001"}}) {
         const Response response = world.ask("PUT", kActions, R"({"shutBox":{}})", probe.header);
         EXPECT_EQ(response.status, probe.status) << probe.header;
         EXPECT_TRUE(has(response.body, probe.part)) << response.body;
@@ -257,8 +270,9 @@ TEST(EdgeJobs, PollingGoesFromRunningToTheResultAndNeedsNoSession) {
     EXPECT_EQ(world.ask("POST", path, "", none).status, 405);
     world.end_job(JobId::trusted(kJob), JobState::succeeded, R"({"inventory":{"name":"x","parts":[{"name":"p"}]}})");
     for (int i = 0; i < 2; ++i) EXPECT_EQ(world.ask("GET", path, "", none).body, R"({"inventory":{"name":"x","parts":[{"name":"p"}]}})");
-    EXPECT_EQ(world.ask("GET", path, "", none + "X-JSON-Schema: true\r\n").body,
-              R"({"inventory":{"name":"x","parts":[{"name":"p"}]},"schema":{"inventory":"org.example.Box","inventory.parts[0]":"org.example.Part"}})");
+    EXPECT_EQ(
+        world.ask("GET", path, "", none + "X-JSON-Schema: true\r\n").body,
+        R"({"inventory":{"name":"x","parts":[{"name":"p"}]},"schema":{"inventory":"org.example.Box","inventory.parts[0]":"org.example.Part"}})");
 }
 
 TEST(EdgeJobs, WhatEndsWithoutAJobBecomesOneWhenTheAnswerComesLater) {
@@ -285,7 +299,8 @@ TEST(EdgeJobs, OwnersAndAdministratorsSeeAndCancelJobs) {
     EXPECT_EQ(world.ask("PUT", kActions, kFill, "X-Job-UUID: " + kJob + "\r\n").status, 202);
     const Response detail = world.ask("GET", path);
     EXPECT_EQ(detail.status, 200);
-    for (const char* part : {R"("apiName":"FillBox")", R"("state":"Running")", R"("steps":[{"name":"write-overlay","branch":"0","status":"done")", R"("ms":7})"}) {
+    for (const char* part :
+         {R"("apiName":"FillBox")", R"("state":"Running")", R"("steps":[{"name":"write-overlay","branch":"0","status":"done")", R"("ms":7})"}) {
         EXPECT_TRUE(has(detail.body, part)) << detail.body;
     }
     EXPECT_TRUE(has(world.ask("GET", path, "", user).body, "SYS.1006"));

@@ -6,25 +6,28 @@ namespace ramet {
 using namespace http::edge_test;
 
 template <> const TypeInfo& describe<Part>() {
-    static const TypeInfo info = row<Part>({"", "", "org.example.Part"}, "Part", "A part.", field<&Part::name>("name", "Its name.", {.required = true}));
+    static const TypeInfo info =
+        row<Part>({"", "", "org.example.Part"}, "Part", "A part.", field<&Part::name>("name", "Its name.", {.required = true}));
     return info;
 }
 template <> const TypeInfo& describe<Box>() {
-    static const TypeInfo info = row<Box>({"box", "BoxVO", "org.example.Box"}, "Box", "A box.", field<&Box::uuid>("uuid", "Its uuid.", {.primary = true}),
-                                          field<&Box::name>("name", "Its name."), field<&Box::parts>("parts", "Parts."));
+    static const TypeInfo info =
+        row<Box>({"box", "BoxVO", "org.example.Box"}, "Box", "A box.", field<&Box::uuid>("uuid", "Its uuid.", {.primary = true}),
+                 field<&Box::name>("name", "Its name."), field<&Box::parts>("parts", "Parts."));
     return info;
 }
 template <> const TypeInfo& describe<FillBox>() {
-    static const TypeInfo info = object<FillBox>(
-        "FillBox", "Fills.", field<&FillBox::box_uuid>("boxUuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
-        field<&FillBox::names>("names", "Names.", {.required = true}), field<&FillBox::count>("count", "How many.", {.at_most = 10}), field<&FillBox::full>("full", "All."),
-        field<&FillBox::near_uuid>("nearUuid", "Beside this one.", {.names_a = "BoxVO"}), field<&FillBox::parts>("parts", "Parts.", {.loose_shape = true}),
-        field<&FillBox::system_tags>("systemTags", "Tags."), field<&FillBox::user_tags>("userTags", "Tags."));
+    static const TypeInfo info =
+        object<FillBox>("FillBox", "Fills.", field<&FillBox::box_uuid>("boxUuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
+                        field<&FillBox::names>("names", "Names.", {.required = true}), field<&FillBox::count>("count", "How many.", {.at_most = 10}),
+                        field<&FillBox::full>("full", "All."), field<&FillBox::near_uuid>("nearUuid", "Beside this one.", {.names_a = "BoxVO"}),
+                        field<&FillBox::parts>("parts", "Parts.", {.loose_shape = true}), field<&FillBox::system_tags>("systemTags", "Tags."),
+                        field<&FillBox::user_tags>("userTags", "Tags."));
     return info;
 }
 template <> const TypeInfo& describe<ShutBox>() {
-    static const TypeInfo info = object<ShutBox>("ShutBox", "Shuts.", field<&ShutBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
-                                                 field<&ShutBox::type>("type", "How."));
+    static const TypeInfo info = object<ShutBox>(
+        "ShutBox", "Shuts.", field<&ShutBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}), field<&ShutBox::type>("type", "How."));
     return info;
 }
 template <> const TypeInfo& describe<MakeBox>() {
@@ -33,17 +36,20 @@ template <> const TypeInfo& describe<MakeBox>() {
     return info;
 }
 template <> const TypeInfo& describe<LinkBox>() {
-    static const TypeInfo info = object<LinkBox>("LinkBox", "Links.", field<&LinkBox::box_uuid>("boxUuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
-                                                 field<&LinkBox::other_uuid>("otherUuid", "The other.", {.in_path = true, .names_a = "BoxVO"}));
+    static const TypeInfo info =
+        object<LinkBox>("LinkBox", "Links.", field<&LinkBox::box_uuid>("boxUuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
+                        field<&LinkBox::other_uuid>("otherUuid", "The other.", {.in_path = true, .names_a = "BoxVO"}));
     return info;
 }
 template <> const TypeInfo& describe<DropBox>() {
-    static const TypeInfo info = object<DropBox>("DropBox", "Drops.", field<&DropBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
-                                                 field<&DropBox::mode>("deleteMode", "How."), field<&DropBox::names>("names", "Names."));
+    static const TypeInfo info =
+        object<DropBox>("DropBox", "Drops.", field<&DropBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
+                        field<&DropBox::mode>("deleteMode", "How."), field<&DropBox::names>("names", "Names."));
     return info;
 }
 template <> const TypeInfo& describe<PeekBox>() {
-    static const TypeInfo info = object<PeekBox>("PeekBox", "Peeks.", field<&PeekBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}));
+    static const TypeInfo info =
+        object<PeekBox>("PeekBox", "Peeks.", field<&PeekBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}));
     return info;
 }
 template <> const TypeInfo& describe<PeekReply>() {

@@ -15,7 +15,8 @@ std::string authority_of(const Request& request, const std::string& fallback) {
     const std::string* const host = request.header("Host");
     if (host == nullptr || host->empty()) return fallback;
     const bool plain = std::all_of(host->begin(), host->end(), [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || std::string_view(".-_:[]").find(c) != std::string_view::npos;
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               std::string_view(".-_:[]").find(c) != std::string_view::npos;
     });
     return plain ? *host : fallback;
 }

@@ -102,7 +102,8 @@ Result<std::int64_t> read_number(std::string_view name, std::string_view text) {
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc() || end != text.data() + text.size() || number < 0) {
-        return fail(ErrorCode::malformed, "parameter '" + std::string(name) + "' must be a whole number from 0, but is '" + std::string(text.substr(0, 64)) + "'");
+        return fail(ErrorCode::malformed,
+                    "parameter '" + std::string(name) + "' must be a whole number from 0, but is '" + std::string(text.substr(0, 64)) + "'");
     }
     return number;
 }
@@ -113,7 +114,8 @@ Result<void> read_query_parameter(query::Parameters& out, const std::string& nam
     } else if (name == "limit") {
         TRY_ASSIGN(const std::int64_t limit, read_number(name, value));
         if (limit > limits::kQueryLimitMax) {
-            return fail(ErrorCode::invalid_argument, "parameter 'limit' may be at most " + std::to_string(limits::kQueryLimitMax) + "; use 'start' to fetch the rest");
+            return fail(ErrorCode::invalid_argument,
+                        "parameter 'limit' may be at most " + std::to_string(limits::kQueryLimitMax) + "; use 'start' to fetch the rest");
         }
         out.limit = limit;
     } else if (name == "start") {

@@ -19,7 +19,8 @@ namespace {
 constexpr auto kAcceptPause = std::chrono::milliseconds(50);  // after a failed accept, such as out of descriptors
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::string_view kTooManyConnections =
-    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 22\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many connections.\n";
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 22\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many "
+    "connections.\n";
 
 }  // namespace
 
@@ -36,8 +37,8 @@ Result<void> Server::Impl::start() {
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
-        return fail(ErrorCode::operation_failed, "cannot listen on " + options_.address + ":" + std::to_string(options_.port) + ": " + error.message() +
-                                                     "; is another server running there?");
+        return fail(ErrorCode::operation_failed, "cannot listen on " + options_.address + ":" + std::to_string(options_.port) + ": " +
+                                                     error.message() + "; is another server running there?");
     }
     port_ = acceptor.local_endpoint().port();
     acceptor_.emplace(std::move(acceptor));

@@ -33,7 +33,9 @@ public:
     Server server;
 };
 
-std::string get(std::string_view path, std::string_view headers = "") { return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n" + std::string(headers) + "\r\n"; }
+std::string get(std::string_view path, std::string_view headers = "") {
+    return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n" + std::string(headers) + "\r\n";
+}
 
 TEST(Server, AnswersAndKeepsTheConnection) {
     Running running;
@@ -128,7 +130,8 @@ TEST(Server, ABodyOfTheLimitIsTaken) {
     Running running(echo, options);
     TestClient client(running.server.port());
     const std::string body(limits::kBodyBytesMax, 'x');
-    EXPECT_EQ(client.ask("PUT /l HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body).body, "PUT /l " + std::to_string(body.size()) + "\n");
+    EXPECT_EQ(client.ask("PUT /l HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body).body,
+              "PUT /l " + std::to_string(body.size()) + "\n");
 }
 
 TEST(Server, InvitesABodyThatWaitsToBeInvited) {

@@ -26,7 +26,8 @@ std::vector<std::string> places_of(const std::string& path) {
 
 bool is_safe(const std::vector<std::string>& segments) {
     for (const std::string& segment : segments) {
-        if (segment.empty() || segment == "." || segment == ".." || segment.find('/') != std::string::npos || segment.find('\0') != std::string::npos) return false;
+        if (segment.empty() || segment == "." || segment == ".." || segment.find('/') != std::string::npos || segment.find('\0') != std::string::npos)
+            return false;
     }
     return true;
 }

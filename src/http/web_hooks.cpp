@@ -12,7 +12,9 @@ namespace {
 
 std::size_t discard(char*, std::size_t size, std::size_t count, void*) { return size * count; }
 
-int abort_when_stopping(void* stop, curl_off_t, curl_off_t, curl_off_t, curl_off_t) { return static_cast<const std::stop_token*>(stop)->stop_requested() ? 1 : 0; }
+int abort_when_stopping(void* stop, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    return static_cast<const std::stop_token*>(stop)->stop_requested() ? 1 : 0;
+}
 
 struct CurlDeleter { void operator()(CURL* handle) const { curl_easy_cleanup(handle); } };
 struct ListDeleter { void operator()(curl_slist* list) const { curl_slist_free_all(list); } };
@@ -63,7 +65,8 @@ void WebHooks::work(const std::stop_token& stop) {
         lock.unlock();
         const bool delivered = deliver(stop, due.call);
         ++due.tries;
-        if (!delivered && due.tries >= options_.tries_max) telemetry::log_warning("the web hook of job {} was not taken after {} tries", due.call.job_uuid, due.tries);
+        if (!delivered && due.tries >= options_.tries_max)
+            telemetry::log_warning("the web hook of job {} was not taken after {} tries", due.call.job_uuid, due.tries);
         lock.lock();
         if (delivered || due.tries >= options_.tries_max) continue;
         due.when = std::chrono::steady_clock::now() + options_.pause;

@@ -16,8 +16,11 @@ struct Metrics::Impl {
     prometheus::Registry registry;
     prometheus::Family<prometheus::Counter>& requests =
         prometheus::BuildCounter().Name("ramet_http_requests_total").Help("HTTP requests answered, by method and status.").Register(registry);
-    prometheus::Gauge& in_flight =
-        prometheus::BuildGauge().Name("ramet_http_requests_in_flight").Help("HTTP requests begun and not yet answered, held ones included.").Register(registry).Add({});
+    prometheus::Gauge& in_flight = prometheus::BuildGauge()
+                                       .Name("ramet_http_requests_in_flight")
+                                       .Help("HTTP requests begun and not yet answered, held ones included.")
+                                       .Register(registry)
+                                       .Add({});
     prometheus::Histogram& seconds =
         prometheus::BuildHistogram().Name("ramet_http_request_seconds").Help("Time to answer, held requests included.").Register(registry).Add(
             {}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60});

@@ -1,3 +1,5 @@
+import { useEffect, useRef } from 'preact/hooks';
+
 import { search } from './catalog';
 import type { Api } from './catalog';
 import { Link, useTitle } from './router';
@@ -24,8 +26,17 @@ function FullTitle({ count }: { count: number }) {
 export function ApiList({ apis, query, setQuery, full, current }: Props) {
   const categories = search(apis, query);
   const found = categories.reduce((sum, category) => sum + category.apis.length, 0);
+  const place = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // The column scrolls by itself; the API that is shown should be in its view.
+    const column = place.current?.parentElement;
+    const link = place.current?.querySelector('[aria-current]');
+    if (full || !column || !link) return;
+    const [around, inside] = [column.getBoundingClientRect(), link.getBoundingClientRect()];
+    if (inside.top < around.top || inside.bottom > around.bottom) column.scrollTop += inside.top - around.top - column.clientHeight / 3;
+  }, [current]);
   return (
-    <div class={full ? 'api-list full' : 'api-list'}>
+    <div ref={place} class={full ? 'api-list full' : 'api-list'}>
       {full && <FullTitle count={apis.length} />}
       <label class="search">
         <span>Search APIs</span>
@@ -41,7 +52,7 @@ export function ApiList({ apis, query, setQuery, full, current }: Props) {
             <ul>
               {category.apis.map((api) => (
                 <li key={api.name}>
-                  <Link href={`/explorer/${api.name}`} current={api.name === current}>
+                  <Link href={`/explorer/${api.name}`} current={api.name.toLowerCase() === current?.toLowerCase()}>
                     {full && <Method method={api.endpoints[0]!.method} />} <span class="name">{api.name}</span>
                   </Link>
                   {full && <span class="doc">{api.doc}</span>}

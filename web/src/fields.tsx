@@ -75,8 +75,8 @@ function membersOf(schema: Schema, schemas: Record<string, Schema>): { members: 
 function SchemaNode({ name, schema, schemas, above }: NodeProps) {
   const { members, typeName } = membersOf(schema, schemas);
   const repeats = typeName !== undefined && above.includes(typeName);
-  // Members below the second level are many and rarely looked at; what is closed is not even made.
-  const [open, setOpen] = useState(above.length < 2);
+  // Members below the third level are many and rarely looked at; what is closed is not even made.
+  const [open, setOpen] = useState(above.length < 3);
   const values = (schema.items ?? schema).enum ?? [];
   const head = (
     <>

@@ -51,7 +51,9 @@ Result<Fd> connect_unix(int directory, const std::string& name, Deadline deadlin
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
     // A process that hangs accepts nobody, and its queue is short: a blocking connect would wait for ever.
     while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
-        if (errno != EAGAIN && errno != EINTR) return fail(ErrorCode::internal, "The VM's process cannot be reached", name + ": connect: " + std::strerror(errno));
+        if (errno != EAGAIN && errno != EINTR) {
+            return fail(ErrorCode::internal, "The VM's process cannot be reached", name + ": connect: " + std::strerror(errno));
+        }
         if (std::chrono::steady_clock::now() >= deadline) return fail(ErrorCode::timeout, "The VM's process does not answer", name + ": connect");
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
