@@ -48,7 +48,8 @@ TEST_F(ConsoleDirectory, NothingOutsideItIsServed) {
     fs::create_symlink("../secret", base_ / "pages/link");
     fs::create_directory_symlink("..", base_ / "pages/up");
     const http::Assets get = assets();
-    for (const std::string_view path : {"/../secret", "/assets/../../secret", "//secret", "/./index.html", "/link", "/up/secret", "index.html", "", "/"}) {
+    for (const std::string_view path :
+         {"/../secret", "/assets/../../secret", "//secret", "/./index.html", "/link", "/up/secret", "index.html", "", "/"}) {
         EXPECT_FALSE(get(path).has_value()) << path;
     }
     EXPECT_FALSE(get(base_.string() + "/secret").has_value());
@@ -82,9 +83,7 @@ TEST(EmbeddedPages, EveryOneIsServedAsItIsDescribed) {
         ASSERT_TRUE(asset.has_value()) << page.path;
         EXPECT_EQ(asset->bytes.size(), static_cast<std::size_t>(page.end - page.begin));
         EXPECT_EQ(asset->content_encoding == "gzip", page.gzip);
-        if (page.gzip) {
-            EXPECT_EQ(asset->bytes.substr(0, 2), "\x1f\x8b") << page.path;
-        }
+        if (page.gzip) { EXPECT_EQ(asset->bytes.substr(0, 2), "\x1f\x8b") << page.path; }
     }
 }
 

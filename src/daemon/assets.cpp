@@ -28,7 +28,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kContentT
 }};
 
 std::string_view content_type_of(std::string_view path) {
-    for (const auto& [ending, type] : kContentTypes) if (path.ends_with(ending)) return type;
+    for (const auto& [ending, type] : kContentTypes)
+        if (path.ends_with(ending)) return type;
     return "application/octet-stream";
 }
 
@@ -49,7 +50,7 @@ std::optional<http::Asset> file_asset(const std::string& directory, std::string_
     if (!root.valid()) return std::nullopt;
     const Result<storage::UniqueFd> file = storage::open_beneath(root.get(), relative, O_RDONLY | O_NONBLOCK);
     if (!file.has_value() || !file->valid()) return std::nullopt;
-    struct stat status {};
+    struct stat status{};
     if (::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
     if (std::cmp_greater(status.st_size, kFileBytesMax)) return std::nullopt;
     http::Asset asset{std::string(static_cast<std::size_t>(status.st_size), '\0'), std::string(content_type_of(path))};

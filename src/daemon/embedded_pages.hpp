@@ -7,11 +7,11 @@
 namespace ramet::daemon {
 
 struct EmbeddedPage {
-    std::string_view path;          // "/index.html"
+    std::string_view path;  // "/index.html"
     std::string_view content_type;
     const char* begin;
     const char* end;
-    bool immutable;                 // its name changes with its content
+    bool immutable;  // its name changes with its content
     bool gzip;
 };
 

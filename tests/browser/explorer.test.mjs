@@ -14,8 +14,18 @@ assert.ok(base && password && imageUrl, 'set BASE_URL, RAMET_ADMIN_PASSWORD and 
 
 const kPage = '/explorer/CloneVmInstance';
 const kCloneFields = [
-  'strategy', 'names', 'full', 'primaryStorageUuidForRootVolume', 'primaryStorageUuidForDataVolume', 'rootVolumeSystemTags',
-  'dataVolumeSystemTags', 'clusterUuid', 'hostUuid', 'vmNicParams', 'systemTags', 'userTags',
+  'strategy',
+  'names',
+  'full',
+  'primaryStorageUuidForRootVolume',
+  'primaryStorageUuidForDataVolume',
+  'rootVolumeSystemTags',
+  'dataVolumeSystemTags',
+  'clusterUuid',
+  'hostUuid',
+  'vmNicParams',
+  'systemTags',
+  'userTags',
 ];
 const kRequired = ['vmInstanceUuid', 'clonevminstance', 'names'];
 const kLists = ['names', 'rootVolumeSystemTags', 'dataVolumeSystemTags', 'vmNicParams', 'systemTags', 'userTags'];
@@ -95,7 +105,10 @@ async function logIn(secret) {
 
 before(async () => {
   await makeVm();
-  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'],
+  });
   context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   page = await context.newPage();
   watch(page);
@@ -127,11 +140,30 @@ describe('explorer', { timeout: 180_000 }, () => {
     }
     assert.match(whole, /Synchronous|Asynchronous/);
     const headings = await page.locator('main h2, main h3').allInnerTexts();
-    for (const title of ['Execution Availability', 'Try It Out', 'Request Inputs', 'Path Parameters', 'Body Fields', 'Responses', 'Endpoint', 'Request Example', 'Response Example', 'Change History']) {
+    for (const title of [
+      'Execution Availability',
+      'Try It Out',
+      'Request Inputs',
+      'Path Parameters',
+      'Body Fields',
+      'Responses',
+      'Endpoint',
+      'Request Example',
+      'Response Example',
+      'Change History',
+    ]) {
       assert.ok(headings.includes(title), `missing section: ${title}`);
     }
-    const row = (table, name) => page.getByRole('table', { name: table }).locator('tbody tr').filter({ has: page.getByRole('rowheader', { name: new RegExp(`^${name}$`, 'i') }) });
-    for (const [table, name] of [['Path Parameters', 'vmInstanceUuid'], ['Body Fields', 'clonevminstance'], ...kCloneFields.map((field) => ['Body Fields', field])]) {
+    const row = (table, name) =>
+      page
+        .getByRole('table', { name: table })
+        .locator('tbody tr')
+        .filter({ has: page.getByRole('rowheader', { name: new RegExp(`^${name}$`, 'i') }) });
+    for (const [table, name] of [
+      ['Path Parameters', 'vmInstanceUuid'],
+      ['Body Fields', 'clonevminstance'],
+      ...kCloneFields.map((field) => ['Body Fields', field]),
+    ]) {
       const cells = await row(table, name).locator('td').allInnerTexts();
       assert.equal(cells.length, 3, `no row for ${name}`);
       assert.equal(cells[0], typeOf(name), `type of ${name}`);
@@ -139,7 +171,10 @@ describe('explorer', { timeout: 180_000 }, () => {
       assert.ok(cells[2].length > 3, `no description of ${name}`);
     }
     assert.ok(whole.includes('/zstack/v1/vm-instances/{vmInstanceUuid}/actions'));
-    assert.match(whole, /curl -X PUT 'http:\/\/\{host\}\/zstack\/v1\/vm-instances\/\{vmInstanceUuid\}\/actions' -H 'Authorization: OAuth \{sessionUuid\}'/);
+    assert.match(
+      whole,
+      /curl -X PUT 'http:\/\/\{host\}\/zstack\/v1\/vm-instances\/\{vmInstanceUuid\}\/actions' -H 'Authorization: OAuth \{sessionUuid\}'/,
+    );
     assert.equal(JSON.parse(await page.getByRole('region', { name: 'response example' }).textContent()).result.numberOfClonedVm, 1);
     for (const field of ['numberOfClonedVm', 'inventories', 'lastHostUuid', 'error']) {
       assert.ok((await page.locator('.schema code', { hasText: new RegExp(`^${field}$`) }).count()) > 0, `no response field ${field}`);
@@ -227,7 +262,10 @@ describe('explorer', { timeout: 180_000 }, () => {
     await dialog.getByRole('button', { name: 'Send', exact: true }).click();
     await visible(outcome().locator('.status'));
     assert.equal(await outcome().locator('.status strong').textContent(), '200');
-    assert.deepEqual((await inventories('/vm-instances?sort=name')).map((row) => row.name), ['copy', 'source']);
+    assert.deepEqual(
+      (await inventories('/vm-instances?sort=name')).map((row) => row.name),
+      ['copy', 'source'],
+    );
   });
 
   test('a 202 is followed to the end of its job', async () => {
@@ -236,7 +274,9 @@ describe('explorer', { timeout: 180_000 }, () => {
     const call = '**/zstack/v1/vm-instances/*/actions';
     const job = '**/zstack/v1/api-jobs/*';
     await page.route(call, (route) => route.fulfill({ status: 202, json: { location: 'http://elsewhere.invalid/zstack/v1/api-jobs/17' } }));
-    await page.route(job, (route) => route.fulfill(++polls < 3 ? { status: 202, json: {} } : { status: 200, json: { result: { numberOfClonedVm: 9 } } }));
+    await page.route(job, (route) =>
+      route.fulfill(++polls < 3 ? { status: 202, json: {} } : { status: 200, json: { result: { numberOfClonedVm: 9 } } }),
+    );
     await fill('vmInstanceUuid', vm);
     await button('Send real request').click();
     await page.getByRole('dialog').getByRole('button', { name: 'Send', exact: true }).click();
@@ -252,12 +292,18 @@ describe('explorer', { timeout: 180_000 }, () => {
     await fill('q', 'name=source');
     await button('Send real request').click();
     await visible(outcome().locator('.status'));
-    assert.deepEqual(JSON.parse(await outcome().locator('pre').textContent()).inventories.map((row) => row.uuid), [vm]);
+    assert.deepEqual(
+      JSON.parse(await outcome().locator('pre').textContent()).inventories.map((row) => row.uuid),
+      [vm],
+    );
     await page.getByRole('radio', { name: /One, by its uuid/ }).check();
     await fill('uuid', vm);
     await button('Send real request').click();
     await visible(outcome().locator('.status'));
-    assert.deepEqual(JSON.parse(await outcome().locator('pre').textContent()).inventories.map((row) => row.name), ['source']);
+    assert.deepEqual(
+      JSON.parse(await outcome().locator('pre').textContent()).inventories.map((row) => row.name),
+      ['source'],
+    );
   });
 
   test('a narrow screen shows the page without scrolling sideways', async () => {

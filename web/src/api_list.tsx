@@ -40,7 +40,12 @@ export function ApiList({ apis, query, setQuery, full, current }: Props) {
       {full && <FullTitle count={apis.length} />}
       <label class="search">
         <span>Search APIs</span>
-        <input type="search" value={query} placeholder="clone, POST /volumes, snapshot…" onInput={(event) => setQuery(event.currentTarget.value)} />
+        <input
+          type="search"
+          value={query}
+          placeholder="clone, POST /volumes, snapshot…"
+          onInput={(event) => setQuery(event.currentTarget.value)}
+        />
       </label>
       <p class="count" role="status">
         {query.trim() === '' ? '' : found === 0 ? 'Nothing found: try fewer or shorter words.' : `${found} found`}

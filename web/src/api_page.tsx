@@ -60,8 +60,8 @@ function Forms({ endpoints, chosen, choose }: { endpoints: Endpoint[]; chosen: n
       <legend>Forms</legend>
       {endpoints.map((endpoint, index) => (
         <label key={endpoint.path}>
-          <input type="radio" name="form" checked={index === chosen} onChange={() => choose(index)} /> {endpoint.byUuid ? 'One, by its uuid' : 'A list'}{' '}
-          <code>{endpoint.path}</code>
+          <input type="radio" name="form" checked={index === chosen} onChange={() => choose(index)} />{' '}
+          {endpoint.byUuid ? 'One, by its uuid' : 'A list'} <code>{endpoint.path}</code>
         </label>
       ))}
     </fieldset>
@@ -74,7 +74,9 @@ function Availability({ api }: { api: Api }) {
   let sentence = 'Anybody may run this; no login is needed.';
   if (api.authRequired && !login) {
     state = 'closed';
-    sentence = api.adminOnly ? 'You are not logged in. Only administrators may run this.' : 'You are not logged in. Log in below to run this.';
+    sentence = api.adminOnly
+      ? 'You are not logged in. Only administrators may run this.'
+      : 'You are not logged in. Log in below to run this.';
   } else if (api.adminOnly && login && !login.admin) {
     state = 'closed';
     sentence = `Only administrators may run this; account ${login.account} is none.`;
@@ -92,15 +94,27 @@ function Availability({ api }: { api: Api }) {
 }
 
 function Inputs({ endpoint }: { endpoint: Endpoint }) {
-  const wrapper: Field = { name: endpoint.bodyKey, type: 'Object', required: true, doc: 'The object that holds the fields below; systemTags and userTags stand beside it.', values: [] };
+  const wrapper: Field = {
+    name: endpoint.bodyKey,
+    type: 'Object',
+    required: true,
+    doc: 'The object that holds the fields below; systemTags and userTags stand beside it.',
+    values: [],
+  };
   const inBody = endpoint.bodyKey !== '';
   const tags = endpoint.bodyFields.some((field) => field.name === 'systemTags');
-  const rows = inBody ? [tags ? wrapper : { ...wrapper, doc: 'The object that holds the fields below.' }, ...endpoint.bodyFields] : endpoint.bodyFields;
+  const rows = inBody
+    ? [tags ? wrapper : { ...wrapper, doc: 'The object that holds the fields below.' }, ...endpoint.bodyFields]
+    : endpoint.bodyFields;
   return (
     <section aria-labelledby="inputs">
       <h2 id="inputs">Request Inputs</h2>
       <h3>Path Parameters</h3>
-      {endpoint.pathParameters.length > 0 ? <FieldTable fields={endpoint.pathParameters} label="Path Parameters" /> : <p class="none">None.</p>}
+      {endpoint.pathParameters.length > 0 ? (
+        <FieldTable fields={endpoint.pathParameters} label="Path Parameters" />
+      ) : (
+        <p class="none">None.</p>
+      )}
       <h3>{inBody ? 'Body Fields' : 'URL Parameters'}</h3>
       {rows.length > 0 ? <FieldTable fields={rows} label={inBody ? 'Body Fields' : 'URL Parameters'} /> : <p class="none">None.</p>}
     </section>
@@ -115,8 +129,8 @@ function Responses({ api, endpoint, catalog }: { api: Api; endpoint: Endpoint; c
       <h2 id="responses">Responses</h2>
       {!api.synchronous && (
         <p>
-          This call runs as a job. A plain request is answered when the job ends, or with 202 and the job’s location when that takes too long; with{' '}
-          <code>Prefer: respond-async</code>, <code>X-Job-UUID</code> or <code>X-Web-Hook</code> it is 202 at once.
+          This call runs as a job. A plain request is answered when the job ends, or with 202 and the job’s location when that takes too
+          long; with <code>Prefer: respond-async</code>, <code>X-Job-UUID</code> or <code>X-Web-Hook</code> it is 202 at once.
         </p>
       )}
       <h3>200</h3>

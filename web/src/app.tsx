@@ -32,7 +32,11 @@ function useLogin() {
   };
   useEffect(() => {
     // What the last page left may have expired meanwhile. An unreachable server proves nothing.
-    if (login) isOpen(login).then((open) => open || change(undefined), () => undefined);
+    if (login)
+      isOpen(login).then(
+        (open) => open || change(undefined),
+        () => undefined,
+      );
   }, []);
   return useMemo(() => ({ login, setLogin: change }), [login]);
 }
@@ -72,7 +76,8 @@ export function App() {
 
   const page = () => {
     if (!path.startsWith('/explorer')) return <Landing />;
-    if (problem !== undefined) return <p class="problem">The description of the API could not be loaded: {problem}. Is the server running?</p>;
+    if (problem !== undefined)
+      return <p class="problem">The description of the API could not be loaded: {problem}. Is the server running?</p>;
     if (!catalog) return <p aria-busy="true">Loading…</p>;
     if (name === '') return <ApiList apis={catalog.apis} query={query} setQuery={setQuery} full />;
     const api = catalog.apis.find((one) => one.name.toLowerCase() === name.toLowerCase());

@@ -134,7 +134,12 @@ export function readCatalog(document: unknown): Catalog {
       });
     }
   }
-  return { version: text(object(root['info'])['version']), base, apis: [...apis.values()], schemas: object(components['schemas']) as Record<string, Schema> };
+  return {
+    version: text(object(root['info'])['version']),
+    base,
+    apis: [...apis.values()],
+    schemas: object(components['schemas']) as Record<string, Schema>,
+  };
 }
 
 export function lastPart(path: string): string {
@@ -148,10 +153,15 @@ export interface Category {
 
 // Every word must occur in name, description, path or category; categories keep the document's order.
 export function search(apis: Api[], query: string): Category[] {
-  const words = query.toLowerCase().split(/\s+/).filter((word) => word !== '');
+  const words = query
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '');
   const categories = new Map<string, Api[]>();
   for (const api of apis) {
-    const hay = [api.name, api.doc, api.category, ...api.endpoints.map((endpoint) => `${endpoint.method} ${endpoint.path}`)].join('\n').toLowerCase();
+    const hay = [api.name, api.doc, api.category, ...api.endpoints.map((endpoint) => `${endpoint.method} ${endpoint.path}`)]
+      .join('\n')
+      .toLowerCase();
     if (!words.every((word) => hay.includes(word))) continue;
     const found = categories.get(api.category);
     if (found) found.push(api);
@@ -172,6 +182,8 @@ export function listPathOf(catalog: Catalog, endpoint: Endpoint, variable: strin
   const at = endpoint.path.indexOf(`/{${variable}}`);
   if (at < 0) return undefined;
   const prefix = endpoint.path.slice(0, at);
-  const exists = catalog.apis.some((api) => api.name.startsWith('Query') && api.endpoints.some((other) => other.method === 'GET' && other.path === prefix));
+  const exists = catalog.apis.some(
+    (api) => api.name.startsWith('Query') && api.endpoints.some((other) => other.method === 'GET' && other.path === prefix),
+  );
   return exists && !prefix.includes('{') ? prefix : undefined;
 }

@@ -86,7 +86,12 @@ export function jobPath(answer: Answered): string | undefined {
 }
 
 // Follows a 202 to its end; `told` hears that the job goes on. Aborting stops the watching, not the job.
-export async function sendReal(prepared: Prepared, login: Login | undefined, signal: AbortSignal, told: (path: string) => void): Promise<Answered> {
+export async function sendReal(
+  prepared: Prepared,
+  login: Login | undefined,
+  signal: AbortSignal,
+  told: (path: string) => void,
+): Promise<Answered> {
   const begun = performance.now();
   const headers = headersFor(login);
   let answer = await exchange(prepared, headers, signal);

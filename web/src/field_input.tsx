@@ -48,12 +48,26 @@ function Control({ endpoint, field, inPath, value, set, wrong, choices, id }: Pr
     );
   }
   if (field.type === 'Boolean') {
-    return <input {...shared} type="checkbox" checked={(value ?? field.default) === 'true'} onChange={(event) => set(String(event.currentTarget.checked))} />;
+    return (
+      <input
+        {...shared}
+        type="checkbox"
+        checked={(value ?? field.default) === 'true'}
+        onChange={(event) => set(String(event.currentTarget.checked))}
+      />
+    );
   }
   if (field.type === 'List' || field.type === 'Object') {
     const hint = inUrl(endpoint) ? 'one per line' : field.type === 'List' ? '["…"]' : '{"…": …}';
     return (
-      <textarea {...shared} rows={2} spellcheck={false} value={value ?? ''} placeholder={placeholder || hint} onInput={(event) => set(event.currentTarget.value)} />
+      <textarea
+        {...shared}
+        rows={2}
+        spellcheck={false}
+        value={value ?? ''}
+        placeholder={placeholder || hint}
+        onInput={(event) => set(event.currentTarget.value)}
+      />
     );
   }
   const numeric = field.type === 'Long' || field.type === 'Integer';

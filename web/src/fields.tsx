@@ -56,7 +56,14 @@ function typeWord(schema: Schema, schemas: Record<string, Schema>): string {
   if (schema.type === 'array' && schema.items) return `List of ${typeWord(schema.items, schemas)}`;
   const { schema: target, typeName } = resolve(schema, schemas);
   if (typeName !== undefined) return typeName;
-  const words: Record<string, string> = { string: 'String', integer: 'Long', boolean: 'Boolean', object: 'Object', number: 'Double', array: 'List' };
+  const words: Record<string, string> = {
+    string: 'String',
+    integer: 'Long',
+    boolean: 'Boolean',
+    object: 'Object',
+    number: 'Double',
+    array: 'List',
+  };
   return words[target.type ?? ''] ?? 'Object';
 }
 

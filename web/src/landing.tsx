@@ -6,8 +6,8 @@ export function Landing() {
     <>
       <h1 tabIndex={-1}>ramet clones virtual machines</h1>
       <p class="lead">
-        One call, many clones: each with a name, addresses and an identity of its own, and nothing left behind when something fails. It speaks ZStack’s
-        REST API, so its SDKs and tools can talk to this server.
+        One call, many clones: each with a name, addresses and an identity of its own, and nothing left behind when something fails. It
+        speaks ZStack’s REST API, so its SDKs and tools can talk to this server.
       </p>
       <ul class="cards">
         <li>

@@ -31,17 +31,30 @@ const kOpen = {
     row('systemTags', 'List'),
   ],
 };
-const kList = { ...kOpen, name: 'QueryBox', bodyKey: '', requestExample: '', pathParameters: [], bodyFields: [row('q', 'List'), row('limit', 'Integer')] };
+const kList = {
+  ...kOpen,
+  name: 'QueryBox',
+  bodyKey: '',
+  requestExample: '',
+  pathParameters: [],
+  bodyFields: [row('q', 'List'), row('limit', 'Integer')],
+};
 
 const document = {
   info: { version: '1.2' },
   servers: [{ url: '/api' }],
   paths: {
     '/boxes/{uuid}/actions#openBox': {
-      put: { description: 'Opens.', 'x-ramet': kOpen, responses: { 200: { description: 'Done.' }, 400: { $ref: '#/components/responses/Malformed' } } },
+      put: {
+        description: 'Opens.',
+        'x-ramet': kOpen,
+        responses: { 200: { description: 'Done.' }, 400: { $ref: '#/components/responses/Malformed' } },
+      },
     },
     '/boxes': { get: { description: 'Lists.', 'x-ramet': kList, responses: {} } },
-    '/boxes/{uuid}': { get: { description: 'Lists.', 'x-ramet': { ...kList, byUuid: true, pathParameters: [row('uuid', 'String')], bodyFields: [] } } },
+    '/boxes/{uuid}': {
+      get: { description: 'Lists.', 'x-ramet': { ...kList, byUuid: true, pathParameters: [row('uuid', 'String')], bodyFields: [] } },
+    },
   },
   components: { responses: { Malformed: { description: 'Unreadable.' } } },
 };
@@ -67,7 +80,10 @@ test('a document of another shape gives an empty catalog, not an exception', () 
 });
 
 test('searching wants every word, anywhere', () => {
-  assert.deepEqual(search(catalog.apis, 'put BOX').flatMap((category) => category.apis.map((api) => api.name)), ['OpenBox']);
+  assert.deepEqual(
+    search(catalog.apis, 'put BOX').flatMap((category) => category.apis.map((api) => api.name)),
+    ['OpenBox'],
+  );
   assert.deepEqual(search(catalog.apis, 'box nonsense'), []);
   assert.equal(search(catalog.apis, '')[0]?.apis.length, 2);
 });
@@ -89,8 +105,14 @@ test('what is no number is left to the server to judge', () => {
 });
 
 test('a broken list and an empty path parameter are named', () => {
-  assert.deepEqual([bodyOf(open, { names: '[' })].map((got) => !got.ok && got.field), ['names']);
-  assert.deepEqual([prepare(open, {})].map((got) => !got.ok && got.field), ['uuid']);
+  assert.deepEqual(
+    [bodyOf(open, { names: '[' })].map((got) => !got.ok && got.field),
+    ['names'],
+  );
+  assert.deepEqual(
+    [prepare(open, {})].map((got) => !got.ok && got.field),
+    ['uuid'],
+  );
 });
 
 test('the raw body goes out as it was typed; the path is encoded', () => {
@@ -112,6 +134,7 @@ test('laid-out JSON keeps numbers, strings and order as they came', () => {
 });
 
 test('the password is hashed as the server expects it', () => {
-  const abc = 'ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f';
+  const abc =
+    'ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f';
   assert.equal(passwordHash('abc'), abc);
 });

@@ -46,7 +46,14 @@ export function LoginForm() {
       </label>
       <label>
         Password
-        <input name="password" type="password" autocomplete="current-password" required value={password} onInput={(event) => setPassword(event.currentTarget.value)} />
+        <input
+          name="password"
+          type="password"
+          autocomplete="current-password"
+          required
+          value={password}
+          onInput={(event) => setPassword(event.currentTarget.value)}
+        />
       </label>
       <button type="submit" disabled={busy}>
         Log in

@@ -30,7 +30,17 @@ function go(event: MouseEvent, href: string): void {
   requestAnimationFrame(() => (document.querySelector<HTMLElement>('main h1') ?? document.getElementById('main'))?.focus());
 }
 
-export function Link({ href, children, current, ...rest }: { href: string; children: ComponentChildren; class?: string; current?: boolean }) {
+export function Link({
+  href,
+  children,
+  current,
+  ...rest
+}: {
+  href: string;
+  children: ComponentChildren;
+  class?: string;
+  current?: boolean;
+}) {
   return (
     <a href={href} onClick={(event) => go(event, href)} {...(current ? { 'aria-current': 'page' as const } : {})} {...rest}>
       {children}

@@ -68,7 +68,9 @@ function useChoices({ endpoint, catalog }: Props): Record<string, Choice[]> {
     for (const field of endpoint.pathParameters) {
       const path = listPathOf(catalog, endpoint, field.name);
       if (path === undefined) continue;
-      void choices(path, login, control.signal).then((rows) => control.signal.aborted || setFound((old) => ({ ...old, [field.name]: rows })));
+      void choices(path, login, control.signal).then(
+        (rows) => control.signal.aborted || setFound((old) => ({ ...old, [field.name]: rows })),
+      );
     }
     return () => control.abort();
   }, [login, endpoint]);
@@ -98,7 +100,8 @@ export function TryItOut(props: Props) {
     <section aria-labelledby="try" class="try">
       <h2 id="try">Try It Out</h2>
       <p>
-        A mock request is checked in full, with your login, and answered from the examples: nothing changes. A real request does what it says.
+        A mock request is checked in full, with your login, and answered from the examples: nothing changes. A real request does what it
+        says.
       </p>
       <LoginForm />
       <form
@@ -208,7 +211,14 @@ function RequestForm(props: FormProps) {
           ))}
         </div>
       ) : (
-        <textarea class="raw" aria-label="Body as JSON" rows={12} spellcheck={false} value={raw} onInput={(event) => setRaw(event.currentTarget.value)} />
+        <textarea
+          class="raw"
+          aria-label="Body as JSON"
+          rows={12}
+          spellcheck={false}
+          value={raw}
+          onInput={(event) => setRaw(event.currentTarget.value)}
+        />
       )}
     </>
   );
