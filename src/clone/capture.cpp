@@ -84,6 +84,12 @@ Result<bool> Capture::can_reuse(const Source& source) {
     const bool all_empty = std::ranges::all_of(source.disks, [](const Source::Disk& disk) { return !disk.adopted && disk.top.untouched && disk.top.parent_uuid.has_value(); });
     if (!all_empty) return false;
     if (source.domain == hypervisor::DomainState::shut_off) return true;
+    // "Untouched" is said of the layers QEMU has on top: after a crash between the cut and the rows these are not the rows' tops.
+    TRY_ASSIGN(const std::vector<hypervisor::DiskTop> tops, parts_.hypervisor.disk_tops(plan_.source));
+    for (const Source::Disk& disk : source.disks) {
+        const auto top = std::ranges::find(tops, disk.volume.uuid, &hypervisor::DiskTop::volume);
+        if (top == tops.end() || top->place.path != disk.top.path) return false;
+    }
     return parts_.hypervisor.disks_untouched(plan_.source);
 }
 

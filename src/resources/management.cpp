@@ -55,7 +55,7 @@ Result<std::string> get_platform_time_zone(Parts& parts, const identity::Caller&
     std::tm local{};
     ::localtime_r(&now, &local);
     const long minutes = std::labs(local.tm_gmtoff) / 60;
-    std::array<char, 16> offset{};
+    std::array<char, 48> offset{};
     std::snprintf(offset.data(), offset.size(), "%c%02ld:%02ld", local.tm_gmtoff < 0 ? '-' : '+', minutes / 60, minutes % 60);
     return sync_reply(api::GetPlatformTimeZoneReply{local.tm_zone == nullptr ? "UTC" : local.tm_zone, offset.data()});
 }

@@ -46,10 +46,11 @@ async function api(method, path, body) {
   return JSON.parse(text);
 }
 
+const sha512 = (text) => createHash('sha512').update(text).digest('hex');
 const inventories = async (path) => (await api('GET', path)).inventories;
 
 async function makeVm() {
-  const hash = createHash('sha512').update(password).digest('hex');
+  const hash = sha512(password);
   session = (await api('PUT', '/accounts/login', { logInByAccount: { accountName: 'admin', password: hash } })).inventory.uuid;
   const [storage] = await inventories('/backup-storage');
   const [network] = await inventories('/l3-networks');
@@ -97,8 +98,8 @@ async function openClonePage() {
   await visible(page.getByRole('heading', { level: 1, name: /CloneVmInstance/ }));
 }
 
-async function logIn(secret) {
-  await page.getByLabel('Account').fill('admin');
+async function logIn(secret, account = 'admin') {
+  await page.getByLabel('Account').fill(account);
   await page.getByLabel('Password').fill(secret);
   await button('Log in').click();
 }
@@ -345,6 +346,20 @@ describe('explorer', { timeout: 180_000 }, () => {
     await button('Log out').click();
     await visible(button('Log in'));
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  });
+
+  test('an ordinary account is told what only administrators may run', async () => {
+    await api('POST', '/accounts', { params: { name: 'alice', password: sha512('wonder') } });
+    await page.goto(`${base}/explorer/CreateZone`);
+    assert.match(await page.locator('.availability').innerText(), /Only administrators/);
+    await logIn('wonder', 'alice');
+    await visible(button('Log out'));
+    assert.match(await page.locator('.availability').innerText(), /Only administrators may run this; account alice is none/);
+    const denied = await sendMock();
+    assert.equal(denied.status, 503);
+    assert.equal(JSON.parse(denied.body).error.code, 'ID.1002');
+    await openClonePage();
+    assert.match(await page.locator('.availability').innerText(), /resources of its own/);
   });
 
   test('no page raised an error or asked another host for anything', () => assert.deepEqual(faults, []));

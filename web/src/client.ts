@@ -132,11 +132,12 @@ export async function logIn(account: string, password: string): Promise<Login> {
     const error = errorOf(answer.body);
     throw new Error(error?.details || error?.description || answer.body || `the server answered ${answer.status}`);
   }
-  const session = (JSON.parse(answer.body) as { inventory: { uuid: string } }).inventory.uuid;
+  const { uuid: session, accountUuid } = (JSON.parse(answer.body) as { inventory: { uuid: string; accountUuid: string } }).inventory;
   const login = { session, account, admin: false };
-  // Listing accounts is for administrators; as a mock it only tells whether this login may.
-  const probe = await sendMock({ method: 'GET', url: `${kApi}/accounts?limit=1` }, login, new AbortController().signal);
-  return { ...login, admin: probe.status === 200 };
+  // Every account finds itself; when it does not, the server still refuses what only administrators may do.
+  const own = await exchange({ method: 'GET', url: `${kApi}/accounts/${accountUuid}` }, headersFor(login));
+  const rows = own.status === 200 ? (JSON.parse(own.body) as { inventories?: { type?: string }[] }).inventories : undefined;
+  return { ...login, admin: rows?.[0]?.type === 'SystemAdmin' };
 }
 
 export async function logOut(login: Login): Promise<void> {
