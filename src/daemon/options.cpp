@@ -33,7 +33,6 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
     app.add_option("--qemu-user", options.qemu_user, "Unprivileged user that QEMU runs as when rametd is root")->capture_default_str();
     app.add_option("--console-dir", options.console_dir, "Serve the web pages from this directory instead of the built-in ones");
     app.add_flag("--force-tcg", options.force_tcg, "Emulate the CPU even where KVM works");
-    app.add_flag("--user-network", options.unprivileged_network, "Use QEMU user networking even where bridges could be made");
     app.add_flag("--teardown", options.teardown, "End every VM and remove every network object of the data directory, then exit");
     app.add_flag("-v,--verbose", options.verbose, "Log every request");
     try {

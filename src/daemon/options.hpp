@@ -14,7 +14,6 @@ struct Options {
     std::string qemu_user = "ramet-qemu";
     std::string console_dir;       // pages from a directory instead of the built-in ones
     bool force_tcg = false;
-    bool unprivileged_network = false;
     bool verbose = false;
     bool teardown = false;         // end every VM and remove every network object of the data directory, then exit
 };
