@@ -38,7 +38,8 @@ std::string sha512_hex(const std::string& clear) {
 std::filesystem::path session_file() {
     const char* config = std::getenv("XDG_CONFIG_HOME");
     const char* home = std::getenv("HOME");
-    const std::filesystem::path base = config != nullptr && *config != '\0' ? std::filesystem::path(config) : std::filesystem::path(home != nullptr ? home : "/") / ".config";
+    const std::filesystem::path base =
+        config != nullptr && *config != '\0' ? std::filesystem::path(config) : std::filesystem::path(home != nullptr ? home : "/") / ".config";
     return base / "ramet" / "login.json";
 }
 
@@ -64,7 +65,8 @@ Error error_of(const HttpReply& reply) {
         if (details.empty()) details = text_of(error, "description");
         return Error{code == "ID.1001" ? ErrorCode::session_invalid : ErrorCode::operation_failed, "error " + code + ": " + details, {}, nullptr, {}};
     }
-    return Error{ErrorCode::operation_failed, fmt::format("the server answered HTTP {}: {}", reply.status, reply.body.substr(0, 500)), {}, nullptr, {}};
+    return Error{
+        ErrorCode::operation_failed, fmt::format("the server answered HTTP {}: {}", reply.status, reply.body.substr(0, 500)), {}, nullptr, {}};
 }
 
 Result<json::object> object_of(const HttpReply& reply) {
@@ -85,8 +87,10 @@ std::string percent_encode(const std::string& text) {
     std::string out;
     for (const char character : text) {
         const auto byte = static_cast<unsigned char>(character);
-        if (std::isalnum(byte) != 0 || character == '-' || character == '_' || character == '.' || character == '~') out += character;
-        else out += fmt::format("%{:02X}", byte);
+        if (std::isalnum(byte) != 0 || character == '-' || character == '_' || character == '.' || character == '~')
+            out += character;
+        else
+            out += fmt::format("%{:02X}", byte);
     }
     return out;
 }
@@ -154,7 +158,9 @@ Result<HttpReply> ApiClient::send(const std::string& method, const std::string& 
     }
     const CURLcode code = curl_easy_perform(handle);
     curl_slist_free_all(headers);
-    if (code != CURLE_OK) return fail(ErrorCode::operation_failed, fmt::format("cannot talk to {}: {}; is rametd running there?", connection_.server, curl_easy_strerror(code)));
+    if (code != CURLE_OK)
+        return fail(ErrorCode::operation_failed,
+                    fmt::format("cannot talk to {}: {}; is rametd running there?", connection_.server, curl_easy_strerror(code)));
     curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &reply.status);
     reply.body = std::move(answer);
     return reply;
@@ -214,7 +220,8 @@ void ApiClient::show_progress(const std::string& job) {
 
 Result<json::object> ApiClient::await(const std::string& location) {
     last_job_ = location.substr(location.rfind('/') + 1);
-    const std::string url = connection_.server + std::string(kBase) + "/api-jobs/" + last_job_;  // the address we reached, whatever the server calls itself
+    const std::string url =
+        connection_.server + std::string(kBase) + "/api-jobs/" + last_job_;  // the address we reached, whatever the server calls itself
     std::chrono::milliseconds pause = kPollPauseMin;
     for (;;) {
         TRY_ASSIGN(const HttpReply reply, send("GET", url, {}, true));
@@ -245,7 +252,8 @@ Result<std::string> ApiClient::resolve(const std::string& path, const std::strin
     if (rows.size() == 1) return text_of(rows.front().as_object(), "uuid");
     std::string uuids;
     for (const json::value& row : rows) uuids += "\n  " + text_of(row.as_object(), "uuid");
-    return fail(ErrorCode::invalid_argument, fmt::format("'{}' is the name of {} resources; give one of their uuids:{}", name_or_uuid, rows.size(), uuids));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("'{}' is the name of {} resources; give one of their uuids:{}", name_or_uuid, rows.size(), uuids));
 }
 
 }  // namespace ramet::cli

@@ -15,11 +15,14 @@ namespace ramet::cli {
 struct Connection {
     std::string server = "http://127.0.0.1:8080";
     std::string account = "admin";
-    std::optional<std::string> password;   // clear; from RAMET_PASSWORD or the prompt
+    std::optional<std::string> password;  // clear; from RAMET_PASSWORD or the prompt
     bool show_progress = false;
 };
 
-struct HttpReply { long status = 0; std::string body; };
+struct HttpReply {
+    long status = 0;
+    std::string body;
+};
 
 class ApiClient {
 public:

@@ -16,7 +16,8 @@ namespace json = boost::json;
 namespace {
 
 const std::vector<Column> kImageColumns{{"NAME", "name"}, {"STATUS", "status"}, {"FORMAT", "format"}, {"SIZE", "size"}, {"UUID", "uuid"}};
-const std::vector<Column> kVolumeColumns{{"NAME", "name"}, {"TYPE", "type"}, {"STATUS", "status"}, {"SIZE", "size"}, {"VM", "vmInstanceUuid"}, {"UUID", "uuid"}};
+const std::vector<Column> kVolumeColumns{{"NAME", "name"}, {"TYPE", "type"},         {"STATUS", "status"},
+                                         {"SIZE", "size"}, {"VM", "vmInstanceUuid"}, {"UUID", "uuid"}};
 
 std::string ask_password() {
     termios before{};
@@ -49,12 +50,17 @@ void add_list(CLI::App& group, Context& context, const std::string& path, const 
     });
 }
 
-struct ImageOptions { std::string name, url, format = "qcow2", checksum; };
+struct ImageOptions {
+    std::string name, url, format = "qcow2", checksum;
+};
 
 Result<int> add_image(ApiClient& api, const ImageOptions& options, Format format) {
     TRY_ASSIGN(const json::array storages, api.query("/backup-storage", {"state=Enabled"}));
     if (storages.empty()) return fail(ErrorCode::operation_failed, "there is no backup storage to keep images in");
-    json::object params{{"name", options.name}, {"url", options.url.starts_with("/") ? "file://" + options.url : options.url}, {"format", options.format}, {"mediaType", "RootVolumeTemplate"}};
+    json::object params{{"name", options.name},
+                        {"url", options.url.starts_with("/") ? "file://" + options.url : options.url},
+                        {"format", options.format},
+                        {"mediaType", "RootVolumeTemplate"}};
     params["backupStorageUuids"] = json::array{field_text(storages.front(), "uuid")};
     if (!options.checksum.empty()) params["checksum"] = options.checksum;
     TRY_ASSIGN(const json::object answer, api.call("POST", "/images", {{"params", params}}));
@@ -62,7 +68,9 @@ Result<int> add_image(ApiClient& api, const ImageOptions& options, Format format
     return kDone;
 }
 
-struct VolumeOptions { std::string name, size = "1G", vm, volume; };
+struct VolumeOptions {
+    std::string name, size = "1G", vm, volume;
+};
 
 void add_volume_action(CLI::App& group, Context& context, const std::string& name, const std::string& help, bool with_vm,
                        const std::function<Result<json::object>(ApiClient&, const std::string& volume, const std::string& vm)>& act) {
@@ -74,9 +82,7 @@ void add_volume_action(CLI::App& group, Context& context, const std::string& nam
         context.command = [&context, options, with_vm, act](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string volume, api.resolve("/volumes", "volume", options->volume));
             std::string vm;
-            if (with_vm) {
-                TRY_ASSIGN(vm, api.resolve("/vm-instances", "vm", options->vm));
-            }
+            if (with_vm) { TRY_ASSIGN(vm, api.resolve("/vm-instances", "vm", options->vm)); }
             TRY_ASSIGN(const json::object answer, act(api, volume, vm));
             if (const json::value* inventory = answer.if_contains("inventory")) print_rows({*inventory}, kVolumeColumns, context.format);
             return kDone;
@@ -91,9 +97,7 @@ std::optional<std::int64_t> parse_size(const std::string& text) {
     double number = 0;
     try {
         number = std::stod(text, &used);
-    } catch (const std::exception&) {
-        return std::nullopt;
-    }
+    } catch (const std::exception&) { return std::nullopt; }
     constexpr std::string_view kUnits = "KMGT";
     const std::string unit = text.substr(used);
     double factor = 1;
@@ -107,7 +111,8 @@ std::optional<std::int64_t> parse_size(const std::string& text) {
 }
 
 void add_login_commands(CLI::App& app, Context& context) {
-    CLI::App* login = app.add_subcommand("login", "Log in and keep the session; the password comes from RAMET_PASSWORD, the terminal or standard input");
+    CLI::App* login =
+        app.add_subcommand("login", "Log in and keep the session; the password comes from RAMET_PASSWORD, the terminal or standard input");
     login->callback([&context] {
         context.command = [&context](ApiClient& api) -> Result<int> {
             TRY(api.log_in(context.connection.password ? *context.connection.password : ask_password()));
@@ -126,7 +131,8 @@ void add_image_commands(CLI::App& app, Context& context) {
     add->add_option("URL", options->url, "file:///..., an absolute path, http:// or https://")->required();
     add->add_option("--format", options->format, "qcow2 or raw")->capture_default_str();
     add->add_option("--checksum", options->checksum, "sha256:<hex>, sha512:<hex> or md5:<hex>");
-    add->callback([&context, options] { context.command = [&context, options](ApiClient& api) { return add_image(api, *options, context.format); }; });
+    add->callback(
+        [&context, options] { context.command = [&context, options](ApiClient& api) { return add_image(api, *options, context.format); }; });
     auto target = std::make_shared<std::string>();
     CLI::App* remove = image->add_subcommand("delete", "Delete an image");
     remove->add_option("IMAGE", *target, "Name or uuid")->required();
@@ -155,11 +161,13 @@ void add_volume_commands(CLI::App& app, Context& context) {
             return kDone;
         };
     });
-    add_volume_action(*volume, context, "attach", "Attach a data volume to a VM", true, [](ApiClient& api, const std::string& id, const std::string& vm) {
-        return api.call("POST", "/volumes/" + id + "/vm-instances/" + vm, {{"params", json::object{}}});
+    add_volume_action(*volume, context, "attach", "Attach a data volume to a VM", true,
+                      [](ApiClient& api, const std::string& id, const std::string& vm) {
+                          return api.call("POST", "/volumes/" + id + "/vm-instances/" + vm, {{"params", json::object{}}});
+                      });
+    add_volume_action(*volume, context, "detach", "Detach a data volume", false, [](ApiClient& api, const std::string& id, const std::string&) {
+        return api.call("DELETE", "/volumes/" + id + "/vm-instances", {});
     });
-    add_volume_action(*volume, context, "detach", "Detach a data volume", false,
-                      [](ApiClient& api, const std::string& id, const std::string&) { return api.call("DELETE", "/volumes/" + id + "/vm-instances", {}); });
     add_volume_action(*volume, context, "delete", "Delete a data volume", false,
                       [](ApiClient& api, const std::string& id, const std::string&) { return api.call("DELETE", "/volumes/" + id, {}); });
 }
@@ -168,11 +176,17 @@ void add_place_commands(CLI::App& app, Context& context) {
     add_list(*app.add_subcommand("network", "L3 networks")->require_subcommand(1), context, "/l3-networks",
              {{"NAME", "name"}, {"STATE", "state"}, {"CIDR", "ipRanges.0.networkCidr"}, {"UUID", "uuid"}});
     add_list(*app.add_subcommand("host", "Hosts")->require_subcommand(1), context, "/hosts",
-             {{"NAME", "name"}, {"STATUS", "status"}, {"CPU", "availableCpuCapacity"}, {"MEMORY", "availableMemoryCapacity"}, {"ACCELERATOR", "accelerator"}, {"UUID", "uuid"}});
+             {{"NAME", "name"},
+              {"STATUS", "status"},
+              {"CPU", "availableCpuCapacity"},
+              {"MEMORY", "availableMemoryCapacity"},
+              {"ACCELERATOR", "accelerator"},
+              {"UUID", "uuid"}});
     add_list(*app.add_subcommand("offering", "Instance offerings")->require_subcommand(1), context, "/instance-offerings",
              {{"NAME", "name"}, {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"UUID", "uuid"}});
     CLI::App* storage = app.add_subcommand("storage", "Primary storages")->require_subcommand(1);
-    add_list(*storage, context, "/primary-storage", {{"NAME", "name"}, {"STATUS", "status"}, {"AVAILABLE", "availableCapacity"}, {"URL", "url"}, {"UUID", "uuid"}});
+    add_list(*storage, context, "/primary-storage",
+             {{"NAME", "name"}, {"STATUS", "status"}, {"AVAILABLE", "availableCapacity"}, {"URL", "url"}, {"UUID", "uuid"}});
     auto name = std::make_shared<std::string>();
     auto directory = std::make_shared<std::string>();
     CLI::App* add = storage->add_subcommand("add", "Add a directory as primary storage");
@@ -195,15 +209,18 @@ void add_job_commands(CLI::App& app, Context& context) {
         context.command = [&context](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const json::object answer, api.get("/doctor"));
             const json::array& findings = answer.at("findings").as_array();
-            if (findings.empty() && context.format == Format::table) fmt::print("every invariant holds\n");
-            else print_rows(findings, {{"FINDING", "kind"}, {"WHERE", "what"}}, context.format);
+            if (findings.empty() && context.format == Format::table)
+                fmt::print("every invariant holds\n");
+            else
+                print_rows(findings, {{"FINDING", "kind"}, {"WHERE", "what"}}, context.format);
             return findings.empty() ? kDone : kFailed;
         };
     });
     CLI::App* job = app.add_subcommand("job", "Jobs")->require_subcommand(1);
     for (const std::string verb : {"show", "cancel"}) {
         auto target = std::make_shared<std::string>();
-        CLI::App* command = job->add_subcommand(verb, verb == "show" ? "Show a job with its steps and their times" : "Cancel a job and undo what it did");
+        CLI::App* command =
+            job->add_subcommand(verb, verb == "show" ? "Show a job with its steps and their times" : "Cancel a job and undo what it did");
         command->add_option("JOB", *target, "Its uuid")->required();
         command->callback([&context, target, verb] {
             context.command = [&context, target, verb](ApiClient& api) -> Result<int> {

@@ -13,7 +13,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kNamesMax = 1000;
-const std::vector<Column> kVmColumns{{"NAME", "name"}, {"STATE", "state"}, {"IP", "vmNics.0.ip"}, {"MAC", "vmNics.0.mac"}, {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"UUID", "uuid"}};
+const std::vector<Column> kVmColumns{{"NAME", "name"},  {"STATE", "state"},       {"IP", "vmNics.0.ip"}, {"MAC", "vmNics.0.mac"},
+                                     {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"UUID", "uuid"}};
 
 Result<json::object> vm_action(ApiClient& api, const std::string& vm, const std::string& key, const json::object& parameters) {
     TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", vm));
@@ -120,7 +121,10 @@ void add_list_and_show(CLI::App& vm, Context& context) {
 }
 
 void add_stop_and_destroy(CLI::App& vm, Context& context) {
-    struct Options { std::string target; bool flag = false; };
+    struct Options {
+        std::string target;
+        bool flag = false;
+    };
     auto stop = std::make_shared<Options>();
     CLI::App* stop_command = vm.add_subcommand("stop", "Stop a VM");
     stop_command->add_option("VM", stop->target, "Name or uuid")->required();
@@ -194,8 +198,10 @@ Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
         ++failures;
         fmt::print(stderr, "ramet: error {}: {}\n", field_text(entry, "error.code"), field_text(entry, "error.details"));
     }
-    if (format == Format::json) fmt::print("{}\n", pretty(answer));
-    else print_rows(made, kVmColumns, format);
+    if (format == Format::json)
+        fmt::print("{}\n", pretty(answer));
+    else
+        print_rows(made, kVmColumns, format);
     if (failures == 0) return kDone;
     return made.empty() ? kFailed : kPartlyDone;
 }
@@ -231,7 +237,8 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("--nic", options->nics, "NIC parameters as a JSON object, repeatable");
     command->add_option("--system-tag", options->system_tags, "System tag of each clone, repeatable");
     command->add_option("--user-tag", options->user_tags, "User tag of each clone, repeatable");
-    command->callback([&context, options] { context.command = [&context, options](ApiClient& api) { return clone(api, *options, context.format); }; });
+    command->callback(
+        [&context, options] { context.command = [&context, options](ApiClient& api) { return clone(api, *options, context.format); }; });
 }
 
 }  // namespace ramet::cli

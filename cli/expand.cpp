@@ -9,7 +9,10 @@ namespace {
 
 constexpr int kNumberDigitsMax = 9;
 
-struct Number { long value; std::size_t width; };
+struct Number {
+    long value;
+    std::size_t width;
+};
 
 std::optional<Number> read_number(std::string_view text) {
     if (text.empty() || text.size() > kNumberDigitsMax) return std::nullopt;
@@ -56,7 +59,8 @@ Result<std::vector<std::string>> expand_names(const std::string& pattern, std::s
     if (close == std::string::npos) return fail(ErrorCode::invalid_argument, "'" + pattern + "' has a '{' without '}'");
     TRY_ASSIGN(const std::vector<std::string> middles, alternatives(pattern.substr(open + 1, close - open - 1), names_max));
     TRY_ASSIGN(const std::vector<std::string> tails, expand_names(pattern.substr(close + 1), names_max));
-    if (middles.size() * tails.size() > names_max) return fail(ErrorCode::invalid_argument, "'" + pattern + "' makes more than " + std::to_string(names_max) + " names");
+    if (middles.size() * tails.size() > names_max)
+        return fail(ErrorCode::invalid_argument, "'" + pattern + "' makes more than " + std::to_string(names_max) + " names");
     std::vector<std::string> names;
     for (const std::string& middle : middles) {
         for (const std::string& tail : tails) names.push_back(pattern.substr(0, open) + middle + tail);

@@ -12,7 +12,8 @@ TEST(ExpandNames, MultipliesSeveralBraces) { EXPECT_EQ(expand_names("{a,b}{1..2}
 TEST(ExpandNames, CountsDown) { EXPECT_EQ(expand_names("{3..1}", 100).value(), (Names{"3", "2", "1"})); }
 
 TEST(ExpandNames, RefusesWhatIsNoRangeOrTooMuch) {
-    for (const char* pattern : {"web-{1..x}", "web-{..}", "web-{1", "{1..1001}", "{1..100}{1..100}", "{-1..3}"}) EXPECT_FALSE(expand_names(pattern, 1000).has_value()) << pattern;
+    for (const char* pattern : {"web-{1..x}", "web-{..}", "web-{1", "{1..1001}", "{1..100}{1..100}", "{-1..3}"})
+        EXPECT_FALSE(expand_names(pattern, 1000).has_value()) << pattern;
 }
 
 }  // namespace ramet::cli

@@ -41,9 +41,7 @@ int main(int argc, char** argv) {
     add_job_commands(app, context);
     try {
         app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? kDone : kWrongUse;
-    }
+    } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? kDone : kWrongUse; }
     context.connection.show_progress = ::isatty(STDERR_FILENO) == 1;
     ApiClient api(context.connection);
     const ramet::Result<int> outcome = context.command(api);

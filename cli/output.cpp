@@ -46,7 +46,8 @@ std::string pretty(const json::value& value, int indent) {
     const std::string outer(static_cast<std::size_t>(indent), ' ');
     std::string out;
     if (value.is_object() && !value.as_object().empty()) {
-        for (const auto& member : value.as_object()) out += (out.empty() ? "{\n" : ",\n") + inner + json::serialize(json::value(member.key())) + ": " + pretty(member.value(), indent + 2);
+        for (const auto& member : value.as_object())
+            out += (out.empty() ? "{\n" : ",\n") + inner + json::serialize(json::value(member.key())) + ": " + pretty(member.value(), indent + 2);
         return out + "\n" + outer + "}";
     }
     if (value.is_array() && !value.as_array().empty()) {
@@ -87,7 +88,8 @@ void print_object(const json::value& object, Format format) {
         return;
     }
     for (const auto& member : object.as_object()) {
-        fmt::print("{:<24} {}\n", std::string_view(member.key()), member.value().is_structured() ? pretty(member.value()) : field_text(object, member.key()));
+        fmt::print("{:<24} {}\n", std::string_view(member.key()),
+                   member.value().is_structured() ? pretty(member.value()) : field_text(object, member.key()));
     }
 }
 

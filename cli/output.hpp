@@ -10,11 +10,14 @@ namespace ramet::cli {
 
 enum class Format : unsigned char { table, json };
 
-struct Column { std::string title; std::string field; };  // `field`: dotted; "vmNics.0.ip" reads into lists
+struct Column {
+    std::string title;
+    std::string field;
+};  // `field`: dotted; "vmNics.0.ip" reads into lists
 
 std::string field_text(const boost::json::value& row, std::string_view field);  // empty when absent
 void print_rows(const boost::json::array& rows, const std::vector<Column>& columns, Format format);
-void print_object(const boost::json::value& object, Format format);             // "field: value" lines or JSON
+void print_object(const boost::json::value& object, Format format);  // "field: value" lines or JSON
 std::string pretty(const boost::json::value& value, int indent = 0);
 
 }  // namespace ramet::cli

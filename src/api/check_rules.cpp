@@ -57,22 +57,22 @@ Result<void> check_fields(const TypeInfo& type, void* target, const FieldPlace& 
 
 Result<void> check_item(const FieldInfo& field, void* item, const FieldPlace& place) {
     switch (field.scalar) {
-        case Scalar::text:
-        case Scalar::id: return check_text(field, item, place);
-        case Scalar::integer: {
-            const std::int64_t number = field.number(item);
-            if (field.rules.at_least && number < *field.rules.at_least) {
-                return broken(place, "is " + std::to_string(number) + ", but must be at least " + std::to_string(*field.rules.at_least));
-            }
-            if (field.rules.at_most && number > *field.rules.at_most) {
-                return broken(place, "is " + std::to_string(number) + ", but must be at most " + std::to_string(*field.rules.at_most));
-            }
-            return {};
+    case Scalar::text:
+    case Scalar::id: return check_text(field, item, place);
+    case Scalar::integer: {
+        const std::int64_t number = field.number(item);
+        if (field.rules.at_least && number < *field.rules.at_least) {
+            return broken(place, "is " + std::to_string(number) + ", but must be at least " + std::to_string(*field.rules.at_least));
         }
-        case Scalar::object: return check_fields(field.object(), item, place);
-        case Scalar::enumeration:
-        case Scalar::boolean:
-        case Scalar::timestamp: return {};
+        if (field.rules.at_most && number > *field.rules.at_most) {
+            return broken(place, "is " + std::to_string(number) + ", but must be at most " + std::to_string(*field.rules.at_most));
+        }
+        return {};
+    }
+    case Scalar::object: return check_fields(field.object(), item, place);
+    case Scalar::enumeration:
+    case Scalar::boolean:
+    case Scalar::timestamp: return {};
     }
     return {};
 }

@@ -53,7 +53,8 @@ static_assert(kWireCodes.size() == static_cast<std::size_t>(ErrorCode::overloade
 const WireCode& wire_code(ErrorCode code) { return kWireCodes.at(static_cast<std::size_t>(code)); }
 
 constexpr bool table_follows_the_enumeration() {
-    for (std::size_t i = 0; i < kWireCodes.size(); ++i) if (static_cast<std::size_t>(kWireCodes[i].meaning) != i) return false;
+    for (std::size_t i = 0; i < kWireCodes.size(); ++i)
+        if (static_cast<std::size_t>(kWireCodes[i].meaning) != i) return false;
     return true;
 }
 static_assert(table_follows_the_enumeration());

@@ -19,14 +19,14 @@ Result<void> read_object(const json::value& value, const TypeInfo& type, void* t
 
 std::string_view kind_of(const json::value& value) {
     switch (value.kind()) {
-        case json::kind::null: return "null";
-        case json::kind::bool_: return "a boolean";
-        case json::kind::int64:
-        case json::kind::uint64:
-        case json::kind::double_: return "a number";
-        case json::kind::string: return "a string";
-        case json::kind::array: return "a list";
-        case json::kind::object: return "an object";
+    case json::kind::null: return "null";
+    case json::kind::bool_: return "a boolean";
+    case json::kind::int64:
+    case json::kind::uint64:
+    case json::kind::double_: return "a number";
+    case json::kind::string: return "a string";
+    case json::kind::array: return "a list";
+    case json::kind::object: return "an object";
     }
     return "something else";
 }
@@ -43,12 +43,12 @@ std::optional<std::string> stringified(const json::value& value) {
         return std::string(digits.data(), end);
     };
     switch (value.kind()) {
-        case json::kind::string: return std::string(value.get_string());
-        case json::kind::bool_: return value.get_bool() ? "true" : "false";
-        case json::kind::int64: return print(value.get_int64());
-        case json::kind::uint64: return print(value.get_uint64());
-        case json::kind::double_: return print(value.get_double());
-        default: return std::nullopt;
+    case json::kind::string: return std::string(value.get_string());
+    case json::kind::bool_: return value.get_bool() ? "true" : "false";
+    case json::kind::int64: return print(value.get_int64());
+    case json::kind::uint64: return print(value.get_uint64());
+    case json::kind::double_: return print(value.get_double());
+    default: return std::nullopt;
     }
 }
 
@@ -111,30 +111,30 @@ Result<void> read_enumeration(const json::value& value, const FieldInfo& field, 
 
 Result<void> read_item(const json::value& value, const FieldInfo& field, void* item, Audience audience, const FieldPlace& place) {
     switch (field.scalar) {
-        case Scalar::text:
-        case Scalar::id: {
-            const std::optional<std::string> text = stringified(value);
-            if (!text) return wrong_type(place, "text", value);
-            field.set_text(item, *text);
-            return {};
-        }
-        case Scalar::enumeration: return read_enumeration(value, field, item, place);
-        case Scalar::integer: {
-            TRY_ASSIGN(const std::int64_t number, read_integer(value, place));
-            field.set_number(item, number);
-            return {};
-        }
-        case Scalar::boolean: {
-            TRY_ASSIGN(const bool truth, read_boolean(value, place));
-            field.set_number(item, truth ? 1 : 0);
-            return {};
-        }
-        case Scalar::timestamp: {
-            TRY_ASSIGN(const std::int64_t milliseconds, read_timestamp(value, place));
-            field.set_number(item, milliseconds);
-            return {};
-        }
-        case Scalar::object: return read_object(value, field.object(), item, audience, place);
+    case Scalar::text:
+    case Scalar::id: {
+        const std::optional<std::string> text = stringified(value);
+        if (!text) return wrong_type(place, "text", value);
+        field.set_text(item, *text);
+        return {};
+    }
+    case Scalar::enumeration: return read_enumeration(value, field, item, place);
+    case Scalar::integer: {
+        TRY_ASSIGN(const std::int64_t number, read_integer(value, place));
+        field.set_number(item, number);
+        return {};
+    }
+    case Scalar::boolean: {
+        TRY_ASSIGN(const bool truth, read_boolean(value, place));
+        field.set_number(item, truth ? 1 : 0);
+        return {};
+    }
+    case Scalar::timestamp: {
+        TRY_ASSIGN(const std::int64_t milliseconds, read_timestamp(value, place));
+        field.set_number(item, milliseconds);
+        return {};
+    }
+    case Scalar::object: return read_object(value, field.object(), item, audience, place);
     }
     return {};
 }

@@ -48,30 +48,23 @@ template <> inline constexpr std::span<const std::string_view> enum_names<api::j
 template <> const TypeInfo& describe<api::json_test::Card>() {
     using api::json_test::Card;
     static const TypeInfo info = row<Card>({"", "", "org.example.Card"}, "Card", "A card.",
-        field<&Card::network_uuid>("networkUuid", "Its network.", {.required = true, .names_a = "NetworkVO"}),
-        field<&Card::mac>("mac", "Its address.", {.characters_max = 17}),
-        field<&Card::speed>("speed", "Bit/s.", {.at_least = 1, .at_most = 1000}));
+                                           field<&Card::network_uuid>("networkUuid", "Its network.", {.required = true, .names_a = "NetworkVO"}),
+                                           field<&Card::mac>("mac", "Its address.", {.characters_max = 17}),
+                                           field<&Card::speed>("speed", "Bit/s.", {.at_least = 1, .at_most = 1000}));
     return info;
 }
 
 template <> const TypeInfo& describe<api::json_test::Machine>() {
     using api::json_test::Machine;
-    static const TypeInfo info = row<Machine>({"", "", "org.example.Machine"}, "Machine", "A machine.",
-        field<&Machine::uuid>("uuid", "Its uuid.", {.in_path = true}),
-        field<&Machine::name>("name", "Its name.", {.required = true, .characters_max = 5}),
-        field<&Machine::note>("note", "A note."),
+    static const TypeInfo info = row<Machine>(
+        {"", "", "org.example.Machine"}, "Machine", "A machine.", field<&Machine::uuid>("uuid", "Its uuid.", {.in_path = true}),
+        field<&Machine::name>("name", "Its name.", {.required = true, .characters_max = 5}), field<&Machine::note>("note", "A note."),
         field<&Machine::strategy>("strategy", "What then.", {.one_of = api::json_test::kStrategies}),
-        field<&Machine::colour>("colour", "Its colour."),
-        field<&Machine::size>("size", "Bytes."),
-        field<&Machine::full>("full", "All of it."),
-        field<&Machine::quick>("quick", "Fast."),
-        field<&Machine::names>("names", "Names.", {.required = true, .characters_max = 3, .items_max = 4}),
-        field<&Machine::numbers>("numbers", "Numbers."),
-        field<&Machine::cards>("cards", "Cards.", {.loose_shape = true}),
-        field<&Machine::main_card>("mainCard", "The first card."),
-        field<&Machine::hidden>("hidden", "A column.", {.internal = true}),
-        field<&Machine::password>("password", "Secret.", {.secret = true}),
-        field<&Machine::create_date>("createDate", "When."));
+        field<&Machine::colour>("colour", "Its colour."), field<&Machine::size>("size", "Bytes."), field<&Machine::full>("full", "All of it."),
+        field<&Machine::quick>("quick", "Fast."), field<&Machine::names>("names", "Names.", {.required = true, .characters_max = 3, .items_max = 4}),
+        field<&Machine::numbers>("numbers", "Numbers."), field<&Machine::cards>("cards", "Cards.", {.loose_shape = true}),
+        field<&Machine::main_card>("mainCard", "The first card."), field<&Machine::hidden>("hidden", "A column.", {.internal = true}),
+        field<&Machine::password>("password", "Secret.", {.secret = true}), field<&Machine::create_date>("createDate", "When."));
     return info;
 }
 }  // namespace ramet
@@ -187,7 +180,11 @@ TEST(JsonRead, ListsOfObjectsMayBeStrings) {
 }
 
 TEST(JsonRead, NamesTheFieldThatIsWrong) {
-    struct Case { const char* text; ErrorCode code; const char* named; };
+    struct Case {
+        const char* text;
+        ErrorCode code;
+        const char* named;
+    };
     for (const Case& wrong : {
              Case{R"([])", ErrorCode::malformed, "the parameters"},
              Case{R"({"size":"4.0"})", ErrorCode::malformed, "'size'"},
@@ -251,7 +248,11 @@ TEST(Rules, AValidMessagePassesAndItsSpellingIsNormalised) {
 }
 
 TEST(Rules, EachBrokenRuleNamesItsField) {
-    struct Case { void (*spoil)(Machine&); ErrorCode code; const char* named; };
+    struct Case {
+        void (*spoil)(Machine&);
+        ErrorCode code;
+        const char* named;
+    };
     for (const Case& wrong : {
              Case{[](Machine& m) { m.uuid = VmId(); }, ErrorCode::invalid_argument, "'uuid'"},
              Case{[](Machine& m) { m.uuid = VmId::trusted("x"); }, ErrorCode::not_found, "'uuid'"},
@@ -285,11 +286,10 @@ TEST(ErrorJson, CarriesCauseAndSubject) {
     Error inner{ErrorCode::wrong_state, "it is Paused", "/secret/path", nullptr, {}};
     Error outer = caused(ErrorCode::start_failed, "starting 'web'", inner).error();
     outer.subject = "web-01";
-    EXPECT_EQ(
-        error_body(outer),
-        R"({"error":{"code":"VM.1001","description":"The VM could not be started","details":"starting \u0027web\u0027: it is Paused",)"
-        R"("cause":{"code":"VM.1010","description":"The VM\u0027s state does not allow the operation","details":"it is Paused"},)"
-        R"("opaque":{"name":"web-01"}}})");
+    EXPECT_EQ(error_body(outer),
+              R"({"error":{"code":"VM.1001","description":"The VM could not be started","details":"starting \u0027web\u0027: it is Paused",)"
+              R"("cause":{"code":"VM.1010","description":"The VM\u0027s state does not allow the operation","details":"it is Paused"},)"
+              R"("opaque":{"name":"web-01"}}})");
 }
 
 TEST(ErrorJson, EveryCodeHasAWireCodeAndADescription) {
@@ -315,10 +315,9 @@ TEST(SchemaMap, IsAddedToAReplyThatIsText) {
     MessageInfo message;
     message.reply_key = "inventory";
     message.reply = &describe<Machine>;
-    EXPECT_EQ(
-        with_schema(message, R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"}})"),
-        R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"},)"
-        R"("schema":{"inventory":"org.example.Machine","inventory.mainCard":"org.example.Card"}})");
+    EXPECT_EQ(with_schema(message, R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"}})"),
+              R"({"inventory":{"name":"a","mainCard":{"mac":"x"},"note":"y"},)"
+              R"("schema":{"inventory":"org.example.Machine","inventory.mainCard":"org.example.Card"}})");
     EXPECT_EQ(with_schema(message, "{}"), "{}");
     EXPECT_EQ(with_schema(message, R"({"inventory":{},"schema":{}})"), R"({"inventory":{},"schema":{}})");
     message.query_row = &describe<Card>;

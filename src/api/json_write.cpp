@@ -38,14 +38,14 @@ bool must_be_escaped(unsigned char byte) {
 
 void append_escape(std::string& out, unsigned char byte) {
     switch (byte) {
-        case '"': out += "\\\""; return;
-        case '\\': out += "\\\\"; return;
-        case '\b': out += "\\b"; return;
-        case '\f': out += "\\f"; return;
-        case '\n': out += "\\n"; return;
-        case '\r': out += "\\r"; return;
-        case '\t': out += "\\t"; return;
-        default: break;
+    case '"': out += "\\\""; return;
+    case '\\': out += "\\\\"; return;
+    case '\b': out += "\\b"; return;
+    case '\f': out += "\\f"; return;
+    case '\n': out += "\\n"; return;
+    case '\r': out += "\\r"; return;
+    case '\t': out += "\\t"; return;
+    default: break;
     }
     out += "\\u00";
     out += kHexDigits[byte >> 4U];
@@ -60,16 +60,18 @@ void append_number(std::string& out, std::int64_t number) {
 
 void append_item(std::string& out, const FieldInfo& field, const void* item, Audience audience) {
     switch (field.scalar) {
-        case Scalar::text:
-        case Scalar::id:
-        case Scalar::enumeration: append_json_string(out, field.text(item)); return;
-        case Scalar::integer: append_number(out, field.number(item)); return;
-        case Scalar::boolean: out += field.number(item) != 0 ? "true" : "false"; return;
-        case Scalar::timestamp:
-            if (audience == Audience::storage) append_number(out, field.number(item));
-            else append_json_string(out, to_wire_date(Timestamp{field.number(item)}));
-            return;
-        case Scalar::object: write_json(out, field.object(), item, audience); return;
+    case Scalar::text:
+    case Scalar::id:
+    case Scalar::enumeration: append_json_string(out, field.text(item)); return;
+    case Scalar::integer: append_number(out, field.number(item)); return;
+    case Scalar::boolean: out += field.number(item) != 0 ? "true" : "false"; return;
+    case Scalar::timestamp:
+        if (audience == Audience::storage)
+            append_number(out, field.number(item));
+        else
+            append_json_string(out, to_wire_date(Timestamp{field.number(item)}));
+        return;
+    case Scalar::object: write_json(out, field.object(), item, audience); return;
     }
 }
 
@@ -84,7 +86,8 @@ bool is_shown(const FieldInfo& field, Audience audience, std::span<const std::st
     if (audience == Audience::wire && field.rules.internal) return false;
     if (audience == Audience::storage && field.rules.secret) return false;
     if (only_fields.empty()) return true;
-    for (const std::string& wanted : only_fields) if (wanted == field.name) return true;
+    for (const std::string& wanted : only_fields)
+        if (wanted == field.name) return true;
     return false;
 }
 
@@ -111,8 +114,10 @@ void append_json_string(std::string& out, std::string_view text) {
         const bool line_separator = character == "\xE2\x80\xA8" || character == "\xE2\x80\xA9";  // end a line in old JavaScript
         if (length == 0 || line_separator) {
             flush();
-            if (length == 0) out += kReplacement;
-            else out += character.back() == '\xA8' ? "\\u2028" : "\\u2029";
+            if (length == 0)
+                out += kReplacement;
+            else
+                out += character.back() == '\xA8' ? "\\u2028" : "\\u2029";
             plain = at + (length == 0 ? 1 : length);
         }
         at += length == 0 ? 1 : length;

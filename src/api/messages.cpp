@@ -14,7 +14,8 @@ std::vector<const MessageInfo*> all_messages() {
 }
 
 const MessageInfo* find_message(std::string_view name) {
-    for (const MessageInfo* message : all_messages()) if (message->name == name) return message;
+    for (const MessageInfo* message : all_messages())
+        if (message->name == name) return message;
     return nullptr;
 }
 

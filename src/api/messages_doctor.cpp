@@ -15,18 +15,28 @@ template <> const TypeInfo& describe<api::InvariantFinding>() {
     return info;
 }
 template <> const TypeInfo& describe<api::CheckInvariantsReply>() {
-    static const TypeInfo info = object<api::CheckInvariantsReply>("CheckInvariantsReply", "What was found.",
-                                                                   field<&api::CheckInvariantsReply::findings>("findings", "Empty: every invariant holds."));
+    static const TypeInfo info = object<api::CheckInvariantsReply>(
+        "CheckInvariantsReply", "What was found.", field<&api::CheckInvariantsReply::findings>("findings", "Empty: every invariant holds."));
     return info;
 }
 
 namespace api {
 
 template <> const MessageInfo& message<CheckInvariants>() {
-    static const MessageInfo info{.name = "CheckInvariants", .category = "Settings/Maintenance", .method = Method::get, .path = "/doctor", .access = Access::admin,
-                                  .doc = "Holds files, processes, taps and addresses against the rows and lists what does not fit. While jobs run, what they are making shows up too.",
-                                  .since = "ramet 0.1", .reply_key = "*", .request = &describe<CheckInvariants>, .reply = &describe<CheckInvariantsReply>,
-                                  .response_example = R"({"findings":[],"success":true})", .make = &make_request<CheckInvariants>};
+    static const MessageInfo info{.name = "CheckInvariants",
+                                  .category = "Settings/Maintenance",
+                                  .method = Method::get,
+                                  .path = "/doctor",
+                                  .access = Access::admin,
+                                  .doc =
+                                      "Holds files, processes, taps and addresses against the rows and lists what does not fit. While jobs run, what "
+                                      "they are making shows up too.",
+                                  .since = "ramet 0.1",
+                                  .reply_key = "*",
+                                  .request = &describe<CheckInvariants>,
+                                  .reply = &describe<CheckInvariantsReply>,
+                                  .response_example = R"({"findings":[],"success":true})",
+                                  .make = &make_request<CheckInvariants>};
     return info;
 }
 

@@ -36,7 +36,10 @@ struct CloneVmInstance {
     std::vector<std::string> user_tags;
 };
 
-struct ErrorInventory { std::string code, description; std::optional<std::string> details; };
+struct ErrorInventory {
+    std::string code, description;
+    std::optional<std::string> details;
+};
 // One entry per name, in order: an inventory or an error.
 struct CloneVmInstanceInventory {
     std::optional<VmInstance> inventory;
@@ -74,32 +77,75 @@ struct CreateVmInstance {
     std::vector<std::string> user_tags;
 };
 
-struct StartVmInstance { VmId uuid; std::optional<ClusterId> cluster_uuid; std::optional<HostId> host_uuid; };
-struct StopVmInstance { VmId uuid; std::string type = "grace"; };
-struct RebootVmInstance { VmId uuid; };
-struct PauseVmInstance { VmId uuid; };
-struct ResumeVmInstance { VmId uuid; };
-struct DestroyVmInstance { VmId uuid; std::string delete_mode = "Permissive"; };
-struct RecoverVmInstance { VmId uuid; };
-struct ExpungeVmInstance { VmId uuid; };
+struct StartVmInstance {
+    VmId uuid;
+    std::optional<ClusterId> cluster_uuid;
+    std::optional<HostId> host_uuid;
+};
+struct StopVmInstance {
+    VmId uuid;
+    std::string type = "grace";
+};
+struct RebootVmInstance {
+    VmId uuid;
+};
+struct PauseVmInstance {
+    VmId uuid;
+};
+struct ResumeVmInstance {
+    VmId uuid;
+};
+struct DestroyVmInstance {
+    VmId uuid;
+    std::string delete_mode = "Permissive";
+};
+struct RecoverVmInstance {
+    VmId uuid;
+};
+struct ExpungeVmInstance {
+    VmId uuid;
+};
 struct UpdateVmInstance {
     VmId uuid;
     std::optional<std::string> name, description, platform, guest_os_type;
     std::optional<L3NetworkId> default_l3_network_uuid;
     std::optional<std::int64_t> cpu_num, memory_size;
 };
-struct ChangeVmNicState { NicId vm_nic_uuid; std::string state; };
-struct SetVmHostname { VmId uuid; std::string hostname; };
-struct GetVmHostname { VmId uuid; };
-struct GetVmHostnameReply { std::optional<std::string> hostname; };
-struct DeleteVmHostname { VmId uuid; };
-struct GetVmConsoleAddress { VmId uuid; };
-struct GetVmConsoleAddressReply { std::string host_ip; std::int64_t port = 0; std::string protocol; std::string path; };
+struct ChangeVmNicState {
+    NicId vm_nic_uuid;
+    std::string state;
+};
+struct SetVmHostname {
+    VmId uuid;
+    std::string hostname;
+};
+struct GetVmHostname {
+    VmId uuid;
+};
+struct GetVmHostnameReply {
+    std::optional<std::string> hostname;
+};
+struct DeleteVmHostname {
+    VmId uuid;
+};
+struct GetVmConsoleAddress {
+    VmId uuid;
+};
+struct GetVmConsoleAddressReply {
+    std::string host_ip;
+    std::int64_t port = 0;
+    std::string protocol;
+    std::string path;
+};
 
 // Holds what is on disk, in QEMU and in the network against the rows.
 struct CheckInvariants {};
-struct InvariantFinding { std::string kind, what; };
-struct CheckInvariantsReply { std::vector<InvariantFinding> findings; };
+struct InvariantFinding {
+    std::string kind, what;
+};
+struct CheckInvariantsReply {
+    std::vector<InvariantFinding> findings;
+};
 
 struct CreateDataVolume {
     std::string name;
@@ -111,13 +157,32 @@ struct CreateDataVolume {
     std::vector<std::string> system_tags;
     std::vector<std::string> user_tags;
 };
-struct AttachDataVolumeToVm { VolumeId volume_uuid; VmId vm_instance_uuid; };
-struct DetachDataVolumeFromVm { VolumeId uuid; std::optional<VmId> vm_uuid; };
-struct DeleteDataVolume { VolumeId uuid; std::string delete_mode = "Permissive"; };
-struct RecoverDataVolume { VolumeId uuid; };
-struct ExpungeDataVolume { VolumeId uuid; };
-struct UpdateVolume { VolumeId uuid; std::optional<std::string> name, description; };
-struct ChangeVolumeState { VolumeId uuid; std::string state_event; };
+struct AttachDataVolumeToVm {
+    VolumeId volume_uuid;
+    VmId vm_instance_uuid;
+};
+struct DetachDataVolumeFromVm {
+    VolumeId uuid;
+    std::optional<VmId> vm_uuid;
+};
+struct DeleteDataVolume {
+    VolumeId uuid;
+    std::string delete_mode = "Permissive";
+};
+struct RecoverDataVolume {
+    VolumeId uuid;
+};
+struct ExpungeDataVolume {
+    VolumeId uuid;
+};
+struct UpdateVolume {
+    VolumeId uuid;
+    std::optional<std::string> name, description;
+};
+struct ChangeVolumeState {
+    VolumeId uuid;
+    std::string state_event;
+};
 
 std::vector<const MessageInfo*> vm_messages();
 
@@ -125,10 +190,10 @@ std::vector<const MessageInfo*> vm_messages();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                          \
-    template <> const TypeInfo& describe<api::Request>();       \
-    namespace api {                                             \
-    template <> const MessageInfo& message<Request>();          \
+#define RAMET_DECLARE_MESSAGE(Request)                    \
+    template <> const TypeInfo& describe<api::Request>(); \
+    namespace api {                                       \
+    template <> const MessageInfo& message<Request>();    \
     }
 RAMET_DECLARE_MESSAGE(CloneVmInstance)
 RAMET_DECLARE_MESSAGE(CreateVmInstance)

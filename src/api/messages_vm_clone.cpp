@@ -18,9 +18,12 @@ template <> const TypeInfo& describe<api::VmNicParam>() {
     using api::VmNicParam;
     static const TypeInfo info = object<VmNicParam>(
         "VmNicParam", "What one NIC of a VM should be.",
-        field<&VmNicParam::l3_network_uuid>("l3NetworkUuid", "The L3 network of the NIC; one of the source's networks when cloning.", {.required = true, .names_a = "L3NetworkVO"}),
-        field<&VmNicParam::mac>("mac", "The MAC address; unicast and unused. Only for one clone.", {.characters_max = 17, .example = "fa:5c:10:22:41:00"}),
-        field<&VmNicParam::ip>("ip", "The IPv4 address; free and inside a range of the network. Only for one clone.", {.characters_max = 15, .example = "10.77.0.20"}),
+        field<&VmNicParam::l3_network_uuid>("l3NetworkUuid", "The L3 network of the NIC; one of the source's networks when cloning.",
+                                            {.required = true, .names_a = "L3NetworkVO"}),
+        field<&VmNicParam::mac>("mac", "The MAC address; unicast and unused. Only for one clone.",
+                                {.characters_max = 17, .example = "fa:5c:10:22:41:00"}),
+        field<&VmNicParam::ip>("ip", "The IPv4 address; free and inside a range of the network. Only for one clone.",
+                               {.characters_max = 15, .example = "10.77.0.20"}),
         field<&VmNicParam::netmask>("netmask", "The IPv4 netmask; that of the range.", {.characters_max = 15}),
         field<&VmNicParam::gateway>("gateway", "The IPv4 gateway; that of the range.", {.characters_max = 15}),
         field<&VmNicParam::ip6>("ip6", "An IPv6 address. Not supported: IPv4 networks only.", {.characters_max = 45}),
@@ -31,7 +34,8 @@ template <> const TypeInfo& describe<api::VmNicParam>() {
         field<&VmNicParam::vm_nic_type>("VmNicType", "The kind of NIC; VNIC.", {.characters_max = 32, .fallback = "VNIC"}),
         field<&VmNicParam::state>("state", "disable starts the NIC with its link down.", {.one_of = kNicStates, .fallback = "enable"}),
         field<&VmNicParam::outbound_bandwidth>("outboundBandwidth", "Limit of what the VM sends, bit/s.", {.at_least = 8192, .at_most = 32212254720}),
-        field<&VmNicParam::inbound_bandwidth>("inboundBandwidth", "Limit of what the VM receives, bit/s.", {.at_least = 8192, .at_most = 32212254720}),
+        field<&VmNicParam::inbound_bandwidth>("inboundBandwidth", "Limit of what the VM receives, bit/s.",
+                                              {.at_least = 8192, .at_most = 32212254720}),
         field<&VmNicParam::multi_queue_num>("multiQueueNum", "Queues of the NIC.", {.at_least = 1, .at_most = 256}),
         field<&VmNicParam::is_default_nic>("isDefaultNic", "The VM's default network is this NIC's."),
         field<&VmNicParam::sg_uuids>("sgUuids", "Security groups. Not supported: must be empty.", {.items_max = 16}));
@@ -42,42 +46,56 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
     using api::CloneVmInstance;
     static const TypeInfo info = object<CloneVmInstance>(
         "CloneVmInstance", "Makes clones of a VM instance: one per name.",
-        field<&CloneVmInstance::vm_instance_uuid>("vmInstanceUuid", "The VM instance UUID.", {.required = true, .in_path = true, .names_a = "VmInstanceVO"}),
-        field<&CloneVmInstance::strategy>("strategy", "What becomes of the clones: InstantStart boots them, CreateStopped leaves them stopped, JustCreate leaves them in Created.",
-                                          {.one_of = kStrategies, .fallback = "InstantStart", .example = "InstantStart"}),
-        field<&CloneVmInstance::names>("names", "The VM instance name list: one clone per name, in this order.",
-                                       {.required = true, .characters_max = limits::kNameCharactersMax, .items_min = 1, .items_max = limits::kNamesMax, .example = "web02"}),
-        field<&CloneVmInstance::full>("full", "Whether to clone the data volumes that are attached to the VM instance.", {.fallback = "false", .example = "false", .since = "2.5.0"}),
-        field<&CloneVmInstance::primary_storage_uuid_for_root_volume>("primaryStorageUuidForRootVolume", "Where the root volumes go. Another storage than the source's means a real copy.",
-                                                                      {.names_a = "PrimaryStorageVO"}),
-        field<&CloneVmInstance::primary_storage_uuid_for_data_volume>("primaryStorageUuidForDataVolume", "Where the data volumes go (with full). Another storage than the source's means a real copy.",
-                                                                      {.names_a = "PrimaryStorageVO"}),
-        field<&CloneVmInstance::root_volume_system_tags>("rootVolumeSystemTags", "System tags of each root volume.",
-                                                         {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax, .example = "volumeProvisioningStrategy::ThinProvisioning"}),
+        field<&CloneVmInstance::vm_instance_uuid>("vmInstanceUuid", "The VM instance UUID.",
+                                                  {.required = true, .in_path = true, .names_a = "VmInstanceVO"}),
+        field<&CloneVmInstance::strategy>(
+            "strategy", "What becomes of the clones: InstantStart boots them, CreateStopped leaves them stopped, JustCreate leaves them in Created.",
+            {.one_of = kStrategies, .fallback = "InstantStart", .example = "InstantStart"}),
+        field<&CloneVmInstance::names>(
+            "names", "The VM instance name list: one clone per name, in this order.",
+            {.required = true, .characters_max = limits::kNameCharactersMax, .items_min = 1, .items_max = limits::kNamesMax, .example = "web02"}),
+        field<&CloneVmInstance::full>("full", "Whether to clone the data volumes that are attached to the VM instance.",
+                                      {.fallback = "false", .example = "false", .since = "2.5.0"}),
+        field<&CloneVmInstance::primary_storage_uuid_for_root_volume>(
+            "primaryStorageUuidForRootVolume", "Where the root volumes go. Another storage than the source's means a real copy.",
+            {.names_a = "PrimaryStorageVO"}),
+        field<&CloneVmInstance::primary_storage_uuid_for_data_volume>(
+            "primaryStorageUuidForDataVolume", "Where the data volumes go (with full). Another storage than the source's means a real copy.",
+            {.names_a = "PrimaryStorageVO"}),
+        field<&CloneVmInstance::root_volume_system_tags>(
+            "rootVolumeSystemTags", "System tags of each root volume.",
+            {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax, .example = "volumeProvisioningStrategy::ThinProvisioning"}),
         field<&CloneVmInstance::data_volume_system_tags>("dataVolumeSystemTags", "System tags of each data volume.",
-                                                         {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax, .example = "volumeProvisioningStrategy::ThickProvisioning"}),
+                                                         {.characters_max = limits::kTextCharactersMax,
+                                                          .items_max = limits::kTagsMax,
+                                                          .example = "volumeProvisioningStrategy::ThickProvisioning"}),
         field<&CloneVmInstance::cluster_uuid>("clusterUuid", "The cluster UUID: clones run on a host of it.", {.names_a = "ClusterVO"}),
         field<&CloneVmInstance::host_uuid>("hostUuid", "The host UUID: clones run on it.", {.names_a = "HostVO"}),
-        field<&CloneVmInstance::vm_nic_params>("vmNicParams", "The VM NIC parameters: objects, JSON strings of objects, or one JSON string of the list.",
+        field<&CloneVmInstance::vm_nic_params>("vmNicParams",
+                                               "The VM NIC parameters: objects, JSON strings of objects, or one JSON string of the list.",
                                                {.loose_shape = true, .items_max = limits::kNicParamsMax, .since = "5.1.8"}),
-        field<&CloneVmInstance::system_tags>("systemTags", "System tags of each clone.", {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
-        field<&CloneVmInstance::user_tags>("userTags", "User tags of each clone.", {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}));
+        field<&CloneVmInstance::system_tags>("systemTags", "System tags of each clone.",
+                                             {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
+        field<&CloneVmInstance::user_tags>("userTags", "User tags of each clone.",
+                                           {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}));
     return info;
 }
 
 template <> const TypeInfo& describe<api::ErrorInventory>() {
     using api::ErrorInventory;
-    static const TypeInfo info = row<ErrorInventory>(
-        {"", "", "org.zstack.header.errorcode.ErrorCode"}, "ErrorCode", "Why this clone was not made.", field<&ErrorInventory::code>("code", "The error code."),
-        field<&ErrorInventory::description>("description", "The fixed text of the code."), field<&ErrorInventory::details>("details", "What went wrong here, with the clone's name."));
+    static const TypeInfo info = row<ErrorInventory>({"", "", "org.zstack.header.errorcode.ErrorCode"}, "ErrorCode", "Why this clone was not made.",
+                                                     field<&ErrorInventory::code>("code", "The error code."),
+                                                     field<&ErrorInventory::description>("description", "The fixed text of the code."),
+                                                     field<&ErrorInventory::details>("details", "What went wrong here, with the clone's name."));
     return info;
 }
 
 template <> const TypeInfo& describe<api::CloneVmInstanceInventory>() {
     using api::CloneVmInstanceInventory;
-    static const TypeInfo info = row<CloneVmInstanceInventory>(
-        {"", "", "org.zstack.header.vm.CloneVmInstanceInventory"}, "CloneVmInstanceInventory", "One clone: its inventory, or the error that prevented it.",
-        field<&CloneVmInstanceInventory::inventory>("inventory", "The clone."), field<&CloneVmInstanceInventory::error>("error", "The error."));
+    static const TypeInfo info = row<CloneVmInstanceInventory>({"", "", "org.zstack.header.vm.CloneVmInstanceInventory"}, "CloneVmInstanceInventory",
+                                                               "One clone: its inventory, or the error that prevented it.",
+                                                               field<&CloneVmInstanceInventory::inventory>("inventory", "The clone."),
+                                                               field<&CloneVmInstanceInventory::error>("error", "The error."));
     return info;
 }
 
@@ -93,12 +111,22 @@ template <> const TypeInfo& describe<api::CloneVmInstanceResults>() {
 namespace api {
 
 template <> const MessageInfo& message<CloneVmInstance>() {
-    static const MessageInfo info{.name = "CloneVmInstance", .category = "Resource Center/Resource Pool/VM Instance Operations", .method = Method::put,
-                                  .path = "/vm-instances/{vmInstanceUuid}/actions", .body_key = "cloneVmInstance", .completion = Completion::async,
-                                  .doc = "Clones a VM instance that is Running, Paused or Stopped into one VM instance per name, each with an identity of its own. "
-                                         "The answer comes when the clones are made, or as a job when that takes long or is asked for.",
-                                  .reply_key = "result", .request = &describe<CloneVmInstance>, .reply = &describe<CloneVmInstanceResults>,
-                                  .request_example = examples::kCloneRequest, .response_example = examples::kCloneReply, .make = &make_request<CloneVmInstance>};
+    static const MessageInfo info{
+        .name = "CloneVmInstance",
+        .category = "Resource Center/Resource Pool/VM Instance Operations",
+        .method = Method::put,
+        .path = "/vm-instances/{vmInstanceUuid}/actions",
+        .body_key = "cloneVmInstance",
+        .completion = Completion::async,
+        .doc =
+            "Clones a VM instance that is Running, Paused or Stopped into one VM instance per name, each with an identity of its own. "
+            "The answer comes when the clones are made, or as a job when that takes long or is asked for.",
+        .reply_key = "result",
+        .request = &describe<CloneVmInstance>,
+        .reply = &describe<CloneVmInstanceResults>,
+        .request_example = examples::kCloneRequest,
+        .response_example = examples::kCloneReply,
+        .make = &make_request<CloneVmInstance>};
     return info;
 }
 

@@ -14,10 +14,10 @@ namespace {
 
 std::string_view method_word(Method method) {
     switch (method) {
-        case Method::get: return "get";
-        case Method::post: return "post";
-        case Method::put: return "put";
-        case Method::del: return "delete";
+    case Method::get: return "get";
+    case Method::post: return "post";
+    case Method::put: return "put";
+    case Method::del: return "delete";
     }
     return "get";
 }
@@ -45,9 +45,7 @@ json::value example_value(std::string_view text) {
     return parsed.has_value() ? std::move(*parsed) : json::value(text);
 }
 
-bool has_tags(const MessageInfo& message) {
-    return message.request != nullptr && message.request().find("systemTags") != nullptr;
-}
+bool has_tags(const MessageInfo& message) { return message.request != nullptr && message.request().find("systemTags") != nullptr; }
 
 bool is_tag_field(const FieldInfo& field) { return field.name == "systemTags" || field.name == "userTags"; }
 
@@ -275,8 +273,10 @@ private:
 
     json::object request_body(const MessageInfo& message) {
         json::object properties;
-        if (message.request != nullptr) properties[message.body_key] = schemas_.reference(message.request(), Direction::request);
-        else properties[message.body_key] = typed("object");
+        if (message.request != nullptr)
+            properties[message.body_key] = schemas_.reference(message.request(), Direction::request);
+        else
+            properties[message.body_key] = typed("object");
         if (has_tags(message)) {
             for (const FieldInfo& field : message.request().fields) {
                 if (is_tag_field(field)) properties[field.name] = schemas_.of_field(field, Direction::request);

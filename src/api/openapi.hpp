@@ -14,7 +14,7 @@
 
 namespace ramet::api {
 
-std::string openapi_document(const std::string& server_version);                                                  // of all_messages()
+std::string openapi_document(const std::string& server_version);  // of all_messages()
 std::string openapi_document(const std::string& server_version, std::span<const MessageInfo* const> messages);
 
 }  // namespace ramet::api

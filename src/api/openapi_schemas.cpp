@@ -30,13 +30,13 @@ json::value field_value(const FieldInfo& field, std::string_view text) {
 std::string_view type_word(const FieldInfo& field) {
     if (field.shape == Shape::list) return "List";
     switch (field.scalar) {
-        case Scalar::integer: return "Long";
-        case Scalar::boolean: return "Boolean";
-        case Scalar::timestamp: return "Date";
-        case Scalar::object: return "Object";
-        case Scalar::text:
-        case Scalar::id:
-        case Scalar::enumeration: break;
+    case Scalar::integer: return "Long";
+    case Scalar::boolean: return "Boolean";
+    case Scalar::timestamp: return "Date";
+    case Scalar::object: return "Object";
+    case Scalar::text:
+    case Scalar::id:
+    case Scalar::enumeration: break;
     }
     return "String";
 }
@@ -45,31 +45,31 @@ json::object OpenapiSchemas::of_item(const FieldInfo& field, Direction direction
     json::object schema;
     const FieldRules& rules = field.rules;
     switch (field.scalar) {
-        case Scalar::text:
-            schema["type"] = "string";
-            if (!rules.one_of.empty()) schema["enum"] = listed(rules.one_of);
-            if (rules.characters_max != 0) schema["maxLength"] = rules.characters_max;
-            break;
-        case Scalar::id:
-            schema["type"] = "string";
-            schema["pattern"] = "^[0-9a-f]{32}$";
-            break;
-        case Scalar::enumeration:
-            schema["type"] = "string";
-            schema["enum"] = listed(field.values);
-            break;
-        case Scalar::integer:
-            schema["type"] = "integer";
-            schema["format"] = "int64";
-            if (rules.at_least) schema["minimum"] = *rules.at_least;
-            if (rules.at_most) schema["maximum"] = *rules.at_most;
-            break;
-        case Scalar::boolean: schema["type"] = "boolean"; break;
-        case Scalar::timestamp:
-            schema["type"] = "string";
-            schema["examples"] = json::array{"Nov 14, 2017 10:20:57 PM"};
-            break;
-        case Scalar::object: return reference(field.object(), direction);
+    case Scalar::text:
+        schema["type"] = "string";
+        if (!rules.one_of.empty()) schema["enum"] = listed(rules.one_of);
+        if (rules.characters_max != 0) schema["maxLength"] = rules.characters_max;
+        break;
+    case Scalar::id:
+        schema["type"] = "string";
+        schema["pattern"] = "^[0-9a-f]{32}$";
+        break;
+    case Scalar::enumeration:
+        schema["type"] = "string";
+        schema["enum"] = listed(field.values);
+        break;
+    case Scalar::integer:
+        schema["type"] = "integer";
+        schema["format"] = "int64";
+        if (rules.at_least) schema["minimum"] = *rules.at_least;
+        if (rules.at_most) schema["maximum"] = *rules.at_most;
+        break;
+    case Scalar::boolean: schema["type"] = "boolean"; break;
+    case Scalar::timestamp:
+        schema["type"] = "string";
+        schema["examples"] = json::array{"Nov 14, 2017 10:20:57 PM"};
+        break;
+    case Scalar::object: return reference(field.object(), direction);
     }
     return schema;
 }

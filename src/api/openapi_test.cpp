@@ -11,7 +11,9 @@ namespace ramet::api::openapi_test {
 
 inline constexpr std::array<std::string_view, 2> kModes{"Soft", "Hard"};
 
-struct Part { std::int64_t size = 0; };
+struct Part {
+    std::int64_t size = 0;
+};
 struct Box {
     VmId uuid;
     std::string name;
@@ -24,8 +26,13 @@ struct OpenBox {
     std::vector<std::string> system_tags;
     std::vector<std::string> user_tags;
 };
-struct ShutBox { VmId box_uuid; };
-struct DropBox { VmId uuid; std::string mode; };
+struct ShutBox {
+    VmId box_uuid;
+};
+struct DropBox {
+    VmId uuid;
+    std::string mode;
+};
 
 }  // namespace ramet::api::openapi_test
 
@@ -78,12 +85,24 @@ std::vector<MessageInfo> messages() {
                      .request_example = R"({"parts":[{"size":1}]})",
                      .response_example = R"({"inventory":{"name":"it's"}})",
                      .history = kHistory};
-    MessageInfo shut{.name = "ShutBox", .category = "Store/Boxes", .method = Method::put, .path = "/boxes/{boxUuid}/actions", .body_key = "shutBox",
-                     .access = Access::admin, .doc = "Shuts.", .request = &describe<ShutBox>};
+    MessageInfo shut{.name = "ShutBox",
+                     .category = "Store/Boxes",
+                     .method = Method::put,
+                     .path = "/boxes/{boxUuid}/actions",
+                     .body_key = "shutBox",
+                     .access = Access::admin,
+                     .doc = "Shuts.",
+                     .request = &describe<ShutBox>};
     MessageInfo drop{
         .name = "DropBox", .category = "Store/Boxes", .method = Method::del, .path = "/boxes/{uuid}", .doc = "Drops.", .request = &describe<DropBox>};
-    MessageInfo list{.name = "QueryBox", .category = "Store/Boxes", .method = Method::get, .path = "/boxes", .access = Access::open, .doc = "Lists.",
-                     .reply_key = "inventories", .query_row = &describe<Box>};
+    MessageInfo list{.name = "QueryBox",
+                     .category = "Store/Boxes",
+                     .method = Method::get,
+                     .path = "/boxes",
+                     .access = Access::open,
+                     .doc = "Lists.",
+                     .reply_key = "inventories",
+                     .query_row = &describe<Box>};
     return {open, shut, drop, list};
 }
 
@@ -100,8 +119,10 @@ void collect_references(const boost::json::value& value, std::set<std::string>& 
         for (const auto& item : value.get_array()) collect_references(item, found);
     } else if (value.is_object()) {
         for (const auto& [key, member] : value.get_object()) {
-            if (key == "$ref") found.insert(std::string(member.get_string()));
-            else collect_references(member, found);
+            if (key == "$ref")
+                found.insert(std::string(member.get_string()));
+            else
+                collect_references(member, found);
         }
     }
 }

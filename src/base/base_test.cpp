@@ -17,7 +17,8 @@ TEST(Id, RandomIdsAreVersionFourAndParse) {
 }
 
 TEST(Id, RefusesWhatIsNoUuid) {
-    for (const char* text : {"", "123", "327B60D6B8CD31489ADE6F4830BCEC16", "327b60d6b8cd31489ade6f4830bcec1g", "327b60d6-b8cd-3148-9ade-6f4830bcec16"}) {
+    for (const char* text :
+         {"", "123", "327B60D6B8CD31489ADE6F4830BCEC16", "327b60d6b8cd31489ade6f4830bcec1g", "327b60d6-b8cd-3148-9ade-6f4830bcec16"}) {
         EXPECT_FALSE(VmId::parse(text).has_value()) << text;
     }
 }
@@ -44,7 +45,9 @@ TEST(ForEachParallel, CallsEveryIndexOnce) {
 TEST(ThreadPool, RefusesBeyondItsQueue) {
     std::atomic<bool> go{false};
     ThreadPool pool(1, 1);
-    ASSERT_TRUE(pool.post([&] { while (!go) std::this_thread::yield(); }));
+    ASSERT_TRUE(pool.post([&] {
+        while (!go) std::this_thread::yield();
+    }));
     while (pool.queued() != 0) std::this_thread::yield();
     EXPECT_TRUE(pool.post([] {}));
     EXPECT_FALSE(pool.post([] {}));

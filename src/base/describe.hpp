@@ -35,7 +35,9 @@ template <class E>
 inline constexpr std::span<const std::string_view> enum_names{};
 
 template <class E>
-constexpr std::string_view name_of(E value) { return enum_names<E>[static_cast<std::size_t>(value)]; }
+constexpr std::string_view name_of(E value) {
+    return enum_names<E>[static_cast<std::size_t>(value)];
+}
 
 template <class E>
 std::optional<E> enum_from(std::string_view text) {
@@ -51,21 +53,21 @@ enum class Shape : std::uint8_t { one, optional, list };
 // What a value must satisfy and where it lives. Unset members demand nothing.
 struct FieldRules {
     bool required = false;
-    bool in_path = false;                    // a message field filled from the URL
-    bool primary = false;                    // a row's key column
-    bool relation = false;                   // a row's child rows: on the wire, not a column
-    bool internal = false;                   // a column, never on the wire
-    bool transient = false;                  // on the wire, computed at read time, not a column
-    bool secret = false;                     // never logged, never kept in a job
-    bool loose_shape = false;                // list fields that also accept one JSON string holding the list, and items that are JSON strings
+    bool in_path = false;      // a message field filled from the URL
+    bool primary = false;      // a row's key column
+    bool relation = false;     // a row's child rows: on the wire, not a column
+    bool internal = false;     // a column, never on the wire
+    bool transient = false;    // on the wire, computed at read time, not a column
+    bool secret = false;       // never logged, never kept in a job
+    bool loose_shape = false;  // list fields that also accept one JSON string holding the list, and items that are JSON strings
     std::size_t characters_max = 0;
     std::size_t items_min = 0;
     std::size_t items_max = 0;
     std::optional<std::int64_t> at_least;
     std::optional<std::int64_t> at_most;
     std::span<const std::string_view> one_of{};  // for text fields; compared ignoring case, normalised to the listed spelling
-    std::string_view names_a = {};           // the resource a uuid must name, as its VO type ("HostVO"): checked and authorised before the handler
-    std::string_view fallback = {};          // documented default
+    std::string_view names_a = {};   // the resource a uuid must name, as its VO type ("HostVO"): checked and authorised before the handler
+    std::string_view fallback = {};  // documented default
     std::string_view example = {};
     std::string_view since = {};
 };
@@ -76,15 +78,15 @@ struct FieldInfo {
     FieldRules rules;
     Scalar scalar = Scalar::text;
     Shape shape = Shape::one;
-    DescribeFunction object = nullptr;                 // for Scalar::object
-    std::span<const std::string_view> values{};        // for Scalar::enumeration
+    DescribeFunction object = nullptr;           // for Scalar::object
+    std::span<const std::string_view> values{};  // for Scalar::enumeration
 
-    void* (*member)(void* owner) = nullptr;            // address of the member itself
+    void* (*member)(void* owner) = nullptr;  // address of the member itself
 
     // optional and list members; item 0 of Shape::one is the member
     std::size_t (*count)(const void* member) = nullptr;
     void* (*item)(void* member, std::size_t index) = nullptr;
-    void* (*append)(void* member) = nullptr;           // emplaces an optional or pushes a list item; returns the new item
+    void* (*append)(void* member) = nullptr;  // emplaces an optional or pushes a list item; returns the new item
     void (*clear)(void* member) = nullptr;
 
     // scalars: text, id and enumeration speak text; integer, boolean and timestamp speak numbers
@@ -98,11 +100,12 @@ struct TypeInfo {
     std::string_view name;
     std::string_view doc;
     std::vector<FieldInfo> fields;
-    std::string_view table = {};             // rows: SQL table; empty for messages
-    std::string_view vo_type = {};           // rows: "VmInstanceVO"
-    std::string_view schema_class = {};      // rows: "org.zstack.header.vm.VmInstanceInventory"
+    std::string_view table = {};         // rows: SQL table; empty for messages
+    std::string_view vo_type = {};       // rows: "VmInstanceVO"
+    std::string_view schema_class = {};  // rows: "org.zstack.header.vm.VmInstanceInventory"
     const FieldInfo* find(std::string_view field) const {
-        for (const FieldInfo& candidate : fields) if (candidate.name == field) return &candidate;
+        for (const FieldInfo& candidate : fields)
+            if (candidate.name == field) return &candidate;
         return nullptr;
     }
 };
@@ -111,22 +114,40 @@ namespace describe_detail {
 
 template <class T> struct IsId : std::false_type {};
 template <class K> struct IsId<Id<K>> : std::true_type {};
-template <class T> struct Unwrap { using Item = T; static constexpr Shape shape = Shape::one; };
-template <class T> struct Unwrap<std::optional<T>> { using Item = T; static constexpr Shape shape = Shape::optional; };
-template <class T> struct Unwrap<std::vector<T>> { using Item = T; static constexpr Shape shape = Shape::list; };
+template <class T> struct Unwrap {
+    using Item = T;
+    static constexpr Shape shape = Shape::one;
+};
+template <class T> struct Unwrap<std::optional<T>> {
+    using Item = T;
+    static constexpr Shape shape = Shape::optional;
+};
+template <class T> struct Unwrap<std::vector<T>> {
+    using Item = T;
+    static constexpr Shape shape = Shape::list;
+};
 template <class T> struct OwnerOf;
-template <class C, class M> struct OwnerOf<M C::*> { using Class = C; using Member = M; };
+template <class C, class M> struct OwnerOf<M C::*> {
+    using Class = C;
+    using Member = M;
+};
 
 template <class Item>
 void fill_scalar(FieldInfo& info) {
     if constexpr (std::is_same_v<Item, std::string>) {
         info.scalar = Scalar::text;
         info.text = [](const void* item) { return std::string_view(*static_cast<const std::string*>(item)); };
-        info.set_text = [](void* item, std::string_view text) { static_cast<std::string*>(item)->assign(text); return true; };
+        info.set_text = [](void* item, std::string_view text) {
+            static_cast<std::string*>(item)->assign(text);
+            return true;
+        };
     } else if constexpr (IsId<Item>::value) {
         info.scalar = Scalar::id;
         info.text = [](const void* item) { return std::string_view(static_cast<const Item*>(item)->text()); };
-        info.set_text = [](void* item, std::string_view text) { *static_cast<Item*>(item) = Item::trusted(std::string(text)); return true; };
+        info.set_text = [](void* item, std::string_view text) {
+            *static_cast<Item*>(item) = Item::trusted(std::string(text));
+            return true;
+        };
     } else if constexpr (std::is_enum_v<Item>) {
         info.scalar = Scalar::enumeration;
         info.values = enum_names<Item>;

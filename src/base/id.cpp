@@ -1,8 +1,8 @@
 #include "base/id.hpp"
 
+#include <sodium.h>
 #include <array>
 #include <cstdint>
-#include <sodium.h>
 
 namespace ramet {
 namespace {

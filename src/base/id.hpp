@@ -10,8 +10,8 @@
 
 namespace ramet {
 
-bool is_uuid_text(std::string_view text);    // 32 lower-case hex digits
-std::string random_uuid_text();              // v4, from the kernel's random source; thread-safe
+bool is_uuid_text(std::string_view text);  // 32 lower-case hex digits
+std::string random_uuid_text();            // v4, from the kernel's random source; thread-safe
 // The same name under the same namespace id gives the same id (BLAKE2b, marked version 5).
 std::string derived_uuid_text(std::string_view parent, std::string_view name);
 
@@ -20,7 +20,8 @@ class Id {
 public:
     Id() = default;  // empty: names nothing
     static Result<Id> parse(std::string_view text) {
-        if (!is_uuid_text(text)) return fail(ErrorCode::not_found, "'" + std::string(text.substr(0, 64)) + "' is not a uuid (32 lower-case hex digits)");
+        if (!is_uuid_text(text))
+            return fail(ErrorCode::not_found, "'" + std::string(text.substr(0, 64)) + "' is not a uuid (32 lower-case hex digits)");
         return Id(std::string(text));
     }
     static Id random() { return Id(random_uuid_text()); }

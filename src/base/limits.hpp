@@ -13,57 +13,57 @@ inline constexpr std::int64_t kGiB = 1024 * kMiB;
 inline constexpr std::int64_t kTiB = 1024 * kGiB;
 
 // --- requests
-inline constexpr std::size_t kBodyBytesMax = 4 * kMiB;              // 1000 names with tags and NIC parameters fit in 1 MiB
-inline constexpr std::size_t kHeaderBytesMax = 16 * kKiB;           // ordinary clients send under 2 KiB
-inline constexpr std::size_t kJsonDepthMax = 32;                    // the deepest message has 6 levels
-inline constexpr std::size_t kConnectionsMax = 4096;                // file descriptors
-inline constexpr std::size_t kRequestQueueMax = 1024;               // beyond it: 503 with Retry-After
-inline constexpr std::size_t kRequestThreads = 24;                  // handlers block on the database
-inline constexpr std::chrono::seconds kRequestReadTimeout{30};      // slow senders are cut off
+inline constexpr std::size_t kBodyBytesMax = 4 * kMiB;          // 1000 names with tags and NIC parameters fit in 1 MiB
+inline constexpr std::size_t kHeaderBytesMax = 16 * kKiB;       // ordinary clients send under 2 KiB
+inline constexpr std::size_t kJsonDepthMax = 32;                // the deepest message has 6 levels
+inline constexpr std::size_t kConnectionsMax = 4096;            // file descriptors
+inline constexpr std::size_t kRequestQueueMax = 1024;           // beyond it: 503 with Retry-After
+inline constexpr std::size_t kRequestThreads = 24;              // handlers block on the database
+inline constexpr std::chrono::seconds kRequestReadTimeout{30};  // slow senders are cut off
 inline constexpr std::chrono::seconds kKeepAliveTimeout{75};
-inline constexpr std::chrono::seconds kJobWaitMax{55};              // a plain asynchronous request is held this long, then 202 (Go clients give up at 60)
-inline constexpr std::chrono::seconds kJobTimeout{1800};            // apiTimeout of the 202 answer
+inline constexpr std::chrono::seconds kJobWaitMax{55};    // a plain asynchronous request is held this long, then 202 (Go clients give up at 60)
+inline constexpr std::chrono::seconds kJobTimeout{1800};  // apiTimeout of the 202 answer
 
 // --- messages
-inline constexpr std::size_t kNamesMax = 1000;                      // clones of one call
-inline constexpr std::size_t kNameCharactersMax = 255;              // ZStack's column width
-inline constexpr std::size_t kTextCharactersMax = 2048;             // descriptions, tags
-inline constexpr std::size_t kTagsMax = 64;                         // per request and placement
+inline constexpr std::size_t kNamesMax = 1000;           // clones of one call
+inline constexpr std::size_t kNameCharactersMax = 255;   // ZStack's column width
+inline constexpr std::size_t kTextCharactersMax = 2048;  // descriptions, tags
+inline constexpr std::size_t kTagsMax = 64;              // per request and placement
 inline constexpr std::size_t kNicParamsMax = 64;
-inline constexpr std::int64_t kQueryLimitDefault = 1000;            // contract 6.1
-inline constexpr std::int64_t kQueryLimitMax = 100'000;             // memory of one reply
-inline constexpr std::size_t kQueryConditionsMax = 64;              // SQL expression depth
-inline constexpr std::size_t kQueryNestingMax = 6;                  // dots in a field name
+inline constexpr std::int64_t kQueryLimitDefault = 1000;  // contract 6.1
+inline constexpr std::int64_t kQueryLimitMax = 100'000;   // memory of one reply
+inline constexpr std::size_t kQueryConditionsMax = 64;    // SQL expression depth
+inline constexpr std::size_t kQueryNestingMax = 6;        // dots in a field name
 
 // --- sessions
-inline constexpr std::chrono::seconds kSessionTimeout{7200};        // sliding
+inline constexpr std::chrono::seconds kSessionTimeout{7200};  // sliding
 inline constexpr std::int64_t kSessionsPerAccountMax = 500;
-inline constexpr std::chrono::seconds kLoginWindow{60};             // failures are counted per account and address in this window
+inline constexpr std::chrono::seconds kLoginWindow{60};  // failures are counted per account and address in this window
 inline constexpr int kLoginFailuresMax = 10;
-inline constexpr std::chrono::seconds kJobKept{10800};              // finished jobs can be polled this long
+inline constexpr std::chrono::seconds kJobKept{10800};  // finished jobs can be polled this long
 
 // --- virtual machines
 inline constexpr std::int64_t kCpuMax = 64;
 inline constexpr std::int64_t kMemoryBytesMin = 16 * kMiB;
 inline constexpr std::int64_t kMemoryBytesMax = 4 * kTiB;
-inline constexpr std::int64_t kDataVolumesPerVmMax = 24;            // contract 9.4
+inline constexpr std::int64_t kDataVolumesPerVmMax = 24;  // contract 9.4
 inline constexpr std::int64_t kNicsPerVmMax = 16;
 inline constexpr std::int64_t kVolumeBytesMin = 1 * kMiB;
-inline constexpr std::int64_t kVolumeBytesMax = 64 * kTiB;          // qcow2 with 64 KiB clusters, L1 of 1 MiB
-inline constexpr std::int64_t kCpuOverProvisioning = 10;            // contract 9.1
-inline constexpr std::int64_t kStorageReservedBytes = 1 * kGiB;     // contract 9.2
-inline constexpr std::chrono::seconds kGracefulStopTimeout{60};     // then the power button is replaced by the plug
-inline constexpr std::chrono::seconds kQmpTimeout{20};              // one monitor command
-inline constexpr std::chrono::seconds kAgentTimeout{5};             // one guest-agent command
-inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;       // a guest can send anything
+inline constexpr std::int64_t kVolumeBytesMax = 64 * kTiB;       // qcow2 with 64 KiB clusters, L1 of 1 MiB
+inline constexpr std::int64_t kCpuOverProvisioning = 10;         // contract 9.1
+inline constexpr std::int64_t kStorageReservedBytes = 1 * kGiB;  // contract 9.2
+inline constexpr std::chrono::seconds kGracefulStopTimeout{60};  // then the power button is replaced by the plug
+inline constexpr std::chrono::seconds kQmpTimeout{20};           // one monitor command
+inline constexpr std::chrono::seconds kAgentTimeout{5};          // one guest-agent command
+inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
 
 // --- images
 inline constexpr std::int64_t kImageVirtualBytesMax = 64 * kTiB;
 inline constexpr std::int64_t kImageFileBytesMax = 16 * kTiB;
-inline constexpr std::int64_t kQcow2L1BytesMax = 32 * kMiB;         // QEMU's own bound
+inline constexpr std::int64_t kQcow2L1BytesMax = 32 * kMiB;  // QEMU's own bound
 inline constexpr int kDownloadRedirectsMax = 5;
-inline constexpr std::chrono::seconds kDownloadStall{60};           // no byte for this long ends a download
+inline constexpr std::chrono::seconds kDownloadStall{60};  // no byte for this long ends a download
 
 // --- engine
 inline constexpr std::size_t kSagaThreads = 8;                      // jobs in flight; each may fan out

@@ -12,24 +12,24 @@ namespace ramet {
 
 // One enumerator per meaning a caller can tell apart. http/error_table.cpp maps each to its HTTP status and API code, nowhere else.
 enum class ErrorCode : std::uint8_t {
-    internal,            // a bug or a broken machine
-    malformed,           // the request is not readable: HTTP 400, plain text
-    invalid_argument,    // a readable request with a value that cannot be
-    not_found,           // a uuid that names nothing the caller may see
-    operation_failed,    // the operation cannot be done; most business errors
-    wrong_state,         // the resource's state does not allow it
-    bad_credentials,     // account name or password
-    session_invalid,     // no such session, or expired
-    denied,              // the caller may not do this
-    not_owner,           // the resource belongs to another account
+    internal,          // a bug or a broken machine
+    malformed,         // the request is not readable: HTTP 400, plain text
+    invalid_argument,  // a readable request with a value that cannot be
+    not_found,         // a uuid that names nothing the caller may see
+    operation_failed,  // the operation cannot be done; most business errors
+    wrong_state,       // the resource's state does not allow it
+    bad_credentials,   // account name or password
+    session_invalid,   // no such session, or expired
+    denied,            // the caller may not do this
+    not_owner,         // the resource belongs to another account
     quota_exceeded,
     too_many_sessions,
     rate_limited,
-    conflict,            // a unique value is taken
+    conflict,  // a unique value is taken
     duplicate_tag,
-    no_host,             // no host can take the VM
-    storage_full,        // no primary storage can take the volume
-    no_address,          // no free IP, or the wanted one is taken
+    no_host,       // no host can take the VM
+    storage_full,  // no primary storage can take the volume
+    no_address,    // no free IP, or the wanted one is taken
     mac_taken,
     start_failed,
     stop_failed,
@@ -39,20 +39,20 @@ enum class ErrorCode : std::uint8_t {
     resume_failed,
     attach_volume_failed,
     detach_volume_failed,
-    image_failed,        // an image cannot be fetched or is not an image
-    bad_query,           // unknown field in a query
+    image_failed,  // an image cannot be fetched or is not an image
+    bad_query,     // unknown field in a query
     timeout,
     cancelled,
     unsupported,
-    overloaded,          // a bounded queue is full
+    overloaded,  // a bounded queue is full
 };
 
 struct Error {
     ErrorCode code = ErrorCode::internal;
-    std::string message;                  // for the caller: what is wrong and what to do
-    std::string detail;                   // for the operator's log: paths, errno, commands
-    std::shared_ptr<const Error> cause;   // an inner error that clients tell apart, such as wrong_state inside start_failed
-    std::string subject;                  // names the entry a batch error belongs to, such as the clone's name; may be empty
+    std::string message;                 // for the caller: what is wrong and what to do
+    std::string detail;                  // for the operator's log: paths, errno, commands
+    std::shared_ptr<const Error> cause;  // an inner error that clients tell apart, such as wrong_state inside start_failed
+    std::string subject;                 // names the entry a batch error belongs to, such as the clone's name; may be empty
 };
 
 // A class of our own because a dropped std::expected compiles without a word.
@@ -88,13 +88,12 @@ inline std::unexpected<Error> caused(ErrorCode code, const std::string& doing, E
 #define RAMET_JOIN_(a, b) a##b
 #define RAMET_JOIN(a, b) RAMET_JOIN_(a, b)
 #define TRY(expression) RAMET_TRY(RAMET_JOIN(try_result_, __COUNTER__), expression)
-#define RAMET_TRY(result, expression)                                                    \
-    do {                                                                                 \
-        if (auto result = (expression); !result.has_value())                             \
-            return std::unexpected<::ramet::Error>(std::move(result.error()));           \
+#define RAMET_TRY(result, expression)                                                                                           \
+    do {                                                                                                                        \
+        if (auto result = (expression); !result.has_value()) return std::unexpected<::ramet::Error>(std::move(result.error())); \
     } while (false)
 #define TRY_ASSIGN(target, expression) RAMET_TRY_ASSIGN(RAMET_JOIN(try_assign_, __COUNTER__), target, expression)
-#define RAMET_TRY_ASSIGN(holder, target, expression)                                     \
-    auto holder = (expression);                                                          \
+#define RAMET_TRY_ASSIGN(holder, target, expression)                                            \
+    auto holder = (expression);                                                                 \
     if (!holder.has_value()) return std::unexpected<::ramet::Error>(std::move(holder.error())); \
     target = std::move(*holder)

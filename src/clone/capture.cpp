@@ -11,7 +11,8 @@ namespace ramet {
 
 template <> const TypeInfo& describe<clone::CaptureReport>() {
     using clone::CaptureReport;
-    static const TypeInfo info = object<CaptureReport>("CaptureReport", "What the capture did to the source.", field<&CaptureReport::source_state>("sourceState", "The source's state."),
+    static const TypeInfo info = object<CaptureReport>("CaptureReport", "What the capture did to the source.",
+                                                       field<&CaptureReport::source_state>("sourceState", "The source's state."),
                                                        field<&CaptureReport::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
                                                        field<&CaptureReport::layers_reused>("layersReused", "Whether nothing had to be captured."));
     return info;
@@ -31,11 +32,11 @@ struct Capture::Source {
     hypervisor::DomainState domain = hypervisor::DomainState::shut_off;
     struct Disk {
         Volume volume;
-        Layer top;                    // what is to be sealed
+        Layer top;  // what is to be sealed
         storage::Place top_place;
-        Layer overlay;                // what goes over it
+        Layer overlay;  // what goes over it
         storage::Place overlay_place;
-        bool adopted = false;         // the overlay is the volume's top already: this step, run again
+        bool adopted = false;  // the overlay is the volume's top already: this step, run again
     };
     std::vector<Disk> disks;
 };
@@ -47,14 +48,13 @@ Result<Capture::Source> Capture::load(Transaction& transaction) const {
         Source::Disk disk;
         TRY_ASSIGN(disk.volume, store::get<Volume>(transaction, planned.source.text()));
         if (disk.volume.vm_instance_uuid != plan_.source || !disk.volume.top_layer_uuid) {
-            return fail(ErrorCode::operation_failed, "volume '" + disk.volume.name + "' was detached from the source while the clone was being prepared; clone again");
+            return fail(ErrorCode::operation_failed,
+                        "volume '" + disk.volume.name + "' was detached from the source while the clone was being prepared; clone again");
         }
         disk.overlay.uuid = capture_layer_uuid(job_, planned.source);
         disk.adopted = *disk.volume.top_layer_uuid == disk.overlay.uuid;
         TRY_ASSIGN(Layer top, store::get<Layer>(transaction, disk.volume.top_layer_uuid->text()));
-        if (disk.adopted) {
-            TRY_ASSIGN(top, store::get<Layer>(transaction, top.parent_uuid.value_or(LayerId{}).text()));
-        }
+        if (disk.adopted) { TRY_ASSIGN(top, store::get<Layer>(transaction, top.parent_uuid.value_or(LayerId{}).text())); }
         disk.top = std::move(top);
         TRY_ASSIGN(disk.top_place, lifecycle::place_of(transaction, disk.top));
         disk.overlay.primary_storage_uuid = disk.top.primary_storage_uuid;
@@ -74,14 +74,16 @@ Result<Capture::Source> Capture::load(Transaction& transaction) const {
 
 Result<Capture::Source> Capture::load_and_check() {
     TRY_ASSIGN(Source source, store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); }));
-    TRY(lifecycle::require_state(ErrorCode::operation_failed, source.vm, "CloneVmInstance", {VmState::running, VmState::paused, VmState::stopped}, job_));
+    TRY(lifecycle::require_state(ErrorCode::operation_failed, source.vm, "CloneVmInstance", {VmState::running, VmState::paused, VmState::stopped},
+                                 job_));
     TRY_ASSIGN(source.domain, parts_.hypervisor.state(plan_.source));
     return source;
 }
 
 // Nothing was written since the present overlays were made: what is below them is this very instant.
 Result<bool> Capture::can_reuse(const Source& source) {
-    const bool all_empty = std::ranges::all_of(source.disks, [](const Source::Disk& disk) { return !disk.adopted && disk.top.untouched && disk.top.parent_uuid.has_value(); });
+    const bool all_empty = std::ranges::all_of(
+        source.disks, [](const Source::Disk& disk) { return !disk.adopted && disk.top.untouched && disk.top.parent_uuid.has_value(); });
     if (!all_empty) return false;
     if (source.domain == hypervisor::DomainState::shut_off) return true;
     // "Untouched" is said of the layers QEMU has on top: after a crash between the cut and the rows these are not the rows' tops.
@@ -136,7 +138,8 @@ Result<void> Capture::adopt(const Source& source, bool reused) {
             }
             for (std::size_t i = 0; i < plan_.clones.size(); ++i) {
                 if (plan_.clones[i].refusal) continue;
-                TRY_ASSIGN(std::optional<Layer> layer, store::find<Layer>(transaction, {{"uuid", first_layer_uuid(clone_volume_uuid(clone_uuid(job_, i), k)).text()}}));
+                TRY_ASSIGN(std::optional<Layer> layer,
+                           store::find<Layer>(transaction, {{"uuid", first_layer_uuid(clone_volume_uuid(clone_uuid(job_, i), k)).text()}}));
                 if (!layer) continue;  // already undone
                 layer->parent_uuid = base;
                 TRY(store::update(transaction, *layer));
@@ -171,12 +174,15 @@ Result<void> Capture::undo(StepContext&) {
     if (!loaded.has_value()) return {};  // the source changed or went before anything was made
     TRY_ASSIGN(const std::vector<hypervisor::DiskTop> tops, parts_.hypervisor.disk_tops(plan_.source));
     const auto in_use = [&](const Source::Disk& disk) {
-        return std::ranges::any_of(tops, [&](const hypervisor::DiskTop& top) { return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path; });
+        return std::ranges::any_of(
+            tops, [&](const hypervisor::DiskTop& top) { return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path; });
     };
     if (std::ranges::any_of(loaded->disks, in_use)) return adopt(*loaded, false);  // the source writes to the overlays: they are its disks now
     for (const Source::Disk& disk : loaded->disks) {
         if (disk.adopted) continue;
-        TRY_ASSIGN(const std::optional<Layer> row, store::read(parts_.database(), [&](Transaction& transaction) { return store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}); }));
+        TRY_ASSIGN(const std::optional<Layer> row, store::read(parts_.database(), [&](Transaction& transaction) {
+                       return store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}});
+                   }));
         if (!row) continue;
         TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(disk.overlay_place.root));
         TRY(storage->remove(disk.overlay.path));

@@ -15,9 +15,9 @@ namespace ramet::clone {
 
 // The step's output.
 struct CaptureReport {
-    std::string source_state;            // "Running", "Paused", "Stopped"
+    std::string source_state;  // "Running", "Paused", "Stopped"
     std::int64_t paused_microseconds = 0;
-    bool layers_reused = false;          // nothing had been written since the last capture: no pause, no new layer
+    bool layers_reused = false;  // nothing had been written since the last capture: no pause, no new layer
 };
 
 class Capture final : public workflow::Step {

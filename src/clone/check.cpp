@@ -1,7 +1,7 @@
 #include "clone/check.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -22,28 +22,36 @@ constexpr std::string_view kProvisioningTag = "volumeProvisioningStrategy::";
 
 Result<void> check_names(Transaction& transaction, const std::vector<std::string>& names) {
     for (std::size_t i = 0; i < names.size(); ++i) {
-        if (names[i].find_first_not_of(" \t\r\n") == std::string::npos) return fail(ErrorCode::invalid_argument, fmt::format("names[{}] is empty; every clone needs a name", i));
+        if (names[i].find_first_not_of(" \t\r\n") == std::string::npos)
+            return fail(ErrorCode::invalid_argument, fmt::format("names[{}] is empty; every clone needs a name", i));
     }
     TRY_ASSIGN(const std::string unique, resources::global_config(transaction, "vm", "uniqueVmName"));
     if (unique != "true") return {};
     std::set<std::string> seen;
     for (std::size_t i = 0; i < names.size(); ++i) {
         TRY_ASSIGN(const std::int64_t taken, store::count<VmInstance>(transaction, {{"name", names[i]}}));
-        if (taken > 0 || !seen.insert(names[i]).second) return fail(ErrorCode::invalid_argument, fmt::format("names[{}] '{}' is taken; vm.uniqueVmName asks for distinct names", i, names[i]));
+        if (taken > 0 || !seen.insert(names[i]).second)
+            return fail(ErrorCode::invalid_argument, fmt::format("names[{}] '{}' is taken; vm.uniqueVmName asks for distinct names", i, names[i]));
     }
     return {};
 }
 
 Result<void> check_volumes(lifecycle::VmRows& source, bool full) {
     if (!full) std::erase_if(source.volumes, [](const Volume& volume) { return volume.type != VolumeType::root; });
-    if (source.volumes.empty() || source.volumes.front().type != VolumeType::root) return fail(ErrorCode::operation_failed, "the VM instance has no root volume to clone");
+    if (source.volumes.empty() || source.volumes.front().type != VolumeType::root)
+        return fail(ErrorCode::operation_failed, "the VM instance has no root volume to clone");
     if (std::ssize(source.volumes) - 1 > limits::kDataVolumesPerVmMax) {
-        return fail(ErrorCode::operation_failed, fmt::format("full: the VM instance has more than {} data volumes; detach some first", limits::kDataVolumesPerVmMax));
+        return fail(ErrorCode::operation_failed,
+                    fmt::format("full: the VM instance has more than {} data volumes; detach some first", limits::kDataVolumesPerVmMax));
     }
     for (const Volume& volume : source.volumes) {
-        if (volume.is_shareable) return fail(ErrorCode::operation_failed, fmt::format("full: volume '{}' is shareable and cannot be captured at one instant with the others; detach it first", volume.name));
+        if (volume.is_shareable)
+            return fail(
+                ErrorCode::operation_failed,
+                fmt::format("full: volume '{}' is shareable and cannot be captured at one instant with the others; detach it first", volume.name));
         if (volume.status != VolumeStatus::ready || !volume.top_layer_uuid) {
-            return fail(ErrorCode::operation_failed, fmt::format("volume '{}' is {}; it must be Ready to be cloned", volume.name, name_of(volume.status)));
+            return fail(ErrorCode::operation_failed,
+                        fmt::format("volume '{}' is {}; it must be Ready to be cloned", volume.name, name_of(volume.status)));
         }
     }
     return {};
@@ -54,13 +62,15 @@ Result<std::optional<ClusterId>> check_placement(Transaction& transaction, const
     std::optional<ClusterId> cluster = message.cluster_uuid;
     if (message.host_uuid) {
         TRY_ASSIGN(const Host host, store::get<Host>(transaction, message.host_uuid->text()));
-        if (cluster && host.cluster_uuid != *cluster) return fail(ErrorCode::invalid_argument, "hostUuid names a host of another cluster than clusterUuid; leave one of them out");
+        if (cluster && host.cluster_uuid != *cluster)
+            return fail(ErrorCode::invalid_argument, "hostUuid names a host of another cluster than clusterUuid; leave one of them out");
         cluster = host.cluster_uuid;
     }
     if (!cluster) return source.cluster_uuid;
     TRY_ASSIGN(const Cluster row, store::get<Cluster>(transaction, cluster->text()));
     if (row.zone_uuid != source.zone_uuid) {
-        return fail(ErrorCode::invalid_argument, fmt::format("{} is in another zone than the VM instance; choose one in zone {}", message.host_uuid ? "hostUuid" : "clusterUuid", source.zone_uuid.text()));
+        return fail(ErrorCode::invalid_argument, fmt::format("{} is in another zone than the VM instance; choose one in zone {}",
+                                                             message.host_uuid ? "hostUuid" : "clusterUuid", source.zone_uuid.text()));
     }
     return cluster;
 }
@@ -82,14 +92,17 @@ Result<std::vector<std::string>> inherited_tags(Transaction& transaction, std::s
 
 Result<void> check_tags(const lifecycle::Request& request, const api::CloneVmInstance& message) {
     for (const std::string& tag : message.system_tags) TRY(resources::check_system_tag("VmInstanceVO", tag, "systemTags", request.caller.admin));
-    for (const std::string& tag : message.root_volume_system_tags) TRY(resources::check_system_tag("VolumeVO", tag, "rootVolumeSystemTags", request.caller.admin));
-    for (const std::string& tag : message.data_volume_system_tags) TRY(resources::check_system_tag("VolumeVO", tag, "dataVolumeSystemTags", request.caller.admin));
+    for (const std::string& tag : message.root_volume_system_tags)
+        TRY(resources::check_system_tag("VolumeVO", tag, "rootVolumeSystemTags", request.caller.admin));
+    for (const std::string& tag : message.data_volume_system_tags)
+        TRY(resources::check_system_tag("VolumeVO", tag, "dataVolumeSystemTags", request.caller.admin));
     for (const std::string& tag : message.user_tags) {
         if (tag.empty()) return fail(ErrorCode::invalid_argument, "userTags: a tag is empty; leave it out");
     }
     if (message.names.size() > 1) {
         for (const std::string& tag : message.system_tags) {
-            if (belongs_to_one_vm(tag)) return fail(ErrorCode::invalid_argument, fmt::format("systemTags: '{}' can be given to one clone only; ask for one name", tag));
+            if (belongs_to_one_vm(tag))
+                return fail(ErrorCode::invalid_argument, fmt::format("systemTags: '{}' can be given to one clone only; ask for one name", tag));
         }
     }
     return {};
@@ -101,7 +114,8 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     CheckedClone checked;
     TRY(check_names(transaction, message.names));
     TRY_ASSIGN(checked.source, lifecycle::load_vm(transaction, message.vm_instance_uuid));
-    TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance", {VmState::running, VmState::paused, VmState::stopped}, request.job));
+    TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance",
+                                 {VmState::running, VmState::paused, VmState::stopped}, request.job));
     TRY(check_volumes(checked.source, message.full));
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));
     TRY(check_tags(request, message));
@@ -119,10 +133,17 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
 
 namespace {
 
-std::string_view storage_field(VolumeType type) { return type == VolumeType::root ? "primaryStorageUuidForRootVolume" : "primaryStorageUuidForDataVolume"; }
+std::string_view storage_field(VolumeType type) {
+    return type == VolumeType::root ? "primaryStorageUuidForRootVolume" : "primaryStorageUuidForDataVolume";
+}
 
 Result<PlannedVolume> plan_volume(const Volume& volume, const api::CloneVmInstance& message) {
-    PlannedVolume planned{volume.uuid, volume.type, lifecycle::LayerMode::overlay, false, *volume.primary_storage_uuid, "linked: the clone shares the source's blocks until it writes"};
+    PlannedVolume planned{volume.uuid,
+                          volume.type,
+                          lifecycle::LayerMode::overlay,
+                          false,
+                          *volume.primary_storage_uuid,
+                          "linked: the clone shares the source's blocks until it writes"};
     const bool root = volume.type == VolumeType::root;
     const auto& wanted = root ? message.primary_storage_uuid_for_root_volume : message.primary_storage_uuid_for_data_volume;
     const auto& tags = root ? message.root_volume_system_tags : message.data_volume_system_tags;
@@ -149,7 +170,8 @@ Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInsta
     const auto clones = static_cast<std::int64_t>(message.names.size());
     for (std::size_t i = 0; i < checked.source.volumes.size(); ++i) {
         TRY_ASSIGN(PlannedVolume planned, plan_volume(checked.source.volumes[i], message));
-        const std::int64_t each = planned.mode == lifecycle::LayerMode::overlay ? 64 * limits::kKiB : (planned.thick ? checked.source.volumes[i].size : allocated_bytes[i]);
+        const std::int64_t each =
+            planned.mode == lifecycle::LayerMode::overlay ? 64 * limits::kKiB : (planned.thick ? checked.source.volumes[i].size : allocated_bytes[i]);
         std::int64_t& bytes = bytes_on[planned.storage.text()];
         bytes += clones * each;
         const Result<placement::StorageDecision> fits = placement::choose_primary_storage(storages, bytes, planned.storage, checked.cluster);

@@ -12,10 +12,10 @@
 namespace ramet::clone {
 
 struct CheckedClone {
-    lifecycle::VmRows source;                        // all NICs; the volumes to be cloned only
+    lifecycle::VmRows source;                           // all NICs; the volumes to be cloned only
     std::vector<std::vector<std::string>> volume_tags;  // of each cloned volume: inherited and requested
-    std::vector<std::string> vm_tags;                // of each clone: inherited and requested
-    std::optional<ClusterId> cluster;                // where the clones may go
+    std::vector<std::string> vm_tags;                   // of each clone: inherited and requested
+    std::optional<ClusterId> cluster;                   // where the clones may go
 };
 
 Result<CheckedClone> check(store::Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message);

@@ -1,7 +1,7 @@
 #include "clone/clone_vm.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "api/json.hpp"
 #include "base/limits.hpp"
@@ -144,11 +144,13 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
     for (std::size_t k = 0; k < plan.volumes.size(); ++k) {
         const Volume& source = checked.source.volumes[k];
         lifecycle::VolumeBlueprint volume;
-        volume.volume = lifecycle::volume_row(clone_volume_uuid(blueprint.vm.uuid, k), blueprint.vm, source.type, source.device_id.value_or(0), source.size, now);
+        volume.volume =
+            lifecycle::volume_row(clone_volume_uuid(blueprint.vm.uuid, k), blueprint.vm, source.type, source.device_id.value_or(0), source.size, now);
         volume.volume.root_image_uuid = source.root_image_uuid;
         volume.volume.disk_offering_uuid = source.disk_offering_uuid;
         TRY_ASSIGN(const PrimaryStorage storage, store::get<PrimaryStorage>(transaction, plan.volumes[k].storage.text()));
-        volume.layer = lifecycle::first_layer(volume.volume, storage, request.caller.account, std::nullopt, now);  // the parent comes with the capture
+        volume.layer =
+            lifecycle::first_layer(volume.volume, storage, request.caller.account, std::nullopt, now);  // the parent comes with the capture
         volume.layer->untouched = plan.volumes[k].mode == LayerMode::overlay;
         volume.system_tags = checked.volume_tags[k];
         volume.tags_field = source.type == VolumeType::root ? "rootVolumeSystemTags" : "dataVolumeSystemTags";
@@ -172,7 +174,8 @@ placement::VmNeeds needs_of(const CheckedClone& checked, const ClonePlan& plan, 
 }
 
 // Gives each clone a host, or a refusal of its own when none has room (contract 3.2: the call succeeds all the same).
-Result<std::vector<HostId>> place_clones(Transaction& transaction, const CheckedClone& checked, ClonePlan& plan, const api::CloneVmInstance& message) {
+Result<std::vector<HostId>> place_clones(Transaction& transaction, const CheckedClone& checked, ClonePlan& plan,
+                                         const api::CloneVmInstance& message) {
     std::vector<HostId> hosts(plan.clones.size());
     if (plan.strategy == Strategy::just_create) return hosts;
     placement::VmNeeds needs = needs_of(checked, plan, message);
@@ -199,8 +202,8 @@ Result<std::vector<HostId>> place_clones(Transaction& transaction, const Checked
 }
 
 // Host choices, addresses, rows and the plan itself: one transaction, in which the database has the last word on uniqueness.
-Result<void> reserve(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message, const CheckedClone& checked, ClonePlan plan,
-                     Timestamp now, Job& job) {
+Result<void> reserve(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message, const CheckedClone& checked,
+                     ClonePlan plan, Timestamp now, Job& job) {
     TRY_ASSIGN(const std::vector<HostId> hosts, place_clones(transaction, checked, plan, message));
     std::vector<VmBlueprint> blueprints;
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
@@ -218,7 +221,8 @@ Result<void> reserve(Transaction& transaction, const lifecycle::Request& request
 Result<std::vector<std::int64_t>> allocated_bytes(lifecycle::Parts& parts, const CheckedClone& checked) {
     std::vector<std::int64_t> all;
     for (const Volume& volume : checked.source.volumes) {
-        TRY_ASSIGN(const std::vector<storage::Place> chain, store::read(parts.database(), [&](Transaction& transaction) { return lifecycle::chain_of(transaction, *volume.top_layer_uuid); }));
+        TRY_ASSIGN(const std::vector<storage::Place> chain,
+                   store::read(parts.database(), [&](Transaction& transaction) { return lifecycle::chain_of(transaction, *volume.top_layer_uuid); }));
         std::int64_t bytes = 0;
         for (const storage::Place& place : chain) {
             TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(place.root));
@@ -237,12 +241,15 @@ void register_clone_saga(workflow::Engine& engine, lifecycle::Parts& parts) {
 }
 
 Result<JobId> clone_vm(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
-    TRY_ASSIGN(const CheckedClone checked, store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
+    TRY_ASSIGN(const CheckedClone checked,
+               store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
     TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, lifecycle::storage_facts(parts));
     TRY_ASSIGN(const std::vector<std::int64_t> bytes, allocated_bytes(parts, checked));
     TRY_ASSIGN(const ClonePlan plan, make_plan(checked, message, storages, bytes));
     const lifecycle::JobOrder order{"clone-vm", "CloneVmInstance", message.vm_instance_uuid.text(), "{}"};
-    return lifecycle::submit(parts, request, order, [&](Transaction& transaction, Job& job) { return reserve(transaction, request, message, checked, plan, parts.now(), job); });
+    return lifecycle::submit(parts, request, order, [&](Transaction& transaction, Job& job) {
+        return reserve(transaction, request, message, checked, plan, parts.now(), job);
+    });
 }
 
 }  // namespace ramet::clone

@@ -17,7 +17,7 @@ struct PlannedVolume {
     lifecycle::LayerMode mode = lifecycle::LayerMode::overlay;
     bool thick = false;
     PrimaryStorageId storage;
-    std::string reason;             // why overlay or copy, for people
+    std::string reason;  // why overlay or copy, for people
 };
 
 struct PlannedClone {

@@ -24,7 +24,8 @@ Result<void> open_data_dir(const std::string& data_dir) {
     ::chmod((data_dir + "/seeds").c_str(), 0711);
     const int fd = ::open((data_dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return fail(ErrorCode::invalid_argument, "--data-dir " + data_dir + " cannot be written: " + std::strerror(errno));
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return fail(ErrorCode::conflict, "another rametd uses " + data_dir + "; stop it, or choose another --data-dir");
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return fail(ErrorCode::conflict, "another rametd uses " + data_dir + "; stop it, or choose another --data-dir");
     return {};
 }
 
@@ -41,7 +42,8 @@ Result<std::string> initial_admin_password(const std::string& data_dir) {
     const std::string line = password + "\n";
     const bool written = fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && ::fsync(fd) == 0;
     if (fd >= 0) ::close(fd);
-    if (!written) return fail(ErrorCode::internal, "the file admin-password in the data directory cannot be written", path + ": " + std::strerror(errno));
+    if (!written)
+        return fail(ErrorCode::internal, "the file admin-password in the data directory cannot be written", path + ": " + std::strerror(errno));
     return password;
 }
 

@@ -1,9 +1,9 @@
 // rametd: reads its options, starts the service, waits for SIGTERM or SIGINT.
+#include <curl/curl.h>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
-#include <curl/curl.h>
 
 #include "base/crash_point.hpp"
 #include "daemon/options.hpp"

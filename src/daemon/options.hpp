@@ -12,10 +12,10 @@ struct Options {
     std::string listen_address = "127.0.0.1";
     std::uint16_t listen_port = 8080;
     std::string qemu_user = "ramet-qemu";
-    std::string console_dir;       // pages from a directory instead of the built-in ones
+    std::string console_dir;  // pages from a directory instead of the built-in ones
     bool force_tcg = false;
     bool verbose = false;
-    bool teardown = false;         // end every VM and remove every network object of the data directory, then exit
+    bool teardown = false;  // end every VM and remove every network object of the data directory, then exit
 };
 
 // Nothing: the program has already printed help, its version or what is wrong; exit with `exit_code`.

@@ -38,7 +38,11 @@ namespace {
 
 constexpr std::chrono::seconds kMaintenancePause{600};
 
-struct QemuUser { std::string name; uid_t uid; gid_t gid; };
+struct QemuUser {
+    std::string name;
+    uid_t uid;
+    gid_t gid;
+};
 
 // Who QEMU runs as when we are root; nothing otherwise.
 std::optional<QemuUser> find_qemu_user(const std::string& wanted) {
@@ -54,7 +58,8 @@ resources::LiveFacts live_facts(storage::PrimaryStorages& storages) {
                 const auto storage = storages.open(directory);
                 if (!storage.has_value()) return {};
                 const auto capacity = (*storage)->capacity();
-                return capacity.has_value() ? resources::PhysicalCapacity{capacity->total_bytes, capacity->available_bytes} : resources::PhysicalCapacity{};
+                return capacity.has_value() ? resources::PhysicalCapacity{capacity->total_bytes, capacity->available_bytes}
+                                            : resources::PhysicalCapacity{};
             },
             [&storages](const std::string& directory, const std::string& path) -> std::int64_t {
                 const auto storage = storages.open(directory);
@@ -90,7 +95,7 @@ struct Service::Parts {
 
     Result<void> open_adapters();
     void build_use_cases();
-    Result<void> prepare();     // first start, and what an earlier server left
+    Result<void> prepare();  // first start, and what an earlier server left
     Result<void> listen();
     void maintain(const std::stop_token& stop);
 };
@@ -100,7 +105,8 @@ Result<void> Service::Parts::open_adapters() {
     const std::optional<QemuUser> user = find_qemu_user(options.qemu_user);
     TRY_ASSIGN(database, store::open_sqlite(options.data_dir + "/ramet.db"));
     storages = std::make_unique<storage::DirStorages>(user ? std::optional(storage::FileOwner{user->uid, user->gid}) : std::nullopt);
-    hypervisor::OpenedPlumbing opened = hypervisor::open_plumbing_with_reason({options.data_dir, user ? user->uid : ::geteuid(), user ? user->gid : ::getegid()});
+    hypervisor::OpenedPlumbing opened =
+        hypervisor::open_plumbing_with_reason({options.data_dir, user ? user->uid : ::geteuid(), user ? user->gid : ::getegid()});
     plumbing = std::move(opened.plumbing);
     telemetry::log_info("network: {} ({})", plumbing->privileged() ? "bridges and taps" : "QEMU user networking", opened.reason);
     hypervisor::QemuOptions qemu;
@@ -109,7 +115,8 @@ Result<void> Service::Parts::open_adapters() {
     qemu.force_tcg = options.force_tcg;
     TRY_ASSIGN(hypervisor, hypervisor::open_qemu(qemu));
     const hypervisor::Capabilities& capabilities = hypervisor->capabilities();
-    telemetry::log_info("{} with {} as {}: {}", capabilities.version, capabilities.accelerator, capabilities.qemu_user, capabilities.accelerator_reason);
+    telemetry::log_info("{} with {} as {}: {}", capabilities.version, capabilities.accelerator, capabilities.qemu_user,
+                        capabilities.accelerator_reason);
     return {};
 }
 
@@ -117,12 +124,14 @@ void Service::Parts::build_use_cases() {
     log = std::make_unique<store::DatabaseSagaLog>(*database);
     inventory = std::make_unique<resources::Inventory>(*database, live_facts(*storages));
     accounts = std::make_unique<identity::Accounts>(*database, clock);
-    engine = std::make_unique<workflow::Engine>(*log, clock, workflow::EngineOptions{limits::kSagaThreads, limits::kBranchThreads, &api::error_object});
+    engine =
+        std::make_unique<workflow::Engine>(*log, clock, workflow::EngineOptions{limits::kSagaThreads, limits::kBranchThreads, &api::error_object});
     resources = std::make_unique<resources::Parts>(resources::Parts{*database, clock, *storages, *plumbing, *inventory, *engine, options.data_dir});
-    identity_keeper = std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, [](store::Transaction& transaction, const VmId& vm) -> Result<std::string> {
-        TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm));
-        return rows.host_name;
-    });
+    identity_keeper =
+        std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, [](store::Transaction& transaction, const VmId& vm) -> Result<std::string> {
+            TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm));
+            return rows.host_name;
+        });
     lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper});
     resources::register_image_sagas(*engine, *resources);
     lifecycle::register_create_saga(*engine, *lifecycle);
@@ -179,7 +188,8 @@ Result<void> Service::Parts::listen() {
     listener.port = options.listen_port;
     server = std::make_unique<http::Server>(listener, [this](const http::Request& request) { return edge->handle(request); });
     TRY(server->start());
-    address = "http://" + (options.listen_address == "0.0.0.0" ? std::string("127.0.0.1") : options.listen_address) + ":" + std::to_string(server->port());
+    address =
+        "http://" + (options.listen_address == "0.0.0.0" ? std::string("127.0.0.1") : options.listen_address) + ":" + std::to_string(server->port());
     maintenance = std::jthread([this](const std::stop_token& stop) { maintain(stop); });
     return {};
 }

@@ -13,7 +13,7 @@ class Service {
 public:
     // Opens everything, finishes what an earlier server left undone, and listens.
     static Result<std::unique_ptr<Service>> start(const Options& options);
-    ~Service();                        // answers requests in flight; VMs stay running
+    ~Service();                          // answers requests in flight; VMs stay running
     const std::string& address() const;  // "http://127.0.0.1:8080"
 
     // Ends every VM of the data directory and removes its network objects; rows say Stopped.

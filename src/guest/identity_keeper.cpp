@@ -20,10 +20,10 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kPingPatience{1000};
-constexpr milliseconds kGivePatience{30'000};    // making SSH keys on a slow machine
-constexpr int kTryAgainLater = 75;               // the script's exit code while cloud-init is still at work
-constexpr milliseconds kRoundPause{400};         // between two looks at guests that are still booting
-constexpr seconds kSilentGuestPause{30};         // a guest that stayed silent this long is asked less often
+constexpr milliseconds kGivePatience{30'000};  // making SSH keys on a slow machine
+constexpr int kTryAgainLater = 75;             // the script's exit code while cloud-init is still at work
+constexpr milliseconds kRoundPause{400};       // between two looks at guests that are still booting
+constexpr seconds kSilentGuestPause{30};       // a guest that stayed silent this long is asked less often
 constexpr std::size_t kGuestsAtOnce = 4;
 
 // Run by the guest's own /bin/sh, with the instance-id and the host name as arguments. It changes only what still bears another
@@ -60,11 +60,13 @@ exit 0
 }  // namespace
 
 Result<void> give_identity(hypervisor::Hypervisor& hypervisor, const WantedIdentity& wanted, milliseconds patience) {
-    TRY_ASSIGN(const hypervisor::ExecResult outcome,
-               hypervisor.agent_exec(wanted.vm, "/bin/sh", {"-c", kIdentityScript, "ramet-identity", wanted.instance_id, wanted.host_name}, {}, patience));
+    TRY_ASSIGN(
+        const hypervisor::ExecResult outcome,
+        hypervisor.agent_exec(wanted.vm, "/bin/sh", {"-c", kIdentityScript, "ramet-identity", wanted.instance_id, wanted.host_name}, {}, patience));
     if (outcome.exit_code == kTryAgainLater) return fail(ErrorCode::timeout, "the guest is still being set up by cloud-init");
     if (outcome.exit_code != 0) {
-        return fail(ErrorCode::operation_failed, "the guest could not take its identity (exit " + std::to_string(outcome.exit_code) + ")", outcome.err.substr(0, 512));
+        return fail(ErrorCode::operation_failed, "the guest could not take its identity (exit " + std::to_string(outcome.exit_code) + ")",
+                    outcome.err.substr(0, 512));
     }
     return {};
 }
@@ -72,9 +74,13 @@ Result<void> give_identity(hypervisor::Hypervisor& hypervisor, const WantedIdent
 class IdentityKeeper::Impl {
 public:
     Impl(store::Database& database, hypervisor::Hypervisor& hypervisor, HostName host_name_of)
-        : database_(database), hypervisor_(hypervisor), host_name_of_(std::move(host_name_of)) {}
+        : database_(database),
+          hypervisor_(hypervisor),
+          host_name_of_(std::move(host_name_of)) {}
 
-    void start() { thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); }); }
+    void start() {
+        thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
+    }
 
     void notice() {
         {
@@ -85,7 +91,9 @@ public:
     }
 
 private:
-    struct Waiting { steady_clock::time_point since, next_try; };
+    struct Waiting {
+        steady_clock::time_point since, next_try;
+    };
 
     void work(const std::stop_token& stop) {
         while (!stop.stop_requested()) {
@@ -102,7 +110,8 @@ private:
 
     // Looks once at every pending VM that runs; true when there is one.
     bool round() {
-        const Result<std::vector<WantedIdentity>> pending = store::read(database_, [this](store::Transaction& transaction) { return pending_vms(transaction); });
+        const Result<std::vector<WantedIdentity>> pending =
+            store::read(database_, [this](store::Transaction& transaction) { return pending_vms(transaction); });
         if (!pending.has_value()) {
             telemetry::log_warning("cannot read which guests wait for their identity: {}", pending.error().detail);
             return true;
@@ -131,8 +140,9 @@ private:
 
     Result<std::vector<WantedIdentity>> pending_vms(store::Transaction& transaction) {
         std::vector<WantedIdentity> pending;
-        TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"identityState", std::string(name_of(IdentityState::pending))},
-                                                                                            {"state", std::string(name_of(VmState::running))}}));
+        TRY_ASSIGN(const std::vector<VmInstance> vms,
+                   store::list<VmInstance>(transaction, {{"identityState", std::string(name_of(IdentityState::pending))},
+                                                         {"state", std::string(name_of(VmState::running))}}));
         for (const VmInstance& vm : vms) {
             TRY_ASSIGN(std::string host_name, host_name_of_(transaction, vm.uuid));
             pending.push_back({vm.uuid, vm.uuid.text(), std::move(host_name)});

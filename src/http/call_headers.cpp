@@ -42,7 +42,8 @@ std::chrono::milliseconds patience_of(const Request& request, bool told_later, s
 }
 
 Result<JobId> read_job_uuid(std::string text) {
-    for (char& c : text) if (c >= 'A' && c <= 'F') c = static_cast<char>(c + 32);
+    for (char& c : text)
+        if (c >= 'A' && c <= 'F') c = static_cast<char>(c + 32);
     if (!is_uuid_text(text)) return fail(ErrorCode::malformed, "the header X-Job-UUID must be a uuid of 32 hex digits without dashes");
     return JobId::trusted(std::move(text));
 }
@@ -58,9 +59,7 @@ bool is_web_url(std::string_view url) {
 
 Result<CallHeaders> read_call_headers(const Request& request, std::chrono::milliseconds patience_max) {
     CallHeaders out;
-    if (const std::string* const job = request.header("X-Job-UUID")) {
-        TRY_ASSIGN(out.job, read_job_uuid(*job));
-    }
+    if (const std::string* const job = request.header("X-Job-UUID")) { TRY_ASSIGN(out.job, read_job_uuid(*job)); }
     if (const std::string* const hook = request.header("X-Web-Hook")) {
         constexpr std::size_t kUrlCharactersMax = 2048;
         if (!is_web_url(*hook) || hook->size() > kUrlCharactersMax)

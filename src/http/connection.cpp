@@ -26,9 +26,9 @@ using Parser = wire::request_parser<wire::string_body>;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadChunk = 8 * 1024;
-constexpr std::size_t kDrainBytesMax = 64 << 20;                 // of a refused request, so that its sender reads the answer
+constexpr std::size_t kDrainBytesMax = 64 << 20;  // of a refused request, so that its sender reads the answer
 constexpr auto kDrainTimeout = std::chrono::seconds(5);
-constexpr auto kRetryPause = std::chrono::milliseconds(20);      // until the pool's queue has room
+constexpr auto kRetryPause = std::chrono::milliseconds(20);  // until the pool's queue has room
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 std::string http_date() {
@@ -255,7 +255,7 @@ asio::awaitable<bool> Server::Impl::serve_one(std::shared_ptr<Connection> connec
     Response response = co_await respond(connection, request);
     const bool keep_alive = wants_more && !connection->stopping && !stopping_;
     const bool written = co_await write(connection, std::move(response), version, keep_alive, head_only);
-    co_return written && keep_alive;
+    co_return written&& keep_alive;
 }
 
 asio::awaitable<void> Server::Impl::serve(std::shared_ptr<Connection> connection) {

@@ -21,7 +21,8 @@ Response method_not_allowed(std::string_view method, const std::string& allowed)
 bool succeeds_without_resource(const api::MessageInfo& message) {
     if (message.method != api::Method::del || message.request == nullptr) return false;
     std::size_t in_path = 0;
-    for (const FieldInfo& field : message.request().fields) if (field.rules.in_path) ++in_path;
+    for (const FieldInfo& field : message.request().fields)
+        if (field.rules.in_path) ++in_path;
     return in_path == 1;
 }
 
@@ -60,7 +61,10 @@ struct Edge::Passage {
 };
 
 Edge::Edge(EdgeParts parts, const Routes& routes, const Clock& clock, telemetry::Metrics& metrics)
-    : parts_(std::move(parts)), clock_(clock), metrics_(metrics), web_hooks_(parts_.web_hooks) {
+    : parts_(std::move(parts)),
+      clock_(clock),
+      metrics_(metrics),
+      web_hooks_(parts_.web_hooks) {
     for (const Routes::Route& route : routes.routes()) {
         router_.add(*route.message, route.handler);
         messages_.emplace(route.message->name, route.message);
@@ -182,8 +186,10 @@ Result<Answer> Edge::answer_message(Passage& passage) {
 
 Response Edge::failure(const Error& error) const {
     if (error.code == ErrorCode::malformed) return text_response(400, error.message);
-    if (error.code == ErrorCode::internal) telemetry::log_error("{}: {}", error.message, error.detail);
-    else if (!error.detail.empty()) telemetry::log_debug("{}: {}", error.message, error.detail);
+    if (error.code == ErrorCode::internal)
+        telemetry::log_error("{}: {}", error.message, error.detail);
+    else if (!error.detail.empty())
+        telemetry::log_debug("{}: {}", error.message, error.detail);
     Response response = json_response(503, api::error_body(error));
     if (error.code == ErrorCode::overloaded) response.headers.emplace_back("Retry-After", "1");
     return response;

@@ -31,7 +31,7 @@ using SessionCheck = std::function<Result<identity::Caller>(const std::string& s
 struct JobAccess {
     std::function<Result<std::optional<Job>>(const JobId&)> find;
     std::function<Result<std::vector<JobStep>>(const JobId&)> steps;
-    std::function<Result<void>(const Job&)> save_finished;      // inserts a job that has ended already
+    std::function<Result<void>(const Job&)> save_finished;  // inserts a job that has ended already
     std::function<Result<void>(const JobId&)> cancel;
 };
 
@@ -40,10 +40,10 @@ struct EdgeParts {
     ReferenceCheck check_references;
     QueryHandler query;
     JobAccess jobs;
-    Assets assets;                                              // may be empty
-    std::string openapi;                                        // the document of /openapi.json
+    Assets assets;        // may be empty
+    std::string openapi;  // the document of /openapi.json
     std::string version;
-    std::string fallback_authority = "127.0.0.1:8080";          // for locations when the client sent no usable Host
+    std::string fallback_authority = "127.0.0.1:8080";  // for locations when the client sent no usable Host
     std::chrono::milliseconds job_wait_max = limits::kJobWaitMax;
     WebHookOptions web_hooks = {};
 };
@@ -82,7 +82,7 @@ private:
     Site site_;
     JobWaiters waiters_;
     std::mutex claims_mutex_;
-    std::set<JobId> claims_;                                    // X-Job-UUIDs of calls in progress
+    std::set<JobId> claims_;  // X-Job-UUIDs of calls in progress
     WebHooks web_hooks_;
 };
 

@@ -22,7 +22,11 @@ bool has(const std::string& text, std::string_view part) { return text.find(part
 
 TEST(EdgeRouting, UnknownPathsAndMethodsAreToldInPlainText) {
     World world;
-    struct Probe { const char* method; std::string path; int status; };
+    struct Probe {
+        const char* method;
+        std::string path;
+        int status;
+    };
     for (const Probe& probe :
          {Probe{"GET", "/zstack/v1/nonsense", 404}, Probe{"GET", "/zstack/v1", 404}, Probe{"POST", kActions, 405}, Probe{"GET", kActions, 405},
           Probe{"PATCH", "/zstack/v1/boxes", 405}, Probe{"DELETE", "/zstack/v1/boxes", 405}, Probe{"GET", "/zstack/v1/boxes//colour", 404},
@@ -147,7 +151,11 @@ TEST(EdgeQuery, ParametersAreReadAsClientsSendThem) {
 
 TEST(EdgeAuthentication, HeaderErrorsAreImmediateAndSessionErrorsAre503) {
     World world;
-    struct Probe { const char* header; int status; const char* part; };
+    struct Probe {
+        const char* header;
+        int status;
+        const char* part;
+    };
     for (const Probe& probe :
          {Probe{"X-authorization: none\r\n", 400, "missing"}, Probe{"Authorization: Basic abc\r\n", 400, "OAuth"},
           Probe{"Authorization: OAuth\r\n", 400, "OAuth"}, Probe{"Authorization: ZStack id:signature\r\n", 400, "access keys are not enabled"},
@@ -419,7 +427,10 @@ TEST(EdgeWebHooks, TheResultIsPostedUntilItIsTaken) {
     const Response accepted = world.ask("PUT", kActions, kFill, hook);
     EXPECT_EQ(accepted.status, 202);
     world.end_job(world.jobs.wait_for_one(), JobState::succeeded, R"({"inventory":{}})");
-    const auto count = [&] { const std::lock_guard lock(mutex); return received.size(); };
+    const auto count = [&] {
+        const std::lock_guard lock(mutex);
+        return received.size();
+    };
     const auto deadline = std::chrono::steady_clock::now() + 10s;
     while (count() < 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
     receiver.stop();

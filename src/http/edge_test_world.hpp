@@ -20,13 +20,15 @@ inline constexpr const char* kMissing = "927b60d6b8cd41489ade6f4830bcec16";
 inline constexpr const char* kAdminSession = "a27b60d6b8cd41489ade6f4830bcec16";
 inline constexpr const char* kUserSession = "b27b60d6b8cd41489ade6f4830bcec16";
 
-struct Part { std::string name; };
+struct Part {
+    std::string name;
+};
 struct Box {
     VmId uuid;
     std::string name;
     std::vector<Part> parts;
 };
-struct FillBox {                       // PUT, asynchronous
+struct FillBox {  // PUT, asynchronous
     VmId box_uuid;
     std::vector<std::string> names;
     std::int64_t count = 0;
@@ -36,18 +38,36 @@ struct FillBox {                       // PUT, asynchronous
     std::vector<std::string> system_tags;
     std::vector<std::string> user_tags;
 };
-struct ShutBox { VmId uuid; std::string type = "soft"; };  // PUT on the same path, synchronous
-struct MakeBox {                       // POST params
+struct ShutBox {
+    VmId uuid;
+    std::string type = "soft";
+};  // PUT on the same path, synchronous
+struct MakeBox {  // POST params
     std::string name;
     std::optional<std::string> note;
     std::vector<std::string> system_tags;
 };
-struct LinkBox { VmId box_uuid; VmId other_uuid; };        // POST "null"
-struct DropBox { VmId uuid; std::string mode; std::vector<std::string> names; };  // DELETE
-struct PeekBox { VmId uuid; };         // GET
-struct PeekReply { std::string colour; };
-struct RuleBoxes { std::int64_t limit = 0; };              // PUT, administrators
-struct Knock { std::string who; };     // PUT, open
+struct LinkBox {
+    VmId box_uuid;
+    VmId other_uuid;
+};  // POST "null"
+struct DropBox {
+    VmId uuid;
+    std::string mode;
+    std::vector<std::string> names;
+};  // DELETE
+struct PeekBox {
+    VmId uuid;
+};  // GET
+struct PeekReply {
+    std::string colour;
+};
+struct RuleBoxes {
+    std::int64_t limit = 0;
+};  // PUT, administrators
+struct Knock {
+    std::string who;
+};  // PUT, open
 
 // Jobs as the engine would keep them; a test ends them.
 class FakeJobs {
@@ -57,7 +77,7 @@ public:
     Job end(const JobId& id, JobState state, const std::string& text);
     std::optional<Job> find(const JobId& id) const;
     std::size_t size() const;
-    JobId wait_for_one() const;        // the first job that was started
+    JobId wait_for_one() const;  // the first job that was started
     std::vector<JobId> cancelled() const;
 
 private:
@@ -103,10 +123,10 @@ private:
 }  // namespace ramet::http::edge_test
 
 namespace ramet {
-#define RAMET_DECLARE_MESSAGE(Request)                                   \
-    template <> const TypeInfo& describe<http::edge_test::Request>();    \
-    namespace api {                                                      \
-    template <> const MessageInfo& message<http::edge_test::Request>();  \
+#define RAMET_DECLARE_MESSAGE(Request)                                  \
+    template <> const TypeInfo& describe<http::edge_test::Request>();   \
+    namespace api {                                                     \
+    template <> const MessageInfo& message<http::edge_test::Request>(); \
     }
 RAMET_DECLARE_MESSAGE(FillBox)
 RAMET_DECLARE_MESSAGE(ShutBox)

@@ -10,7 +10,8 @@ bool equal_ignoring_case(std::string_view left, std::string_view right) {
 }
 
 const std::string* Request::header(std::string_view name) const {
-    for (const auto& [key, value] : headers) if (equal_ignoring_case(key, name)) return &value;
+    for (const auto& [key, value] : headers)
+        if (equal_ignoring_case(key, name)) return &value;
     return nullptr;
 }
 

@@ -16,9 +16,9 @@ namespace ramet::http {
 using Header = std::pair<std::string, std::string>;
 
 struct Request {
-    std::string method;                    // "GET", as sent
-    std::string target;                    // path and query, percent-encoded
-    std::vector<Header> headers;           // in the order sent
+    std::string method;           // "GET", as sent
+    std::string target;           // path and query, percent-encoded
+    std::vector<Header> headers;  // in the order sent
     std::string body;
     std::string client_address;
 

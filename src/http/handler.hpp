@@ -20,14 +20,14 @@ struct Call {
     identity::Caller caller;
     JobId job;
     std::optional<std::string> web_hook;
-    std::string session_uuid;       // as sent; empty for open calls
+    std::string session_uuid;  // as sent; empty for open calls
     std::string client_address;
 };
 
-struct Body {                       // the whole 200 body
+struct Body {  // the whole 200 body
     std::string json = "{}";
 };
-struct Started {                    // a job now runs; its result is the answer
+struct Started {  // a job now runs; its result is the answer
     JobId job;
 };
 using Answer = std::variant<Body, Started>;
@@ -45,7 +45,10 @@ public:
         });
     }
     void add(const api::MessageInfo& message, Handler handler) { handlers_.push_back({&message, std::move(handler)}); }
-    struct Route { const api::MessageInfo* message; Handler handler; };
+    struct Route {
+        const api::MessageInfo* message;
+        Handler handler;
+    };
     const std::vector<Route>& routes() const { return handlers_; }
 
 private:

@@ -53,13 +53,13 @@ void append_step(std::string& out, const JobStep& step) {
 
 bool has_ended(const Job& job) {
     switch (job.state) {
-        case JobState::succeeded:
-        case JobState::failed:
-        case JobState::cancelled:
-        case JobState::stuck: return true;
-        case JobState::queued:
-        case JobState::running:
-        case JobState::undoing: return false;
+    case JobState::succeeded:
+    case JobState::failed:
+    case JobState::cancelled:
+    case JobState::stuck: return true;
+    case JobState::queued:
+    case JobState::running:
+    case JobState::undoing: return false;
     }
     return false;
 }

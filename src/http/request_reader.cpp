@@ -30,9 +30,11 @@ Result<json::object> parse_body(const std::string& body) {
 // The body's member under this endpoint's key: exactly, then ignoring case, then under another name for plain parameters.
 const json::value* member_for(const json::object& body, std::string_view key) {
     if (const json::value* const exact = body.if_contains(key)) return exact;
-    for (const auto& member : body) if (equal_ignoring_case(member.key(), key)) return &member.value();
+    for (const auto& member : body)
+        if (equal_ignoring_case(member.key(), key)) return &member.value();
     if (!is_plain_key(key)) return nullptr;
-    for (const std::string_view other : kPlainKeys) if (const json::value* const found = body.if_contains(other)) return found;
+    for (const std::string_view other : kPlainKeys)
+        if (const json::value* const found = body.if_contains(other)) return found;
     return nullptr;
 }
 
@@ -44,10 +46,12 @@ std::string listed_keys(const std::vector<const Endpoint*>& candidates) {
 
 Result<const Endpoint*> choose(const std::vector<const Endpoint*>& candidates, const json::object& body, const std::string& path) {
     for (const auto& member : body) {
-        for (const Endpoint* candidate : candidates) if (candidate->message->body_key == member.key()) return candidate;
+        for (const Endpoint* candidate : candidates)
+            if (candidate->message->body_key == member.key()) return candidate;
     }
     for (const auto& member : body) {
-        for (const Endpoint* candidate : candidates) if (equal_ignoring_case(candidate->message->body_key, member.key())) return candidate;
+        for (const Endpoint* candidate : candidates)
+            if (equal_ignoring_case(candidate->message->body_key, member.key())) return candidate;
     }
     return fail(ErrorCode::malformed, "the body has no action that maps to " + path + "; its key must be one of: " + listed_keys(candidates));
 }
@@ -158,9 +162,7 @@ Result<ReadCall> read_call(const Found& found, const Request& request, const Tar
         }
         if (reads_body && !is_blank(request.body)) {
             TRY_ASSIGN(const json::object body, parse_body(request.body));
-            if (needs_body) {
-                TRY_ASSIGN(call.endpoint, choose(found.candidates, body, target.path));
-            }
+            if (needs_body) { TRY_ASSIGN(call.endpoint, choose(found.candidates, body, target.path)); }
             TRY_ASSIGN(call.fields, fields_from_body(*call.endpoint->message, body));
         }
     }
@@ -170,9 +172,7 @@ Result<ReadCall> read_call(const Found& found, const Request& request, const Tar
         if (call.endpoint->by_uuid) call.query.uuid = found.values.back();
         return call;
     }
-    if (!has_body && message.request != nullptr) {
-        TRY_ASSIGN(call.fields, fields_from_parameters(message.request(), target));
-    }
+    if (!has_body && message.request != nullptr) { TRY_ASSIGN(call.fields, fields_from_parameters(message.request(), target)); }
     for (std::size_t i = 0; i < found.values.size(); ++i) call.fields[call.endpoint->variables.at(i)] = found.values[i];
     return call;
 }

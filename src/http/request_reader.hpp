@@ -13,8 +13,8 @@ namespace ramet::http {
 
 struct ReadCall {
     const Endpoint* endpoint = nullptr;
-    boost::json::object fields;                   // what api::read_json() reads; empty for queries
-    query::Parameters query;                      // for queries
+    boost::json::object fields;  // what api::read_json() reads; empty for queries
+    query::Parameters query;     // for queries
 };
 
 // Chooses among the candidates by the body's key: exactly first, then ignoring case. The path's variables win over the body.

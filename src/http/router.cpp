@@ -8,23 +8,23 @@ namespace {
 
 std::string_view method_name(api::Method method) {
     switch (method) {
-        case api::Method::get: return "GET";
-        case api::Method::post: return "POST";
-        case api::Method::put: return "PUT";
-        case api::Method::del: return "DELETE";
+    case api::Method::get: return "GET";
+    case api::Method::post: return "POST";
+    case api::Method::put: return "PUT";
+    case api::Method::del: return "DELETE";
     }
     return "GET";
 }
 
 bool fits(const std::vector<std::string>& shape, const std::vector<std::string>& segments) {
-    return std::equal(shape.begin(), shape.end(), segments.begin(), segments.end(), [](const std::string& wanted, const std::string& given) {
-        return wanted.empty() ? !given.empty() : wanted == given;
-    });
+    return std::equal(shape.begin(), shape.end(), segments.begin(), segments.end(),
+                      [](const std::string& wanted, const std::string& given) { return wanted.empty() ? !given.empty() : wanted == given; });
 }
 
 // Literals before variables, from the left.
 bool more_literal(const std::vector<std::string>& left, const std::vector<std::string>& right) {
-    for (std::size_t i = 0; i < left.size(); ++i) if (left[i].empty() != right[i].empty()) return right[i].empty();
+    for (std::size_t i = 0; i < left.size(); ++i)
+        if (left[i].empty() != right[i].empty()) return right[i].empty();
     return false;
 }
 
@@ -72,7 +72,8 @@ std::variant<Found, UnknownPath, WrongMethod> Router::find(std::string_view meth
     if (best == nullptr) return WrongMethod{allowed};
     Found found;
     for (const Endpoint& endpoint : *endpoints) found.candidates.push_back(&endpoint);
-    for (std::size_t i = 0; i < segments.size(); ++i) if (best->segments[i].empty()) found.values.push_back(segments[i]);
+    for (std::size_t i = 0; i < segments.size(); ++i)
+        if (best->segments[i].empty()) found.values.push_back(segments[i]);
     return found;
 }
 

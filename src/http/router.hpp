@@ -14,17 +14,19 @@ namespace ramet::http {
 // One call bound to a path shape.
 struct Endpoint {
     const api::MessageInfo* message = nullptr;
-    Handler handler;                              // null for queries
-    std::vector<std::string> variables;           // names of the path's variables, in order
-    bool by_uuid = false;                         // a query's second path
+    Handler handler;                     // null for queries
+    std::vector<std::string> variables;  // names of the path's variables, in order
+    bool by_uuid = false;                // a query's second path
 };
 
 struct Found {
-    std::vector<const Endpoint*> candidates;      // at least one; more than one: the body's key decides
-    std::vector<std::string> values;              // of the path's variables, in order
+    std::vector<const Endpoint*> candidates;  // at least one; more than one: the body's key decides
+    std::vector<std::string> values;          // of the path's variables, in order
 };
 struct UnknownPath {};
-struct WrongMethod { std::string allowed; };      // for the Allow header
+struct WrongMethod {
+    std::string allowed;
+};  // for the Allow header
 
 class Router {
 public:
@@ -34,7 +36,7 @@ public:
 
 private:
     struct Shape {
-        std::vector<std::string> segments;        // empty: a variable
+        std::vector<std::string> segments;  // empty: a variable
         std::vector<std::pair<std::string, std::vector<Endpoint>>> methods;
     };
     void add_path(std::string_view path, Endpoint endpoint);

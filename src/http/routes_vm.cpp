@@ -42,28 +42,44 @@ Result<std::string> check_invariants(lifecycle::Parts& parts) {
 }  // namespace
 
 void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
-    routes.bind<api::CloneVmInstance>([&parts](const Call& call, auto& message) { return started(clone::clone_vm(parts, request_of(call), message)); });
-    routes.bind<api::CreateVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::create_vm(parts, request_of(call), message)); });
-    routes.bind<api::StartVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::start_vm(parts, request_of(call), message)); });
-    routes.bind<api::StopVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::stop_vm(parts, request_of(call), message)); });
-    routes.bind<api::RebootVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::reboot_vm(parts, request_of(call), message)); });
-    routes.bind<api::PauseVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::pause_vm(parts, request_of(call), message)); });
-    routes.bind<api::ResumeVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::resume_vm(parts, request_of(call), message)); });
-    routes.bind<api::DestroyVmInstance>([&parts](const Call& call, auto& message) { return started_or_done(lifecycle::destroy_vm(parts, request_of(call), message)); });
-    routes.bind<api::RecoverVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::recover_vm(parts, request_of(call), message)); });
-    routes.bind<api::ExpungeVmInstance>([&parts](const Call& call, auto& message) { return started(lifecycle::expunge_vm(parts, request_of(call), message)); });
+    routes.bind<api::CloneVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(clone::clone_vm(parts, request_of(call), message)); });
+    routes.bind<api::CreateVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::create_vm(parts, request_of(call), message)); });
+    routes.bind<api::StartVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::start_vm(parts, request_of(call), message)); });
+    routes.bind<api::StopVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::stop_vm(parts, request_of(call), message)); });
+    routes.bind<api::RebootVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::reboot_vm(parts, request_of(call), message)); });
+    routes.bind<api::PauseVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::pause_vm(parts, request_of(call), message)); });
+    routes.bind<api::ResumeVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::resume_vm(parts, request_of(call), message)); });
+    routes.bind<api::DestroyVmInstance>(
+        [&parts](const Call& call, auto& message) { return started_or_done(lifecycle::destroy_vm(parts, request_of(call), message)); });
+    routes.bind<api::RecoverVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::recover_vm(parts, request_of(call), message)); });
+    routes.bind<api::ExpungeVmInstance>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::expunge_vm(parts, request_of(call), message)); });
     routes.bind<api::UpdateVmInstance>([&parts](const Call&, auto& message) { return body(lifecycle::update_vm(parts, message)); });
-    routes.bind<api::SetVmHostname>([&parts](const Call& call, auto& message) { return body(lifecycle::set_host_name(parts, call.caller, message)); });
+    routes.bind<api::SetVmHostname>(
+        [&parts](const Call& call, auto& message) { return body(lifecycle::set_host_name(parts, call.caller, message)); });
     routes.bind<api::GetVmHostname>([&parts](const Call&, auto& message) { return body(lifecycle::get_host_name(parts, message)); });
     routes.bind<api::DeleteVmHostname>([&parts](const Call&, auto& message) { return body(lifecycle::delete_host_name(parts, message)); });
     routes.bind<api::GetVmConsoleAddress>([&parts](const Call&, auto& message) { return body(lifecycle::console_address(parts, message)); });
     routes.bind<api::ChangeVmNicState>([&parts](const Call&, auto& message) { return body(lifecycle::change_nic_state(parts, message)); });
     routes.bind<api::CheckInvariants>([&parts](const Call&, auto&) { return body(check_invariants(parts)); });
-    routes.bind<api::CreateDataVolume>([&parts](const Call& call, auto& message) { return started(lifecycle::create_data_volume(parts, request_of(call), message)); });
-    routes.bind<api::AttachDataVolumeToVm>([&parts](const Call& call, auto& message) { return started(lifecycle::attach_data_volume(parts, request_of(call), message)); });
-    routes.bind<api::DetachDataVolumeFromVm>([&parts](const Call& call, auto& message) { return started(lifecycle::detach_data_volume(parts, request_of(call), message)); });
-    routes.bind<api::DeleteDataVolume>([&parts](const Call& call, auto& message) { return started_or_done(lifecycle::delete_data_volume(parts, request_of(call), message)); });
-    routes.bind<api::ExpungeDataVolume>([&parts](const Call& call, auto& message) { return started(lifecycle::expunge_data_volume(parts, request_of(call), message)); });
+    routes.bind<api::CreateDataVolume>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::create_data_volume(parts, request_of(call), message)); });
+    routes.bind<api::AttachDataVolumeToVm>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::attach_data_volume(parts, request_of(call), message)); });
+    routes.bind<api::DetachDataVolumeFromVm>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::detach_data_volume(parts, request_of(call), message)); });
+    routes.bind<api::DeleteDataVolume>(
+        [&parts](const Call& call, auto& message) { return started_or_done(lifecycle::delete_data_volume(parts, request_of(call), message)); });
+    routes.bind<api::ExpungeDataVolume>(
+        [&parts](const Call& call, auto& message) { return started(lifecycle::expunge_data_volume(parts, request_of(call), message)); });
     routes.bind<api::RecoverDataVolume>([&parts](const Call&, auto& message) { return body(lifecycle::recover_data_volume(parts, message)); });
     routes.bind<api::UpdateVolume>([&parts](const Call&, auto& message) { return body(lifecycle::update_volume(parts, message)); });
     routes.bind<api::ChangeVolumeState>([&parts](const Call&, auto& message) { return body(lifecycle::change_volume_state(parts, message)); });

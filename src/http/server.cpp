@@ -117,7 +117,8 @@ void Server::Impl::stop() {
     if (io_thread_.joinable()) io_thread_.join();
     pool_.reset();  // handlers that still run end first: they use what the caller owns
     const std::lock_guard lock(mutex_);
-    for (const auto& connection : connections_) if (connection->waker) connection->waker->disarm();
+    for (const auto& connection : connections_)
+        if (connection->waker) connection->waker->disarm();
     connections_.clear();
 }
 

@@ -44,14 +44,14 @@ struct Connection : std::enable_shared_from_this<Connection> {
     Connection(tcp::socket socket, std::string client) : stream(std::move(socket)), event(stream.get_executor()), client_address(std::move(client)) {}
     beast::tcp_stream stream;
     beast::flat_buffer buffer;
-    asio::steady_timer event;          // cancelled to wake the coroutine
+    asio::steady_timer event;  // cancelled to wake the coroutine
     std::string client_address;
-    bool idle = true;                  // no request has begun
-    bool held = false;                 // waits for Held::signal
+    bool idle = true;   // no request has begun
+    bool held = false;  // waits for Held::signal
     bool woken = false;
     bool stopping = false;
-    std::optional<Reply> reply;        // set by the handler thread's post
-    std::shared_ptr<Waker> waker;      // while held
+    std::optional<Reply> reply;    // set by the handler thread's post
+    std::shared_ptr<Waker> waker;  // while held
 };
 
 class Server::Impl {
@@ -82,7 +82,7 @@ private:
     std::optional<tcp::acceptor> acceptor_;
     std::uint16_t port_ = 0;
     std::optional<ThreadPool> pool_;
-    std::jthread io_thread_;                       // one is enough: it parses and copies, handlers run elsewhere
+    std::jthread io_thread_;  // one is enough: it parses and copies, handlers run elsewhere
     std::mutex mutex_;
     std::condition_variable closed_;
     std::set<std::shared_ptr<Connection>> connections_;

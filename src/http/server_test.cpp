@@ -72,7 +72,11 @@ TEST(Server, AHeadAnswerHasTheLengthAndNoBody) {
 }
 
 TEST(Server, RefusesWhatIsMalformedAndCloses) {
-    struct Probe { const char* what; std::string bytes; int status; };
+    struct Probe {
+        const char* what;
+        std::string bytes;
+        int status;
+    };
     const std::string big_head = get("/", "X-Large: " + std::string(20'000, 'x') + "\r\n");
     std::string many;
     for (int i = 0; i < 5000; ++i) many += "X-" + std::to_string(i) + ": y\r\n";
@@ -193,11 +197,13 @@ TEST(Server, AFullQueueIsToldToRetry) {
     options.handler_threads = 1;
     options.queue_max = 1;
     std::atomic<int> running_now{0};
-    Running running([&](const Request&) -> Reply {
-        ++running_now;
-        go.wait();
-        return text_response(200, "done");
-    }, options);
+    Running running(
+        [&](const Request&) -> Reply {
+            ++running_now;
+            go.wait();
+            return text_response(200, "done");
+        },
+        options);
     std::vector<std::unique_ptr<TestClient>> clients;
     for (int i = 0; i < 4; ++i) {
         clients.push_back(std::make_unique<TestClient>(running.server.port()));
@@ -308,10 +314,12 @@ TEST(Server, ASignalMayOutliveTheServer) {
     ServerOptions options = quick_options();
     options.stop_timeout = 0ms;
     {
-        Running running([&](const Request&) -> Reply {
-            held = true;
-            return Held{signal, std::chrono::steady_clock::now() + 60s, [] { return text_response(200, ""); }};
-        }, options);
+        Running running(
+            [&](const Request&) -> Reply {
+                held = true;
+                return Held{signal, std::chrono::steady_clock::now() + 60s, [] { return text_response(200, ""); }};
+            },
+            options);
         TestClient client(running.server.port());
         client.send(get("/"));
         while (!held) std::this_thread::yield();

@@ -14,15 +14,15 @@ namespace ramet::http {
 struct Asset {
     std::string bytes;
     std::string content_type;
-    bool immutable = false;               // its name changes with its content
-    std::string content_encoding = {};    // "gzip" when the bytes are
+    bool immutable = false;             // its name changes with its content
+    std::string content_encoding = {};  // "gzip" when the bytes are
 };
 using Assets = std::function<std::optional<Asset>(std::string_view path)>;  // "/index.html", "/assets/app-1f3a.js"; called from many threads
 
 struct Site {
     std::string version;
-    std::string openapi;                  // the document
-    std::function<std::string()> metrics; // Prometheus text
+    std::string openapi;                   // the document
+    std::function<std::string()> metrics;  // Prometheus text
     Assets assets;
 
     Response answer(const Request& request, const Target& target) const;

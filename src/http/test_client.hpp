@@ -56,7 +56,8 @@ public:
         response.status = 0;
         response.body.clear();
         std::size_t head_end = 0;
-        while ((head_end = buffer_.find("\r\n\r\n")) == std::string::npos) if (!read_more(deadline)) return response;
+        while ((head_end = buffer_.find("\r\n\r\n")) == std::string::npos)
+            if (!read_more(deadline)) return response;
         std::size_t length = 0;
         std::string_view lines = std::string_view(buffer_).substr(0, head_end);
         const int status = std::stoi(std::string(lines.substr(9, 3)));
@@ -68,7 +69,8 @@ public:
             if (equal_ignoring_case(line.substr(0, colon), "Content-Type")) response.content_type = std::string(line.substr(colon + 2));
         }
         if (head || status == 100) length = 0;
-        while (buffer_.size() < head_end + 4 + length) if (!read_more(deadline)) return response;
+        while (buffer_.size() < head_end + 4 + length)
+            if (!read_more(deadline)) return response;
         response.status = status;
         response.body = buffer_.substr(head_end + 4, length);
         buffer_.erase(0, head_end + 4 + length);
@@ -80,8 +82,7 @@ public:
     // Whether the server closes the connection in time.
     bool closes(std::chrono::milliseconds patience = std::chrono::seconds(10)) {
         const auto deadline = std::chrono::steady_clock::now() + patience;
-        while (read_more(deadline)) {
-        }
+        while (read_more(deadline)) {}
         return closed_;
     }
 
@@ -103,7 +104,8 @@ private:
 };
 
 inline const std::string* header_of(const Response& response, std::string_view name) {
-    for (const auto& [key, value] : response.headers) if (equal_ignoring_case(key, name)) return &value;
+    for (const auto& [key, value] : response.headers)
+        if (equal_ignoring_case(key, name)) return &value;
     return nullptr;
 }
 

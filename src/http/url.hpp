@@ -12,8 +12,8 @@
 namespace ramet::http {
 
 struct Target {
-    std::string path;                                        // encoded, without scheme, host and query
-    std::vector<std::string> segments;                       // "/a//b/" gives "a", "", "b"
+    std::string path;                   // encoded, without scheme, host and query
+    std::vector<std::string> segments;  // "/a//b/" gives "a", "", "b"
     std::vector<std::pair<std::string, std::string>> parameters;
 };
 

@@ -16,8 +16,12 @@ int abort_when_stopping(void* stop, curl_off_t, curl_off_t, curl_off_t, curl_off
     return static_cast<const std::stop_token*>(stop)->stop_requested() ? 1 : 0;
 }
 
-struct CurlDeleter { void operator()(CURL* handle) const { curl_easy_cleanup(handle); } };
-struct ListDeleter { void operator()(curl_slist* list) const { curl_slist_free_all(list); } };
+struct CurlDeleter {
+    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+struct ListDeleter {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
 using HeaderList = std::unique_ptr<curl_slist, ListDeleter>;
 
 void append(HeaderList& list, const std::string& line) {

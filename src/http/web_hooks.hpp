@@ -14,13 +14,13 @@ namespace ramet::http {
 
 struct WebHookOptions {
     int tries_max = 15;
-    std::chrono::milliseconds pause{2000};          // between two tries
+    std::chrono::milliseconds pause{2000};  // between two tries
     std::chrono::milliseconds request_timeout{5000};
-    std::size_t queue_max = 4096;                   // beyond it a hook is dropped, with a line in the log
+    std::size_t queue_max = 4096;  // beyond it a hook is dropped, with a line in the log
 };
 
 struct WebHookCall {
-    std::string url;                                // http or https
+    std::string url;  // http or https
     std::string job_uuid;
     bool success = false;
     std::string body;
@@ -29,10 +29,10 @@ struct WebHookCall {
 class WebHooks {
 public:
     explicit WebHooks(WebHookOptions options = {});
-    ~WebHooks();                                    // gives up what is waiting
+    ~WebHooks();  // gives up what is waiting
     WebHooks(const WebHooks&) = delete;
     WebHooks& operator=(const WebHooks&) = delete;
-    void announce(WebHookCall call);                // from any thread; never blocks
+    void announce(WebHookCall call);  // from any thread; never blocks
 
 private:
     struct Due {
@@ -48,7 +48,7 @@ private:
     std::mutex mutex_;
     std::condition_variable_any ready_;
     std::priority_queue<Due, std::vector<Due>, std::greater<>> queue_;
-    std::jthread thread_;                           // last: it uses all of the above
+    std::jthread thread_;  // last: it uses all of the above
 };
 
 }  // namespace ramet::http

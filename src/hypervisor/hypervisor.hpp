@@ -19,18 +19,18 @@ namespace ramet::hypervisor {
 
 struct DiskSpec {
     VolumeId volume;
-    std::int64_t device_id = 0;                       // 0: the root disk
-    std::vector<storage::Place> chain_top_first;      // every layer named with its format: nothing is probed, no header's path is followed
+    std::int64_t device_id = 0;                   // 0: the root disk
+    std::vector<storage::Place> chain_top_first;  // every layer named with its format: nothing is probed, no header's path is followed
 };
 
 struct NicSpec {
     NicId nic;
     std::int64_t device_id = 0;
     std::string mac;
-    std::string tap;                                  // device name; empty: QEMU user networking
-    std::string ip, netmask, gateway;                 // for user networking's DHCP; may be empty
+    std::string tap;                   // device name; empty: QEMU user networking
+    std::string ip, netmask, gateway;  // for user networking's DHCP; may be empty
     std::string host_name;
-    std::string driver = "virtio";                    // virtio, e1000, rtl8139
+    std::string driver = "virtio";  // virtio, e1000, rtl8139
     bool link_up = true;
     std::int64_t queues = 1;
 };
@@ -39,35 +39,44 @@ struct DomainSpec {
     VmId vm;
     std::int64_t cpu_num = 1;
     std::int64_t memory_bytes = 0;
-    std::vector<DiskSpec> disks;                      // disks[0] boots
+    std::vector<DiskSpec> disks;  // disks[0] boots
     std::vector<NicSpec> nics;
-    std::string seed_image;                           // absolute path of the NoCloud ISO; empty: none
-    std::string machine_serial;                       // SMBIOS serial; the SMBIOS uuid is the VM's uuid
+    std::string seed_image;      // absolute path of the NoCloud ISO; empty: none
+    std::string machine_serial;  // SMBIOS serial; the SMBIOS uuid is the VM's uuid
 };
 
 enum class DomainState : std::uint8_t { running, paused, shut_off };
-enum class StopMode : std::uint8_t { grace, cold };   // grace: ACPI power button, after kGracefulStopTimeout the plug
+enum class StopMode : std::uint8_t { grace, cold };  // grace: ACPI power button, after kGracefulStopTimeout the plug
 
 // One overlay of a capture: the file is made before, the chain below it is what the disk has now.
-struct OverlaySpec { VolumeId volume; storage::Place overlay; };
+struct OverlaySpec {
+    VolumeId volume;
+    storage::Place overlay;
+};
 
 // The writable layer a disk of the VM uses, or used last when the VM is off.
-struct DiskTop { VolumeId volume; storage::Place place; };
+struct DiskTop {
+    VolumeId volume;
+    storage::Place place;
+};
 
 struct CaptureFacts {
-    std::chrono::microseconds paused{0};              // between QEMU's STOP and RESUME events; 0 when the source was not running
+    std::chrono::microseconds paused{0};  // between QEMU's STOP and RESUME events; 0 when the source was not running
 };
 
 struct Capabilities {
-    std::string accelerator;                          // "kvm" or "tcg"
-    std::string accelerator_reason;                   // why, for people
-    std::string version;                              // "QEMU 7.2.22"
-    std::string machine_type;                         // versioned
+    std::string accelerator;         // "kvm" or "tcg"
+    std::string accelerator_reason;  // why, for people
+    std::string version;             // "QEMU 7.2.22"
+    std::string machine_type;        // versioned
     bool privileged_network = false;
-    std::string qemu_user;                            // who QEMU runs as
+    std::string qemu_user;  // who QEMU runs as
 };
 
-struct ExecResult { int exit_code = -1; std::string out, err; };
+struct ExecResult {
+    int exit_code = -1;
+    std::string out, err;
+};
 
 class Hypervisor {
 public:
@@ -79,7 +88,7 @@ public:
     virtual Result<void> resume(const VmId& vm) = 0;
     virtual Result<void> reset(const VmId& vm) = 0;
     virtual Result<DomainState> state(const VmId& vm) = 0;
-    virtual Result<std::vector<VmId>> running_domains() = 0;                             // every process of ours on this machine, known or not
+    virtual Result<std::vector<VmId>> running_domains() = 0;  // every process of ours on this machine, known or not
     // True when no guest write has reached any of the VM's disks since their top layers were opened or made by snapshot_disks.
     virtual Result<bool> disks_untouched(const VmId& vm) = 0;
     // All disks at one instant. The overlays are opened before the pause; a paused VM stays paused. Repeating it after success is success.
@@ -87,7 +96,7 @@ public:
     // What the disks really stand on: for undo and recovery, which must not trust the rows. Empty for a VM without a run directory.
     virtual Result<std::vector<DiskTop>> disk_tops(const VmId& vm) = 0;
     virtual Result<void> attach_disk(const VmId& vm, const DiskSpec& disk) = 0;
-    virtual Result<void> detach_disk(const VmId& vm, const VolumeId& volume) = 0;        // waits for the guest to let go, then fails saying so
+    virtual Result<void> detach_disk(const VmId& vm, const VolumeId& volume) = 0;  // waits for the guest to let go, then fails saying so
     virtual Result<void> set_link(const VmId& vm, const NicId& nic, bool up) = 0;
     // Guest agent. `timeout` error when it does not answer.
     virtual Result<void> agent_ping(const VmId& vm, std::chrono::milliseconds patience) = 0;
@@ -95,12 +104,12 @@ public:
                                           const std::string& input, std::chrono::milliseconds patience) = 0;
     virtual Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) = 0;
     virtual Result<std::string> agent_read_file(const VmId& vm, const std::string& path, std::size_t bytes_max) = 0;
-    virtual Result<std::string> console_socket(const VmId& vm) = 0;                      // absolute path of the VNC unix socket
+    virtual Result<std::string> console_socket(const VmId& vm) = 0;  // absolute path of the VNC unix socket
     // Called from a thread of the adapter when a VM's process ends without stop() having been asked.
     virtual void on_exit(std::function<void(const VmId&)> listener) = 0;
     // Takes up the VMs that outlived the last server; returns those that run.
     virtual Result<std::vector<VmId>> reattach() = 0;
-    virtual Result<void> forget(const VmId& vm) = 0;                                     // removes the run directory of a VM that is off
+    virtual Result<void> forget(const VmId& vm) = 0;  // removes the run directory of a VM that is off
 };
 
 }  // namespace ramet::hypervisor

@@ -21,16 +21,16 @@ struct NetworkSpec {
     std::string network_cidr;
     std::vector<std::string> dns;
     std::string dns_domain;
-    bool dhcp = true;                // off for a bridge that has its own server
+    bool dhcp = true;  // off for a bridge that has its own server
 };
 
 struct PortSpec {
     NicId nic;
     L3NetworkId l3;
-    std::string tap;                 // 15 characters at most
+    std::string tap;  // 15 characters at most
     std::string mac;
-    std::string ip;                  // may be empty: then only the MAC is enforced
-    std::string host_name;           // DHCP option 12; may be empty
+    std::string ip;         // may be empty: then only the MAC is enforced
+    std::string host_name;  // DHCP option 12; may be empty
     bool enabled = true;
 };
 
@@ -42,10 +42,10 @@ public:
     virtual Result<void> remove_network(const L3NetworkId& l3) = 0;
     // Tap on the bridge, anti-spoof rules, DHCP reservation. The tap is persistent and owned by QEMU's user.
     virtual Result<void> plug(const PortSpec& port) = 0;
-    virtual Result<void> unplug(const PortSpec& port) = 0;   // also releases the DHCP lease
+    virtual Result<void> unplug(const PortSpec& port) = 0;  // also releases the DHCP lease
     virtual Result<void> set_port(const std::string& tap, bool enabled) = 0;
-    virtual Result<std::vector<std::string>> taps() = 0;     // of this data directory, for the orphan scan
-    virtual Result<void> remove_all() = 0;                   // teardown
+    virtual Result<std::vector<std::string>> taps() = 0;  // of this data directory, for the orphan scan
+    virtual Result<void> remove_all() = 0;                // teardown
 };
 
 }  // namespace ramet::hypervisor

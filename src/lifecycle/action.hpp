@@ -23,7 +23,10 @@ class Action final : public workflow::Step {
 public:
     using Run = std::function<Result<void>(workflow::StepContext&)>;
     Action(std::string name, std::vector<std::string> locks, Run run, Run undo)
-        : name_(std::move(name)), locks_(std::move(locks)), run_(std::move(run)), undo_(std::move(undo)) {}
+        : name_(std::move(name)),
+          locks_(std::move(locks)),
+          run_(std::move(run)),
+          undo_(std::move(undo)) {}
     std::string_view name() const override { return name_; }
     Result<workflow::Output> run(workflow::StepContext& step) override {
         TRY(run_(step));
@@ -39,10 +42,10 @@ private:
 };
 
 struct JobOrder {
-    std::string kind;          // registered with the engine
+    std::string kind;  // registered with the engine
     std::string api_name;
     std::string target_uuid;
-    std::string plan;          // JSON
+    std::string plan;  // JSON
 };
 
 // Commits the job's row, with `reserve` in the same transaction, and hands it to the engine. `reserve` may complete the job's plan, and may
@@ -58,6 +61,8 @@ auto inventory_report(Parts& parts, std::string key) {
         return workflow::Report{std::move(body), {}};
     };
 }
-inline Result<workflow::Report> empty_report(const workflow::StepContext&, const std::vector<workflow::BranchOutcome>&) { return workflow::Report{"{}", {}}; }
+inline Result<workflow::Report> empty_report(const workflow::StepContext&, const std::vector<workflow::BranchOutcome>&) {
+    return workflow::Report{"{}", {}};
+}
 
 }  // namespace ramet::lifecycle

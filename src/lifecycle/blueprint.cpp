@@ -1,6 +1,6 @@
 // Rows of VMs to be made, and the rules for NIC parameters.
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 #include <set>
 
 #include "lifecycle/create_vm.hpp"
@@ -11,9 +11,13 @@ namespace ramet::lifecycle {
 namespace {
 
 Result<void> check_nic_param(const api::VmNicParam& param, const std::string& place, std::size_t vm_count) {
-    const auto invalid = [&](std::string_view field, const std::string& why) { return fail(ErrorCode::invalid_argument, fmt::format("{}.{}: {}", place, field, why)); };
-    if (vm_count > 1 && param.ip) return invalid("ip", fmt::format("one address cannot be given to {} VM instances; leave it out, or ask for one name", vm_count));
-    if (vm_count > 1 && param.mac) return invalid("mac", fmt::format("one MAC cannot be given to {} VM instances; leave it out, or ask for one name", vm_count));
+    const auto invalid = [&](std::string_view field, const std::string& why) {
+        return fail(ErrorCode::invalid_argument, fmt::format("{}.{}: {}", place, field, why));
+    };
+    if (vm_count > 1 && param.ip)
+        return invalid("ip", fmt::format("one address cannot be given to {} VM instances; leave it out, or ask for one name", vm_count));
+    if (vm_count > 1 && param.mac)
+        return invalid("mac", fmt::format("one MAC cannot be given to {} VM instances; leave it out, or ask for one name", vm_count));
     if (param.ip6 || param.prefix6 || param.gateway6) return invalid("ip6", "IPv6 is not supported; use ip");
     if (!param.sg_uuids.empty()) return invalid("sgUuids", "security groups are not supported; leave it empty");
     if (param.vm_nic_type && *param.vm_nic_type != "VNIC") return invalid("VmNicType", "must be VNIC");
@@ -31,13 +35,16 @@ Result<void> check_nic_params(const std::vector<api::VmNicParam>& params, const 
         const api::VmNicParam& param = params[i];
         const std::string place = fmt::format("vmNicParams[{}]", i);
         if (std::ranges::find(networks, param.l3_network_uuid) == networks.end()) {
-            return fail(ErrorCode::invalid_argument, fmt::format("{}.l3NetworkUuid: the VM instance has no NIC on L3 network {}", place, param.l3_network_uuid.text()));
+            return fail(ErrorCode::invalid_argument,
+                        fmt::format("{}.l3NetworkUuid: the VM instance has no NIC on L3 network {}", place, param.l3_network_uuid.text()));
         }
-        if (!seen.insert(param.l3_network_uuid.text()).second) return fail(ErrorCode::invalid_argument, fmt::format("{}.l3NetworkUuid: given twice", place));
+        if (!seen.insert(param.l3_network_uuid.text()).second)
+            return fail(ErrorCode::invalid_argument, fmt::format("{}.l3NetworkUuid: given twice", place));
         TRY(check_nic_param(param, place, vm_count));
         if (param.ip && !ips.insert(*param.ip).second) return fail(ErrorCode::invalid_argument, place + ".ip: given twice");
         if (param.mac && !macs.insert(*param.mac).second) return fail(ErrorCode::invalid_argument, place + ".mac: given twice");
-        if (param.is_default_nic.value_or(false) && ++defaults > 1) return fail(ErrorCode::invalid_argument, place + ".isDefaultNic: only one NIC can be the default");
+        if (param.is_default_nic.value_or(false) && ++defaults > 1)
+            return fail(ErrorCode::invalid_argument, place + ".isDefaultNic: only one NIC can be the default");
     }
     return {};
 }

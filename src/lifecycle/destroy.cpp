@@ -36,8 +36,9 @@ Result<bool> begin_destroy(Parts& parts, const VmId& id, const JobId& job) {
         TRY_ASSIGN(const std::string policy, resources::global_config(transaction, "vm", "deletionPolicy"));
         if (vm.state == VmState::destroyed || vm.state == VmState::destroying || vm.state == VmState::expunging) return policy == "Direct";
         TRY(require_state(ErrorCode::operation_failed, vm, "DestroyVmInstance",
-                          {VmState::created, VmState::running, VmState::stopped, VmState::unknown, VmState::starting, VmState::stopping, VmState::rebooting, VmState::paused, VmState::pausing,
-                           VmState::resuming, VmState::error}, job));
+                          {VmState::created, VmState::running, VmState::stopped, VmState::unknown, VmState::starting, VmState::stopping,
+                           VmState::rebooting, VmState::paused, VmState::pausing, VmState::resuming, VmState::error},
+                          job));
         const bool direct = policy == "Direct" || vm.state == VmState::created;
         vm.state_before_destroy = vm.state;
         TRY(set_vm_state(transaction, std::move(vm), VmState::destroying, parts.now()));
@@ -46,7 +47,8 @@ Result<bool> begin_destroy(Parts& parts, const VmId& id, const JobId& job) {
 }
 
 Result<void> run_destroy(Parts& parts, const VmId& id, StepContext& step) {
-    TRY_ASSIGN(const std::optional<VmInstance> present, store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
+    TRY_ASSIGN(const std::optional<VmInstance> present,
+               store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
     if (!present) return {};
     TRY_ASSIGN(const bool direct, begin_destroy(parts, id, step.job()));
     if (direct) return demolish_vm(parts, id);
@@ -63,7 +65,8 @@ Result<Saga> destroy_saga(Parts& parts, const Job& job) {
     const VmId vm = VmId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
     // No undo: a destroy that was begun can only be repeated; the row says Destroying until it is.
-    saga.add<Action>("destroy", std::vector<std::string>{vm.text()}, [&parts, vm](StepContext& step) { return run_destroy(parts, vm, step); }, nullptr);
+    saga.add<Action>(
+        "destroy", std::vector<std::string>{vm.text()}, [&parts, vm](StepContext& step) { return run_destroy(parts, vm, step); }, nullptr);
     saga.report(&empty_report);
     return saga;
 }
@@ -71,15 +74,16 @@ Result<Saga> destroy_saga(Parts& parts, const Job& job) {
 Result<Saga> recover_saga(Parts& parts, const Job& job) {
     const VmId id = VmId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("recover", std::vector<std::string>{id.text()},
-                     [&parts, id](StepContext& step) {
-                         return parts.database().write([&](Transaction& transaction) -> Result<void> {
-                             TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
-                             TRY(require_state(ErrorCode::operation_failed, vm, "RecoverVmInstance", {VmState::destroyed}, step.job()));
-                             return set_vm_state(transaction, std::move(vm), VmState::stopped, parts.now());
-                         });
-                     },
-                     nullptr);
+    saga.add<Action>(
+        "recover", std::vector<std::string>{id.text()},
+        [&parts, id](StepContext& step) {
+            return parts.database().write([&](Transaction& transaction) -> Result<void> {
+                TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
+                TRY(require_state(ErrorCode::operation_failed, vm, "RecoverVmInstance", {VmState::destroyed}, step.job()));
+                return set_vm_state(transaction, std::move(vm), VmState::stopped, parts.now());
+            });
+        },
+        nullptr);
     saga.report(inventory_report<VmInstance>(parts, id.text()));
     return saga;
 }
@@ -87,14 +91,18 @@ Result<Saga> recover_saga(Parts& parts, const Job& job) {
 Result<Saga> expunge_saga(Parts& parts, const Job& job) {
     const VmId id = VmId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("expunge", std::vector<std::string>{id.text()},
-                     [&parts, id](StepContext& step) -> Result<void> {
-                         TRY_ASSIGN(const std::optional<VmInstance> vm, store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
-                         if (!vm) return {};
-                         if (vm->state != VmState::expunging) TRY(require_state(ErrorCode::operation_failed, *vm, "ExpungeVmInstance", {VmState::destroyed}, step.job()));
-                         return demolish_vm(parts, id);
-                     },
-                     nullptr);
+    saga.add<Action>(
+        "expunge", std::vector<std::string>{id.text()},
+        [&parts, id](StepContext& step) -> Result<void> {
+            TRY_ASSIGN(const std::optional<VmInstance> vm, store::read(parts.database(), [&](Transaction& transaction) {
+                           return store::find<VmInstance>(transaction, {{"uuid", id.text()}});
+                       }));
+            if (!vm) return {};
+            if (vm->state != VmState::expunging)
+                TRY(require_state(ErrorCode::operation_failed, *vm, "ExpungeVmInstance", {VmState::destroyed}, step.job()));
+            return demolish_vm(parts, id);
+        },
+        nullptr);
     saga.report(&empty_report);
     return saga;
 }
@@ -108,7 +116,9 @@ void register_destroy_sagas(workflow::Engine& engine, Parts& parts) {
 }
 
 Result<std::optional<JobId>> destroy_vm(Parts& parts, const Request& request, const api::DestroyVmInstance& message) {
-    TRY_ASSIGN(const std::optional<VmInstance> vm, store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", message.uuid.text()}}); }));
+    TRY_ASSIGN(const std::optional<VmInstance> vm, store::read(parts.database(), [&](Transaction& transaction) {
+                   return store::find<VmInstance>(transaction, {{"uuid", message.uuid.text()}});
+               }));
     if (!vm) return std::optional<JobId>{};
     TRY_ASSIGN(JobId job, submit(parts, request, {"destroy-vm", "DestroyVmInstance", message.uuid.text(), "{}"}));
     return std::optional<JobId>{std::move(job)};
@@ -123,19 +133,22 @@ Result<JobId> expunge_vm(Parts& parts, const Request& request, const api::Expung
 }
 
 Result<void> expunge_expired(Parts& parts) {
-    struct Expired { std::vector<VmId> vms; };
+    struct Expired {
+        std::vector<VmId> vms;
+    };
     TRY_ASSIGN(const Expired expired, store::read(parts.database(), [&](Transaction& transaction) -> Result<Expired> {
-        Expired found;
-        TRY_ASSIGN(const std::string policy, resources::global_config(transaction, "vm", "deletionPolicy"));
-        if (policy == "Never") return found;
-        TRY_ASSIGN(const std::int64_t period, resources::global_config_number(transaction, "vm", "expungePeriod"));
-        const std::int64_t oldest = parts.now().milliseconds - 1000 * period;
-        TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::destroyed))}}));
-        for (const VmInstance& vm : vms) {
-            if (vm.last_op_date.milliseconds < oldest) found.vms.push_back(vm.uuid);
-        }
-        return found;
-    }));
+                   Expired found;
+                   TRY_ASSIGN(const std::string policy, resources::global_config(transaction, "vm", "deletionPolicy"));
+                   if (policy == "Never") return found;
+                   TRY_ASSIGN(const std::int64_t period, resources::global_config_number(transaction, "vm", "expungePeriod"));
+                   const std::int64_t oldest = parts.now().milliseconds - 1000 * period;
+                   TRY_ASSIGN(const std::vector<VmInstance> vms,
+                              store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::destroyed))}}));
+                   for (const VmInstance& vm : vms) {
+                       if (vm.last_op_date.milliseconds < oldest) found.vms.push_back(vm.uuid);
+                   }
+                   return found;
+               }));
     for (const VmId& vm : expired.vms) {
         const Request request{identity::admin_caller(), JobId::random(), std::nullopt};
         const Result<JobId> job = expunge_vm(parts, request, api::ExpungeVmInstance{vm});

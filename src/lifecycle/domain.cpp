@@ -146,15 +146,15 @@ Result<void> note_guest_writes(Transaction& transaction, const Volume& volume) {
 
 Result<void> demolish_volume(Parts& parts, const VolumeId& id) {
     TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
-        TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
-        if (!volume) return std::vector<Layer>{};
-        const std::optional<LayerId> top = volume->top_layer_uuid;
-        if (!top) return std::vector<Layer>{};
-        volume->top_layer_uuid.reset();
-        volume->status = VolumeStatus::deleted;
-        TRY(store::update(transaction, *volume));
-        return doom_chain(transaction, *top);
-    }));
+                   TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+                   if (!volume) return std::vector<Layer>{};
+                   const std::optional<LayerId> top = volume->top_layer_uuid;
+                   if (!top) return std::vector<Layer>{};
+                   volume->top_layer_uuid.reset();
+                   volume->status = VolumeStatus::deleted;
+                   TRY(store::update(transaction, *volume));
+                   return doom_chain(transaction, *top);
+               }));
     crash_point("layers-doomed");
     TRY(remove_layers(parts, doomed));
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
@@ -167,7 +167,9 @@ Result<void> demolish_volume(Parts& parts, const VolumeId& id) {
 
 Result<void> remove_doomed_layers(Parts& parts) {
     // Children before parents: the newest first.
-    TRY_ASSIGN(std::vector<Layer> doomed, store::read(parts.database(), [](Transaction& transaction) { return store::list<Layer>(transaction, {{"deleting", std::int64_t{1}}}, "createDate DESC"); }));
+    TRY_ASSIGN(std::vector<Layer> doomed, store::read(parts.database(), [](Transaction& transaction) {
+                   return store::list<Layer>(transaction, {{"deleting", std::int64_t{1}}}, "createDate DESC");
+               }));
     return remove_layers(parts, doomed);
 }
 
@@ -175,25 +177,25 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm) {
     TRY(stop_domain(parts, vm, hypervisor::StopMode::cold, {}));
     TRY(parts.hypervisor.forget(vm));
     TRY_ASSIGN(const std::vector<Volume> volumes, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Volume>> {
-        TRY_ASSIGN(std::optional<VmInstance> row, store::find<VmInstance>(transaction, {{"uuid", vm.text()}}));
-        if (!row) return std::vector<Volume>{};
-        const bool being_made = row->owner_job_uuid.has_value();
-        TRY_ASSIGN(std::vector<Volume> attached, store::list<Volume>(transaction, {{"vmInstanceUuid", vm.text()}}));
-        std::vector<Volume> doomed;
-        for (Volume& volume : attached) {
-            if (volume.type == VolumeType::root || being_made) {
-                doomed.push_back(volume);
-                continue;
-            }
-            volume.last_vm_instance_uuid = vm;
-            volume.vm_instance_uuid.reset();
-            volume.device_id.reset();
-            TRY(store::update(transaction, volume));
-        }
-        row->state = VmState::expunging;
-        TRY(store::update(transaction, *row));
-        return doomed;
-    }));
+                   TRY_ASSIGN(std::optional<VmInstance> row, store::find<VmInstance>(transaction, {{"uuid", vm.text()}}));
+                   if (!row) return std::vector<Volume>{};
+                   const bool being_made = row->owner_job_uuid.has_value();
+                   TRY_ASSIGN(std::vector<Volume> attached, store::list<Volume>(transaction, {{"vmInstanceUuid", vm.text()}}));
+                   std::vector<Volume> doomed;
+                   for (Volume& volume : attached) {
+                       if (volume.type == VolumeType::root || being_made) {
+                           doomed.push_back(volume);
+                           continue;
+                       }
+                       volume.last_vm_instance_uuid = vm;
+                       volume.vm_instance_uuid.reset();
+                       volume.device_id.reset();
+                       TRY(store::update(transaction, volume));
+                   }
+                   row->state = VmState::expunging;
+                   TRY(store::update(transaction, *row));
+                   return doomed;
+               }));
     for (const Volume& volume : volumes) TRY(demolish_volume(parts, volume.uuid));
     crash_point("volumes-demolished");
     return parts.database().write([&](Transaction& transaction) { return erase_vm_rows(transaction, vm); });
@@ -201,8 +203,8 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm) {
 
 Result<void> demolish_vms_of_job(Parts& parts, const JobId& job) {
     TRY_ASSIGN(const std::vector<VmInstance> vms, store::read(parts.database(), [&](Transaction& transaction) {
-        return store::list<VmInstance>(transaction, {{"ownerJobUuid", job.text()}});
-    }));
+                   return store::list<VmInstance>(transaction, {{"ownerJobUuid", job.text()}});
+               }));
     for (const VmInstance& vm : vms) TRY(demolish_vm(parts, vm.uuid));
     return {};
 }

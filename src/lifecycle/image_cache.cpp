@@ -28,20 +28,27 @@ Result<void> reserve_cache_layer(Transaction& transaction, const Image& image, c
 }
 
 Result<workflow::Output> FillImageCache::run(workflow::StepContext& step) {
-    struct Work { Layer layer; storage::Place place; std::string source; };
+    struct Work {
+        Layer layer;
+        storage::Place place;
+        std::string source;
+    };
     TRY_ASSIGN(const Work work, store::read(parts_.database(), [&](Transaction& transaction) -> Result<Work> {
-        Work found;
-        TRY_ASSIGN(found.layer, store::get<Layer>(transaction, cache_layer_uuid(image_, storage_).text()));
-        TRY_ASSIGN(found.place, place_of(transaction, found.layer));
-        TRY_ASSIGN(const std::vector<ImageBackupStorageRef> refs, store::list<ImageBackupStorageRef>(transaction, {{"imageUuid", image_.text()}}));
-        if (!refs.empty()) found.source = refs.front().install_path;
-        return found;
-    }));
+                   Work found;
+                   TRY_ASSIGN(found.layer, store::get<Layer>(transaction, cache_layer_uuid(image_, storage_).text()));
+                   TRY_ASSIGN(found.place, place_of(transaction, found.layer));
+                   TRY_ASSIGN(const std::vector<ImageBackupStorageRef> refs,
+                              store::list<ImageBackupStorageRef>(transaction, {{"imageUuid", image_.text()}}));
+                   if (!refs.empty()) found.source = refs.front().install_path;
+                   return found;
+               }));
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(work.place.root));
     TRY_ASSIGN(const bool cached, storage->exists(work.place.path));
     if (!cached) {
         if (work.source.empty()) return fail(ErrorCode::operation_failed, "the image is on no backup storage; add it again");
-        TRY(storage->import_file(work.source, work.place.path, [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); }, step.stop()));
+        TRY(storage->import_file(
+            work.source, work.place.path, [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); },
+            step.stop()));
     }
     TRY(storage->seal(work.place.path));
     return workflow::Output{};

@@ -1,6 +1,5 @@
 #include "lifecycle/make_vm.hpp"
 
-
 #include "base/crash_point.hpp"
 #include "lifecycle/rows.hpp"
 #include "network/addresses.hpp"
@@ -45,7 +44,8 @@ Result<void> insert_volume(Transaction& transaction, const identity::Caller& cal
     TRY(store::insert(transaction, blueprint.volume));
     if (blueprint.layer) TRY(store::insert(transaction, *blueprint.layer));
     TRY(identity::own(transaction, caller, blueprint.volume.uuid.text(), "VolumeVO"));
-    return resources::add_system_tags(transaction, "VolumeVO", blueprint.volume.uuid.text(), blueprint.system_tags, now, blueprint.tags_field, caller.admin);
+    return resources::add_system_tags(transaction, "VolumeVO", blueprint.volume.uuid.text(), blueprint.system_tags, now, blueprint.tags_field,
+                                      caller.admin);
 }
 
 }  // namespace
@@ -78,31 +78,35 @@ Result<Output> Materialize::run(StepContext& step) {
 }
 
 Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& step) {
-    struct Work { Layer layer; storage::Place place; std::vector<storage::Place> chain; };
+    struct Work {
+        Layer layer;
+        storage::Place place;
+        std::vector<storage::Place> chain;
+    };
     TRY_ASSIGN(const Work work, store::read(parts_.database(), [&](Transaction& transaction) -> Result<Work> {
-        Work found;
-        TRY_ASSIGN(found.layer, store::get<Layer>(transaction, recipe.layer.text()));
-        TRY_ASSIGN(found.place, place_of(transaction, found.layer));
-        if (found.layer.parent_uuid) {
-            TRY_ASSIGN(found.chain, chain_of(transaction, *found.layer.parent_uuid));
-        }
-        return found;
-    }));
+                   Work found;
+                   TRY_ASSIGN(found.layer, store::get<Layer>(transaction, recipe.layer.text()));
+                   TRY_ASSIGN(found.place, place_of(transaction, found.layer));
+                   if (found.layer.parent_uuid) { TRY_ASSIGN(found.chain, chain_of(transaction, *found.layer.parent_uuid)); }
+                   return found;
+               }));
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(work.place.root));
     const auto provisioning = recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin;
     switch (recipe.mode) {
-        case LayerMode::empty: return storage->create_empty(work.place.path, work.layer.size, provisioning);
-        case LayerMode::overlay:
-            if (work.chain.empty()) return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
-            return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
-        case LayerMode::copy:
-            if (work.chain.empty()) {  // a repeated step: the parent was already let go
-                TRY_ASSIGN(const bool there, storage->exists(work.place.path));
-                if (there) return {};
-                return fail(ErrorCode::internal, "the layer to copy from is gone", "layer " + recipe.layer.text());
-            }
-            return storage->full_copy(work.chain, work.place.path, work.layer.size, provisioning,
-                                      [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); }, step.stop());
+    case LayerMode::empty: return storage->create_empty(work.place.path, work.layer.size, provisioning);
+    case LayerMode::overlay:
+        if (work.chain.empty())
+            return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
+        return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
+    case LayerMode::copy:
+        if (work.chain.empty()) {  // a repeated step: the parent was already let go
+            TRY_ASSIGN(const bool there, storage->exists(work.place.path));
+            if (there) return {};
+            return fail(ErrorCode::internal, "the layer to copy from is gone", "layer " + recipe.layer.text());
+        }
+        return storage->full_copy(
+            work.chain, work.place.path, work.layer.size, provisioning,
+            [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); }, step.stop());
     }
     return {};
 }
@@ -121,9 +125,9 @@ Result<void> Materialize::finish(const JobId&) {
         }
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));
         switch (strategy_) {
-            case Strategy::instant_start: vm.state = VmState::starting; break;
-            case Strategy::create_stopped: vm.state = VmState::stopped; break;
-            case Strategy::just_create: vm.state = VmState::created; break;
+        case Strategy::instant_start: vm.state = VmState::starting; break;
+        case Strategy::create_stopped: vm.state = VmState::stopped; break;
+        case Strategy::just_create: vm.state = VmState::created; break;
         }
         if (strategy_ != Strategy::instant_start) vm.owner_job_uuid.reset();
         vm.last_op_date = parts_.now();

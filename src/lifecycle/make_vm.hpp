@@ -30,20 +30,20 @@ struct VolumeRecipe {
 };
 
 struct NicBlueprint {
-    VmNic nic;                              // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
+    VmNic nic;  // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
     std::optional<std::string> wanted_ip, wanted_mac;
-    std::string field_prefix;               // "vmNicParams[0]." for error texts
+    std::string field_prefix;  // "vmNicParams[0]." for error texts
 };
 
 struct VolumeBlueprint {
     Volume volume;
-    std::optional<Layer> layer;             // absent: not instantiated yet
+    std::optional<Layer> layer;  // absent: not instantiated yet
     std::vector<std::string> system_tags;
     std::string tags_field;
 };
 
 struct VmBlueprint {
-    VmInstance vm;                          // owner_job_uuid set
+    VmInstance vm;  // owner_job_uuid set
     std::vector<NicBlueprint> nics;
     std::vector<VolumeBlueprint> volumes;
     std::vector<std::string> system_tags, user_tags;
@@ -56,7 +56,10 @@ Result<void> reserve_vms(store::Transaction& transaction, const identity::Caller
 class Materialize final : public workflow::Step {
 public:
     Materialize(Parts& parts, VmId vm, std::vector<VolumeRecipe> recipes, Strategy strategy)
-        : parts_(parts), vm_(std::move(vm)), recipes_(std::move(recipes)), strategy_(strategy) {}
+        : parts_(parts),
+          vm_(std::move(vm)),
+          recipes_(std::move(recipes)),
+          strategy_(strategy) {}
     std::string_view name() const override { return "materialize"; }
     Result<workflow::Output> run(workflow::StepContext& step) override;
     Result<void> undo(workflow::StepContext& step) override;  // demolishes the VM

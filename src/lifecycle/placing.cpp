@@ -44,17 +44,18 @@ Result<std::vector<L2NetworkId>> l2_networks_of(Transaction& transaction, const 
 }
 
 Result<std::vector<placement::StorageFacts>> storage_facts(Parts& parts) {
-    TRY_ASSIGN(std::vector<placement::StorageFacts> all, store::read(parts.database(), [](Transaction& transaction) -> Result<std::vector<placement::StorageFacts>> {
-        std::vector<placement::StorageFacts> found;
-        TRY_ASSIGN(const std::vector<PrimaryStorage> storages, store::list<PrimaryStorage>(transaction, {}, "createDate"));
-        for (const PrimaryStorage& storage : storages) {
-            placement::StorageFacts facts{storage, 0};
-            TRY_ASSIGN(const auto refs, store::list<PrimaryStorageClusterRef>(transaction, {{"primaryStorageUuid", storage.uuid.text()}}));
-            for (const auto& ref : refs) facts.storage.attached_cluster_uuids.push_back(ref.cluster_uuid);
-            found.push_back(std::move(facts));
-        }
-        return found;
-    }));
+    TRY_ASSIGN(std::vector<placement::StorageFacts> all,
+               store::read(parts.database(), [](Transaction& transaction) -> Result<std::vector<placement::StorageFacts>> {
+                   std::vector<placement::StorageFacts> found;
+                   TRY_ASSIGN(const std::vector<PrimaryStorage> storages, store::list<PrimaryStorage>(transaction, {}, "createDate"));
+                   for (const PrimaryStorage& storage : storages) {
+                       placement::StorageFacts facts{storage, 0};
+                       TRY_ASSIGN(const auto refs, store::list<PrimaryStorageClusterRef>(transaction, {{"primaryStorageUuid", storage.uuid.text()}}));
+                       for (const auto& ref : refs) facts.storage.attached_cluster_uuids.push_back(ref.cluster_uuid);
+                       found.push_back(std::move(facts));
+                   }
+                   return found;
+               }));
     for (placement::StorageFacts& facts : all) {
         const Result<std::shared_ptr<storage::PrimaryStorage>> opened = parts.shared.storages.open(facts.storage.url);
         if (!opened.has_value()) continue;  // a storage that cannot be opened has no room

@@ -45,13 +45,14 @@ Result<void> finish(Parts& parts, const VmId& id, VmState goal) {
 
 // Undo of every transition: only a VM that this step moved to `during` is touched; it becomes what the hypervisor says it is.
 Result<void> put_back(Parts& parts, const VmId& id, VmState during) {
-    TRY_ASSIGN(const VmInstance vm, store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, id.text()); }));
+    TRY_ASSIGN(const VmInstance vm,
+               store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, id.text()); }));
     if (vm.state != during) return {};
     TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(id));
     switch (state) {
-        case hypervisor::DomainState::running: return finish(parts, id, VmState::running);
-        case hypervisor::DomainState::paused: return finish(parts, id, VmState::paused);
-        case hypervisor::DomainState::shut_off: break;
+    case hypervisor::DomainState::running: return finish(parts, id, VmState::running);
+    case hypervisor::DomainState::paused: return finish(parts, id, VmState::paused);
+    case hypervisor::DomainState::shut_off: break;
     }
     TRY(stop_domain(parts, id, hypervisor::StopMode::cold, {}));
     return finish(parts, id, VmState::stopped);
@@ -88,24 +89,31 @@ Result<void> place(Parts& parts, const api::StartVmInstance& message) {
 Result<Saga> start_saga(Parts& parts, const Job& job) {
     TRY_ASSIGN(const api::StartVmInstance message, api::from_json<api::StartVmInstance>(job.plan));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("start", std::vector<std::string>{message.uuid.text()},
-                     [&parts, message](StepContext& step) -> Result<void> {
-                         const Transition transition{ErrorCode::start_failed, "StartVmInstance", {VmState::created, VmState::running, VmState::stopped}, VmState::starting, VmState::running};
-                         TRY_ASSIGN(const bool needed, begin(parts, message.uuid, transition, step.job()));
-                         if (!needed) return {};
-                         TRY(place(parts, message));
-                         Result<void> started = start_domain(parts, message.uuid);
-                         if (!started.has_value()) return caused(ErrorCode::start_failed, "cannot start the VM instance", std::move(started.error()));
-                         TRY(finish(parts, message.uuid, VmState::running));
-                         parts.identity_keeper.notice();
-                         return {};
-                     },
-                     [&parts, message](StepContext&) -> Result<void> {
-                         TRY_ASSIGN(const VmInstance vm, store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, message.uuid.text()); }));
-                         if (vm.state != VmState::starting) return {};
-                         TRY(stop_domain(parts, message.uuid, hypervisor::StopMode::cold, {}));
-                         return finish(parts, message.uuid, VmState::stopped);
-                     });
+    saga.add<Action>(
+        "start", std::vector<std::string>{message.uuid.text()},
+        [&parts, message](StepContext& step) -> Result<void> {
+            const Transition transition{ErrorCode::start_failed,
+                                        "StartVmInstance",
+                                        {VmState::created, VmState::running, VmState::stopped},
+                                        VmState::starting,
+                                        VmState::running};
+            TRY_ASSIGN(const bool needed, begin(parts, message.uuid, transition, step.job()));
+            if (!needed) return {};
+            TRY(place(parts, message));
+            Result<void> started = start_domain(parts, message.uuid);
+            if (!started.has_value()) return caused(ErrorCode::start_failed, "cannot start the VM instance", std::move(started.error()));
+            TRY(finish(parts, message.uuid, VmState::running));
+            parts.identity_keeper.notice();
+            return {};
+        },
+        [&parts, message](StepContext&) -> Result<void> {
+            TRY_ASSIGN(const VmInstance vm, store::read(parts.database(), [&](Transaction& transaction) {
+                           return store::get<VmInstance>(transaction, message.uuid.text());
+                       }));
+            if (vm.state != VmState::starting) return {};
+            TRY(stop_domain(parts, message.uuid, hypervisor::StopMode::cold, {}));
+            return finish(parts, message.uuid, VmState::stopped);
+        });
     saga.report(inventory_report<VmInstance>(parts, message.uuid.text()));
     return saga;
 }
@@ -113,17 +121,22 @@ Result<Saga> start_saga(Parts& parts, const Job& job) {
 Result<Saga> stop_saga(Parts& parts, const Job& job) {
     TRY_ASSIGN(const api::StopVmInstance message, api::from_json<api::StopVmInstance>(job.plan));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("stop", std::vector<std::string>{message.uuid.text()},
-                     [&parts, message](StepContext& step) -> Result<void> {
-                         const Transition transition{ErrorCode::stop_failed, "StopVmInstance", {VmState::running, VmState::stopped, VmState::paused, VmState::unknown}, VmState::stopping, VmState::stopped};
-                         TRY_ASSIGN(const bool needed, begin(parts, message.uuid, transition, step.job()));
-                         if (!needed) return {};
-                         const auto mode = message.type == "cold" ? hypervisor::StopMode::cold : hypervisor::StopMode::grace;
-                         Result<void> stopped = stop_domain(parts, message.uuid, mode, step.stop());
-                         if (!stopped.has_value()) return caused(ErrorCode::stop_failed, "cannot stop the VM instance", std::move(stopped.error()));
-                         return finish(parts, message.uuid, VmState::stopped);
-                     },
-                     [&parts, message](StepContext&) { return put_back(parts, message.uuid, VmState::stopping); });
+    saga.add<Action>(
+        "stop", std::vector<std::string>{message.uuid.text()},
+        [&parts, message](StepContext& step) -> Result<void> {
+            const Transition transition{ErrorCode::stop_failed,
+                                        "StopVmInstance",
+                                        {VmState::running, VmState::stopped, VmState::paused, VmState::unknown},
+                                        VmState::stopping,
+                                        VmState::stopped};
+            TRY_ASSIGN(const bool needed, begin(parts, message.uuid, transition, step.job()));
+            if (!needed) return {};
+            const auto mode = message.type == "cold" ? hypervisor::StopMode::cold : hypervisor::StopMode::grace;
+            Result<void> stopped = stop_domain(parts, message.uuid, mode, step.stop());
+            if (!stopped.has_value()) return caused(ErrorCode::stop_failed, "cannot stop the VM instance", std::move(stopped.error()));
+            return finish(parts, message.uuid, VmState::stopped);
+        },
+        [&parts, message](StepContext&) { return put_back(parts, message.uuid, VmState::stopping); });
     saga.report(inventory_report<VmInstance>(parts, message.uuid.text()));
     return saga;
 }
@@ -131,16 +144,17 @@ Result<Saga> stop_saga(Parts& parts, const Job& job) {
 Result<Saga> reboot_saga(Parts& parts, const Job& job) {
     TRY_ASSIGN(const api::RebootVmInstance message, api::from_json<api::RebootVmInstance>(job.plan));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("reboot", std::vector<std::string>{message.uuid.text()},
-                     [&parts, message](StepContext& step) -> Result<void> {
-                         const Transition transition{ErrorCode::reboot_failed, "RebootVmInstance", {VmState::running}, VmState::rebooting, VmState::rebooting};
-                         TRY(begin(parts, message.uuid, transition, step.job()));
-                         Result<void> done = parts.hypervisor.stop(message.uuid, hypervisor::StopMode::grace, step.stop());
-                         if (done.has_value()) done = start_domain(parts, message.uuid);
-                         if (!done.has_value()) return caused(ErrorCode::reboot_failed, "cannot reboot the VM instance", std::move(done.error()));
-                         return finish(parts, message.uuid, VmState::running);
-                     },
-                     [&parts, message](StepContext&) { return put_back(parts, message.uuid, VmState::rebooting); });
+    saga.add<Action>(
+        "reboot", std::vector<std::string>{message.uuid.text()},
+        [&parts, message](StepContext& step) -> Result<void> {
+            const Transition transition{ErrorCode::reboot_failed, "RebootVmInstance", {VmState::running}, VmState::rebooting, VmState::rebooting};
+            TRY(begin(parts, message.uuid, transition, step.job()));
+            Result<void> done = parts.hypervisor.stop(message.uuid, hypervisor::StopMode::grace, step.stop());
+            if (done.has_value()) done = start_domain(parts, message.uuid);
+            if (!done.has_value()) return caused(ErrorCode::reboot_failed, "cannot reboot the VM instance", std::move(done.error()));
+            return finish(parts, message.uuid, VmState::running);
+        },
+        [&parts, message](StepContext&) { return put_back(parts, message.uuid, VmState::rebooting); });
     saga.report(inventory_report<VmInstance>(parts, message.uuid.text()));
     return saga;
 }
@@ -156,20 +170,23 @@ struct Flip {  // pause and resume: one hypervisor call
 Result<Saga> flip_saga(Parts& parts, const Job& job, const Flip& flip) {
     const VmId vm = VmId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>(std::string(flip.step), std::vector<std::string>{vm.text()},
-                     [&parts, vm, flip](StepContext& step) -> Result<void> {
-                         TRY(begin(parts, vm, Transition{flip.failure, flip.message, {flip.from}, flip.during, flip.during}, step.job()));
-                         Result<void> done = (parts.hypervisor.*flip.call)(vm);
-                         if (!done.has_value()) return caused(flip.failure, "cannot " + std::string(flip.step) + " the VM instance", std::move(done.error()));
-                         return finish(parts, vm, flip.goal);
-                     },
-                     [&parts, vm, flip](StepContext&) { return put_back(parts, vm, flip.during); });
+    saga.add<Action>(
+        std::string(flip.step), std::vector<std::string>{vm.text()},
+        [&parts, vm, flip](StepContext& step) -> Result<void> {
+            TRY(begin(parts, vm, Transition{flip.failure, flip.message, {flip.from}, flip.during, flip.during}, step.job()));
+            Result<void> done = (parts.hypervisor.*flip.call)(vm);
+            if (!done.has_value()) return caused(flip.failure, "cannot " + std::string(flip.step) + " the VM instance", std::move(done.error()));
+            return finish(parts, vm, flip.goal);
+        },
+        [&parts, vm, flip](StepContext&) { return put_back(parts, vm, flip.during); });
     saga.report(inventory_report<VmInstance>(parts, vm.text()));
     return saga;
 }
 
-constexpr Flip kPause{"pause", ErrorCode::pause_failed, "PauseVmInstance", VmState::running, VmState::pausing, VmState::paused, &hypervisor::Hypervisor::pause};
-constexpr Flip kResume{"resume", ErrorCode::resume_failed, "ResumeVmInstance", VmState::paused, VmState::resuming, VmState::running, &hypervisor::Hypervisor::resume};
+constexpr Flip kPause{"pause",         ErrorCode::pause_failed,       "PauseVmInstance", VmState::running, VmState::pausing,
+                      VmState::paused, &hypervisor::Hypervisor::pause};
+constexpr Flip kResume{"resume",         ErrorCode::resume_failed,       "ResumeVmInstance", VmState::paused, VmState::resuming,
+                       VmState::running, &hypervisor::Hypervisor::resume};
 
 template <class Message>
 Result<JobId> submit_for_vm(Parts& parts, const Request& request, std::string kind, std::string api_name, const Message& message) {
@@ -186,14 +203,25 @@ void register_power_sagas(workflow::Engine& engine, Parts& parts) {
     engine.add_kind("resume-vm", [&parts](const Job& job) { return flip_saga(parts, job, kResume); });
 }
 
-Result<JobId> start_vm(Parts& parts, const Request& request, const api::StartVmInstance& message) { return submit_for_vm(parts, request, "start-vm", "StartVmInstance", message); }
-Result<JobId> stop_vm(Parts& parts, const Request& request, const api::StopVmInstance& message) { return submit_for_vm(parts, request, "stop-vm", "StopVmInstance", message); }
-Result<JobId> reboot_vm(Parts& parts, const Request& request, const api::RebootVmInstance& message) { return submit_for_vm(parts, request, "reboot-vm", "RebootVmInstance", message); }
-Result<JobId> pause_vm(Parts& parts, const Request& request, const api::PauseVmInstance& message) { return submit_for_vm(parts, request, "pause-vm", "PauseVmInstance", message); }
-Result<JobId> resume_vm(Parts& parts, const Request& request, const api::ResumeVmInstance& message) { return submit_for_vm(parts, request, "resume-vm", "ResumeVmInstance", message); }
+Result<JobId> start_vm(Parts& parts, const Request& request, const api::StartVmInstance& message) {
+    return submit_for_vm(parts, request, "start-vm", "StartVmInstance", message);
+}
+Result<JobId> stop_vm(Parts& parts, const Request& request, const api::StopVmInstance& message) {
+    return submit_for_vm(parts, request, "stop-vm", "StopVmInstance", message);
+}
+Result<JobId> reboot_vm(Parts& parts, const Request& request, const api::RebootVmInstance& message) {
+    return submit_for_vm(parts, request, "reboot-vm", "RebootVmInstance", message);
+}
+Result<JobId> pause_vm(Parts& parts, const Request& request, const api::PauseVmInstance& message) {
+    return submit_for_vm(parts, request, "pause-vm", "PauseVmInstance", message);
+}
+Result<JobId> resume_vm(Parts& parts, const Request& request, const api::ResumeVmInstance& message) {
+    return submit_for_vm(parts, request, "resume-vm", "ResumeVmInstance", message);
+}
 
 Result<void> vm_exited(Parts& parts, const VmId& id) {
-    const Result<VmInstance> vm = store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, id.text()); });
+    const Result<VmInstance> vm =
+        store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, id.text()); });
     if (!vm.has_value()) return {};
     // In every other state a job is at work on the VM and will note what it finds.
     if (vm->state != VmState::running && vm->state != VmState::paused && vm->state != VmState::unknown) return {};

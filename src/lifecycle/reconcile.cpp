@@ -17,8 +17,8 @@ using store::Transaction;
 namespace {
 
 bool is_on(VmState state) {
-    return state == VmState::running || state == VmState::paused || state == VmState::starting || state == VmState::stopping || state == VmState::rebooting ||
-           state == VmState::pausing || state == VmState::resuming || state == VmState::unknown;
+    return state == VmState::running || state == VmState::paused || state == VmState::starting || state == VmState::stopping ||
+           state == VmState::rebooting || state == VmState::pausing || state == VmState::resuming || state == VmState::unknown;
 }
 
 Result<std::set<std::string>> vms_of_unfinished_jobs(Transaction& transaction) {
@@ -80,7 +80,8 @@ Result<void> compare_files(Parts& parts, const Rows& rows, std::vector<Finding>&
             const bool needed = needed_tops.contains(layer.uuid.text()) || parents.contains(layer.uuid.text());
             if (needed && !on_disk.contains(layer.path)) findings.push_back({"row without file", layer.path});
             if (layer.deleting) findings.push_back({"removal not finished", layer.path});
-            const bool unused = !needed && !layer.image_uuid && std::ranges::none_of(rows.volumes, [&](const Volume& volume) { return volume.top_layer_uuid == layer.uuid; });
+            const bool unused = !needed && !layer.image_uuid &&
+                                std::ranges::none_of(rows.volumes, [&](const Volume& volume) { return volume.top_layer_uuid == layer.uuid; });
             if (unused) findings.push_back({"layer without user", layer.path});
         }
         for (const std::string& path : on_disk) {
@@ -108,8 +109,10 @@ Result<void> compare_network(Parts& parts, const Rows& rows, std::vector<Finding
     for (const VmNic& nic : rows.nics) {
         nics.insert(nic.uuid.text());
         const auto vm = std::ranges::find(rows.vms, nic.vm_instance_uuid, &VmInstance::uuid);
-        if (vm == rows.vms.end()) findings.push_back({"NIC without VM", nic.uuid.text()});
-        else if (is_on(vm->state)) taps_wanted.insert(nic.internal_name);
+        if (vm == rows.vms.end())
+            findings.push_back({"NIC without VM", nic.uuid.text()});
+        else if (is_on(vm->state))
+            taps_wanted.insert(nic.internal_name);
     }
     for (const UsedIp& address : rows.addresses) {
         if (!nics.contains(address.vm_nic_uuid.text())) findings.push_back({"address without NIC", address.ip});
@@ -133,13 +136,16 @@ void compare_seeds(Parts& parts, const Rows& rows, std::vector<Finding>& finding
 }  // namespace
 
 Result<void> reconcile_at_start(Parts& parts) {
-    struct Work { std::vector<VmInstance> vms; std::set<std::string> busy; };
+    struct Work {
+        std::vector<VmInstance> vms;
+        std::set<std::string> busy;
+    };
     TRY_ASSIGN(const Work work, store::read(parts.database(), [](Transaction& transaction) -> Result<Work> {
-        Work found;
-        TRY_ASSIGN(found.vms, store::list<VmInstance>(transaction));
-        TRY_ASSIGN(found.busy, vms_of_unfinished_jobs(transaction));
-        return found;
-    }));
+                   Work found;
+                   TRY_ASSIGN(found.vms, store::list<VmInstance>(transaction));
+                   TRY_ASSIGN(found.busy, vms_of_unfinished_jobs(transaction));
+                   return found;
+               }));
     for (const VmInstance& vm : work.vms) {
         if (work.busy.contains(vm.uuid.text())) continue;
         TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm.uuid));
@@ -158,7 +164,8 @@ Result<std::vector<Finding>> find_orphans(Parts& parts) {
     TRY(compare_processes(parts, rows, findings));
     TRY(compare_network(parts, rows, findings));
     compare_seeds(parts, rows, findings);
-    for (const Job& job : rows.unfinished) findings.push_back({"unfinished job", job.uuid.text() + " " + job.api_name + " " + std::string(name_of(job.state))});
+    for (const Job& job : rows.unfinished)
+        findings.push_back({"unfinished job", job.uuid.text() + " " + job.api_name + " " + std::string(name_of(job.state))});
     return findings;
 }
 

@@ -14,7 +14,8 @@ Result<void> reconcile_at_start(Parts& parts);
 
 // One thing that should not be there, or is not there and should. Empty list: every invariant holds.
 struct Finding {
-    std::string kind;    // "file without row", "row without file", "process without VM", "VM without process", "tap without NIC", "address without NIC", "unfinished job"
+    std::string
+        kind;  // "file without row", "row without file", "process without VM", "VM without process", "tap without NIC", "address without NIC", "unfinished job"
     std::string what;
 };
 

@@ -1,7 +1,7 @@
 #include "lifecycle/rows.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "store/table.hpp"
 
@@ -13,7 +13,8 @@ constexpr std::size_t kChainDepthMax = 512;         // a longer chain is a loop 
 
 // The root volume first, the others by device id.
 bool by_device(const Volume& left, const Volume& right) {
-    return std::pair(left.type != VolumeType::root, left.device_id.value_or(0)) < std::pair(right.type != VolumeType::root, right.device_id.value_or(0));
+    return std::pair(left.type != VolumeType::root, left.device_id.value_or(0)) <
+           std::pair(right.type != VolumeType::root, right.device_id.value_or(0));
 }
 
 }  // namespace
@@ -52,7 +53,8 @@ Result<std::vector<storage::Place>> chain_of(store::Transaction& transaction, co
 }
 
 Result<hypervisor::DiskSpec> disk_spec(store::Transaction& transaction, const Volume& volume) {
-    if (!volume.top_layer_uuid) return fail(ErrorCode::operation_failed, "volume '" + volume.uuid.text() + "' has no disk yet; delete it or attach it to a VM first");
+    if (!volume.top_layer_uuid)
+        return fail(ErrorCode::operation_failed, "volume '" + volume.uuid.text() + "' has no disk yet; delete it or attach it to a VM first");
     hypervisor::DiskSpec disk{volume.uuid, volume.device_id.value_or(0), {}};
     TRY_ASSIGN(disk.chain_top_first, chain_of(transaction, *volume.top_layer_uuid));
     return disk;
@@ -108,7 +110,8 @@ Result<hypervisor::NetworkSpec> network_spec(store::Transaction& transaction, co
 }
 
 hypervisor::PortSpec port_spec(const VmRows& rows, const VmNic& nic) {
-    return hypervisor::PortSpec{nic.uuid, nic.l3_network_uuid, nic.internal_name, nic.mac, nic.ip.value_or(""), rows.host_name, nic.state == NicState::enable};
+    return hypervisor::PortSpec{nic.uuid,       nic.l3_network_uuid,          nic.internal_name, nic.mac, nic.ip.value_or(""),
+                                rows.host_name, nic.state == NicState::enable};
 }
 
 std::string host_name_from(const std::string& vm_name, const VmId& vm) {
@@ -128,16 +131,25 @@ std::string host_name_from(const std::string& vm_name, const VmId& vm) {
 Error wrong_state(ErrorCode outer, const VmInstance& vm, std::string_view message, std::initializer_list<VmState> allowed) {
     std::string states;
     for (const VmState state : allowed) states += (states.empty() ? "" : ", ") + std::string(name_of(state));
-    Error inner{ErrorCode::wrong_state,
-                fmt::format("VM instance '{}' (uuid {}) is {}; {} needs it to be one of [{}]", vm.name, vm.uuid.text(), name_of(vm.state), message, states), {}, nullptr, {}};
+    Error inner{
+        ErrorCode::wrong_state,
+        fmt::format("VM instance '{}' (uuid {}) is {}; {} needs it to be one of [{}]", vm.name, vm.uuid.text(), name_of(vm.state), message, states),
+        {},
+        nullptr,
+        {}};
     Error error{outer, inner.message, {}, nullptr, {}};
     error.cause = std::make_shared<const Error>(std::move(inner));
     return error;
 }
 
-Result<void> require_state(ErrorCode outer, const VmInstance& vm, std::string_view message, std::initializer_list<VmState> allowed, const JobId& job) {
+Result<void> require_state(ErrorCode outer, const VmInstance& vm, std::string_view message, std::initializer_list<VmState> allowed,
+                           const JobId& job) {
     if (vm.owner_job_uuid && *vm.owner_job_uuid != job) {
-        return Error{outer, fmt::format("VM instance '{}' is still being made by job {}; wait for that job", vm.name, vm.owner_job_uuid->text()), {}, nullptr, {}};
+        return Error{outer,
+                     fmt::format("VM instance '{}' is still being made by job {}; wait for that job", vm.name, vm.owner_job_uuid->text()),
+                     {},
+                     nullptr,
+                     {}};
     }
     if (std::ranges::find(allowed, vm.state) == allowed.end()) return wrong_state(outer, vm, message, allowed);
     return {};

@@ -16,9 +16,9 @@ namespace ramet::lifecycle {
 
 struct VmRows {
     VmInstance vm;
-    std::vector<VmNic> nics;        // by device id
-    std::vector<Volume> volumes;    // attached ones, by device id; the root volume first
-    std::string host_name;          // what the guest is to be called
+    std::vector<VmNic> nics;      // by device id
+    std::vector<Volume> volumes;  // attached ones, by device id; the root volume first
+    std::string host_name;        // what the guest is to be called
 };
 
 Result<VmRows> load_vm(store::Transaction& transaction, const VmId& vm);

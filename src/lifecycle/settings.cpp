@@ -34,7 +34,8 @@ Result<void> mark_identity_pending(Transaction& transaction, const VmId& id, Tim
 Result<std::string> update_vm(Parts& parts, const api::UpdateVmInstance& message) {
     TRY(parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, message.uuid.text()));
-        if (message.cpu_num || message.memory_size) TRY(require_state(ErrorCode::operation_failed, vm, "UpdateVmInstance (cpuNum, memorySize)", {VmState::stopped, VmState::created}, {}));
+        if (message.cpu_num || message.memory_size)
+            TRY(require_state(ErrorCode::operation_failed, vm, "UpdateVmInstance (cpuNum, memorySize)", {VmState::stopped, VmState::created}, {}));
         if (message.name && message.name->empty()) return fail(ErrorCode::invalid_argument, "name is empty; give the VM instance a name");
         if (message.name) vm.name = *message.name;
         if (message.description) vm.description = message.description;
@@ -43,7 +44,8 @@ Result<std::string> update_vm(Parts& parts, const api::UpdateVmInstance& message
         if (message.cpu_num) vm.cpu_num = *message.cpu_num;
         if (message.memory_size) vm.memory_size = *message.memory_size;
         if (message.default_l3_network_uuid) {
-            TRY_ASSIGN(const std::int64_t nics, store::count<VmNic>(transaction, {{"vmInstanceUuid", message.uuid.text()}, {"l3NetworkUuid", message.default_l3_network_uuid->text()}}));
+            TRY_ASSIGN(const std::int64_t nics, store::count<VmNic>(transaction, {{"vmInstanceUuid", message.uuid.text()},
+                                                                                  {"l3NetworkUuid", message.default_l3_network_uuid->text()}}));
             if (nics == 0) return fail(ErrorCode::invalid_argument, "defaultL3NetworkUuid names a network the VM instance has no NIC on");
             vm.default_l3_network_uuid = message.default_l3_network_uuid;
         }
@@ -56,7 +58,8 @@ Result<std::string> update_vm(Parts& parts, const api::UpdateVmInstance& message
 Result<std::string> set_host_name(Parts& parts, const identity::Caller& caller, const api::SetVmHostname& message) {
     TRY(parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY(erase_host_name(transaction, message.uuid));
-        TRY(resources::add_system_tags(transaction, "VmInstanceVO", message.uuid.text(), {std::string(kHostNameTag) + message.hostname}, parts.now(), "hostname", caller.admin));
+        TRY(resources::add_system_tags(transaction, "VmInstanceVO", message.uuid.text(), {std::string(kHostNameTag) + message.hostname}, parts.now(),
+                                       "hostname", caller.admin));
         return mark_identity_pending(transaction, message.uuid, parts.now());
     }));
     parts.identity_keeper.notice();
@@ -83,7 +86,8 @@ Result<std::string> delete_host_name(Parts& parts, const api::DeleteVmHostname& 
 }
 
 Result<std::string> console_address(Parts& parts, const api::GetVmConsoleAddress& message) {
-    TRY_ASSIGN(const VmInstance vm, store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, message.uuid.text()); }));
+    TRY_ASSIGN(const VmInstance vm,
+               store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, message.uuid.text()); }));
     TRY(require_state(ErrorCode::operation_failed, vm, "GetVmConsoleAddress", {VmState::running, VmState::paused}, {}));
     api::GetVmConsoleAddressReply reply{"127.0.0.1", 0, "vnc", {}};
     TRY_ASSIGN(reply.path, parts.hypervisor.console_socket(message.uuid));
@@ -95,14 +99,15 @@ Result<std::string> console_address(Parts& parts, const api::GetVmConsoleAddress
 Result<std::string> change_nic_state(Parts& parts, const api::ChangeVmNicState& message) {
     const bool enabled = message.state == "enable";
     TRY_ASSIGN(const VmNic nic, store::write(parts.database(), [&](Transaction& transaction) -> Result<VmNic> {
-        TRY_ASSIGN(VmNic row, store::get<VmNic>(transaction, message.vm_nic_uuid.text()));
-        TRY_ASSIGN(const VmInstance vm, store::get<VmInstance>(transaction, row.vm_instance_uuid.text()));
-        TRY(require_state(ErrorCode::operation_failed, vm, "ChangeVmNicState", {VmState::running, VmState::stopped, VmState::paused, VmState::created}, {}));
-        row.state = enabled ? NicState::enable : NicState::disable;
-        row.last_op_date = parts.now();
-        TRY(store::update(transaction, row));
-        return row;
-    }));
+                   TRY_ASSIGN(VmNic row, store::get<VmNic>(transaction, message.vm_nic_uuid.text()));
+                   TRY_ASSIGN(const VmInstance vm, store::get<VmInstance>(transaction, row.vm_instance_uuid.text()));
+                   TRY(require_state(ErrorCode::operation_failed, vm, "ChangeVmNicState",
+                                     {VmState::running, VmState::stopped, VmState::paused, VmState::created}, {}));
+                   row.state = enabled ? NicState::enable : NicState::disable;
+                   row.last_op_date = parts.now();
+                   TRY(store::update(transaction, row));
+                   return row;
+               }));
     TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(nic.vm_instance_uuid));
     if (state != hypervisor::DomainState::shut_off) {
         TRY(parts.hypervisor.set_link(nic.vm_instance_uuid, nic.uuid, enabled));

@@ -1,7 +1,7 @@
 #include "lifecycle/volumes.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 #include <set>
 
 #include "api/json.hpp"
@@ -44,24 +44,28 @@ Result<Layer> plan_layer(Transaction& transaction, Volume& volume, const Primary
 
 // Gives a volume without a disk its file. Repeatable.
 Result<void> instantiate(Parts& parts, const VolumeId& id, const PrimaryStorageId& storage) {
-    struct Planned { Layer layer; storage::Place place; bool thick = false; };
+    struct Planned {
+        Layer layer;
+        storage::Place place;
+        bool thick = false;
+    };
     TRY_ASSIGN(const Planned planned, store::write(parts.database(), [&](Transaction& transaction) -> Result<Planned> {
-        Planned plan;
-        TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, id.text()));
-        if (volume.top_layer_uuid) {
-            TRY_ASSIGN(plan.layer, store::get<Layer>(transaction, volume.top_layer_uuid->text()));
-        } else {
-            TRY_ASSIGN(plan.layer, plan_layer(transaction, volume, storage, parts.now()));
-            TRY(store::insert(transaction, plan.layer));
-            TRY(store::update(transaction, volume));
-        }
-        TRY_ASSIGN(plan.place, place_of(transaction, plan.layer));
-        TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", id.text()}}));
-        std::vector<std::string> tags;
-        for (const SystemTag& row : rows) tags.push_back(row.tag);
-        TRY_ASSIGN(plan.thick, wants_thick(tags, "systemTags"));
-        return plan;
-    }));
+                   Planned plan;
+                   TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, id.text()));
+                   if (volume.top_layer_uuid) {
+                       TRY_ASSIGN(plan.layer, store::get<Layer>(transaction, volume.top_layer_uuid->text()));
+                   } else {
+                       TRY_ASSIGN(plan.layer, plan_layer(transaction, volume, storage, parts.now()));
+                       TRY(store::insert(transaction, plan.layer));
+                       TRY(store::update(transaction, volume));
+                   }
+                   TRY_ASSIGN(plan.place, place_of(transaction, plan.layer));
+                   TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", id.text()}}));
+                   std::vector<std::string> tags;
+                   for (const SystemTag& row : rows) tags.push_back(row.tag);
+                   TRY_ASSIGN(plan.thick, wants_thick(tags, "systemTags"));
+                   return plan;
+               }));
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> target, parts.shared.storages.open(planned.place.root));
     TRY(target->create_empty(planned.place.path, planned.layer.size, planned.thick ? storage::Provisioning::thick : storage::Provisioning::thin));
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
@@ -76,12 +80,13 @@ Result<Saga> create_saga(Parts& parts, const Job& job) {
     const VolumeId id = VolumeId::trusted(job.target_uuid.value_or(""));
     TRY_ASSIGN(const api::CreateDataVolume message, api::from_json<api::CreateDataVolume>(job.plan));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("create", std::vector<std::string>{id.text()},
-                     [&parts, id, message](StepContext&) -> Result<void> {
-                         if (!message.primary_storage_uuid) return {};
-                         return instantiate(parts, id, *message.primary_storage_uuid);
-                     },
-                     [&parts, id](StepContext&) { return demolish_volume(parts, id); });
+    saga.add<Action>(
+        "create", std::vector<std::string>{id.text()},
+        [&parts, id, message](StepContext&) -> Result<void> {
+            if (!message.primary_storage_uuid) return {};
+            return instantiate(parts, id, *message.primary_storage_uuid);
+        },
+        [&parts, id](StepContext&) { return demolish_volume(parts, id); });
     saga.abandon([&parts, id](const Error&) { return demolish_volume(parts, id); });
     saga.report(inventory_report<Volume>(parts, id.text()));
     return saga;
@@ -93,18 +98,23 @@ Result<void> reserve_slot(Parts& parts, const api::AttachDataVolumeToVm& message
         TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, message.volume_uuid.text()));
         TRY_ASSIGN(const VmRows rows, load_vm(transaction, message.vm_instance_uuid));
         if (volume.vm_instance_uuid == message.vm_instance_uuid) return {};  // run again after a crash
-        if (volume.type != VolumeType::data) return fail(ErrorCode::attach_volume_failed, "volumeUuid names a root volume; only data volumes can be attached");
+        if (volume.type != VolumeType::data)
+            return fail(ErrorCode::attach_volume_failed, "volumeUuid names a root volume; only data volumes can be attached");
         if (volume.vm_instance_uuid) {
-            return fail(ErrorCode::attach_volume_failed, fmt::format("volume '{}' is attached to VM instance {} already; detach it first", volume.name, volume.vm_instance_uuid->text()));
+            return fail(ErrorCode::attach_volume_failed, fmt::format("volume '{}' is attached to VM instance {} already; detach it first",
+                                                                     volume.name, volume.vm_instance_uuid->text()));
         }
         if (volume.state != Enablement::enabled || volume.status == VolumeStatus::deleted || volume.status == VolumeStatus::creating) {
-            return fail(ErrorCode::attach_volume_failed, fmt::format("volume '{}' is {} and {}; it must be Enabled and Ready or NotInstantiated", volume.name, name_of(volume.state), name_of(volume.status)));
+            return fail(ErrorCode::attach_volume_failed, fmt::format("volume '{}' is {} and {}; it must be Enabled and Ready or NotInstantiated",
+                                                                     volume.name, name_of(volume.state), name_of(volume.status)));
         }
-        TRY(require_state(ErrorCode::attach_volume_failed, rows.vm, "AttachDataVolumeToVm", {VmState::running, VmState::stopped, VmState::paused, VmState::created}, job));
+        TRY(require_state(ErrorCode::attach_volume_failed, rows.vm, "AttachDataVolumeToVm",
+                          {VmState::running, VmState::stopped, VmState::paused, VmState::created}, job));
         std::set<std::int64_t> used;
         for (const Volume& attached : rows.volumes) used.insert(attached.device_id.value_or(0));
         if (std::ssize(used) > limits::kDataVolumesPerVmMax) {
-            return fail(ErrorCode::attach_volume_failed, fmt::format("a VM instance takes at most {} data volumes; detach one first", limits::kDataVolumesPerVmMax));
+            return fail(ErrorCode::attach_volume_failed,
+                        fmt::format("a VM instance takes at most {} data volumes; detach one first", limits::kDataVolumesPerVmMax));
         }
         std::int64_t slot = 1;
         while (used.contains(slot)) ++slot;
@@ -132,9 +142,9 @@ Result<void> plug_disk(Parts& parts, const VolumeId& id, const VmId& vm) {
     TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
     if (state == hypervisor::DomainState::shut_off) return {};
     TRY_ASSIGN(const hypervisor::DiskSpec disk, store::read(parts.database(), [&](Transaction& transaction) -> Result<hypervisor::DiskSpec> {
-        TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, id.text()));
-        return disk_spec(transaction, volume);
-    }));
+                   TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, id.text()));
+                   return disk_spec(transaction, volume);
+               }));
     Result<void> attached = parts.hypervisor.attach_disk(vm, disk);
     if (!attached.has_value()) return caused(ErrorCode::attach_volume_failed, "cannot attach the volume", std::move(attached.error()));
     return {};
@@ -144,7 +154,8 @@ Result<PrimaryStorageId> storage_for(Parts& parts, const VolumeId& id, const VmI
     TRY_ASSIGN(const Volume volume, get_volume(parts, id));
     if (volume.primary_storage_uuid) return *volume.primary_storage_uuid;
     TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
-    TRY_ASSIGN(const VmInstance row, store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, vm.text()); }));
+    TRY_ASSIGN(const VmInstance row,
+               store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, vm.text()); }));
     TRY_ASSIGN(const placement::StorageDecision decision, placement::choose_primary_storage(storages, 0, std::nullopt, row.cluster_uuid));
     return decision.storage;
 }
@@ -154,20 +165,21 @@ Result<Saga> attach_saga(Parts& parts, const Job& job) {
     const VolumeId volume = message.volume_uuid;
     const VmId vm = message.vm_instance_uuid;
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("attach", std::vector<std::string>{vm.text(), volume.text()},
-                     [&parts, message, volume, vm](StepContext& step) -> Result<void> {
-                         TRY(reserve_slot(parts, message, step.job()));
-                         TRY_ASSIGN(const PrimaryStorageId storage, storage_for(parts, volume, vm));
-                         TRY(instantiate(parts, volume, storage));
-                         return plug_disk(parts, volume, vm);
-                     },
-                     [&parts, volume, vm, job_uuid = job.uuid](StepContext&) -> Result<void> {
-                         TRY_ASSIGN(const Volume row, get_volume(parts, volume));
-                         if (row.vm_instance_uuid != vm) return {};
-                         TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
-                         if (state != hypervisor::DomainState::shut_off) TRY(parts.hypervisor.detach_disk(vm, volume));
-                         return release_slot(parts, volume, vm);
-                     });
+    saga.add<Action>(
+        "attach", std::vector<std::string>{vm.text(), volume.text()},
+        [&parts, message, volume, vm](StepContext& step) -> Result<void> {
+            TRY(reserve_slot(parts, message, step.job()));
+            TRY_ASSIGN(const PrimaryStorageId storage, storage_for(parts, volume, vm));
+            TRY(instantiate(parts, volume, storage));
+            return plug_disk(parts, volume, vm);
+        },
+        [&parts, volume, vm, job_uuid = job.uuid](StepContext&) -> Result<void> {
+            TRY_ASSIGN(const Volume row, get_volume(parts, volume));
+            if (row.vm_instance_uuid != vm) return {};
+            TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
+            if (state != hypervisor::DomainState::shut_off) TRY(parts.hypervisor.detach_disk(vm, volume));
+            return release_slot(parts, volume, vm);
+        });
     saga.report(inventory_report<Volume>(parts, volume.text()));
     return saga;
 }
@@ -178,18 +190,19 @@ Result<Saga> detach_saga(Parts& parts, const Job& job) {
     std::vector<std::string> locks{id.text()};
     if (before.vm_instance_uuid) locks.push_back(before.vm_instance_uuid->text());
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>("detach", std::move(locks),
-                     [&parts, id](StepContext&) -> Result<void> {
-                         TRY_ASSIGN(const Volume volume, get_volume(parts, id));
-                         if (!volume.vm_instance_uuid) return {};
-                         TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(*volume.vm_instance_uuid));
-                         if (state != hypervisor::DomainState::shut_off) {
-                             Result<void> detached = parts.hypervisor.detach_disk(*volume.vm_instance_uuid, id);
-                             if (!detached.has_value()) return caused(ErrorCode::detach_volume_failed, "cannot detach the volume", std::move(detached.error()));
-                         }
-                         return release_slot(parts, id, *volume.vm_instance_uuid);
-                     },
-                     nullptr);
+    saga.add<Action>(
+        "detach", std::move(locks),
+        [&parts, id](StepContext&) -> Result<void> {
+            TRY_ASSIGN(const Volume volume, get_volume(parts, id));
+            if (!volume.vm_instance_uuid) return {};
+            TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(*volume.vm_instance_uuid));
+            if (state != hypervisor::DomainState::shut_off) {
+                Result<void> detached = parts.hypervisor.detach_disk(*volume.vm_instance_uuid, id);
+                if (!detached.has_value()) return caused(ErrorCode::detach_volume_failed, "cannot detach the volume", std::move(detached.error()));
+            }
+            return release_slot(parts, id, *volume.vm_instance_uuid);
+        },
+        nullptr);
     saga.report(inventory_report<Volume>(parts, id.text()));
     return saga;
 }
@@ -197,23 +210,28 @@ Result<Saga> detach_saga(Parts& parts, const Job& job) {
 Result<Saga> delete_saga(Parts& parts, const Job& job, bool expunge) {
     const VolumeId id = VolumeId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
-    saga.add<Action>(expunge ? "expunge" : "delete", std::vector<std::string>{id.text()},
-                     [&parts, id, expunge](StepContext&) -> Result<void> {
-                         TRY_ASSIGN(const bool at_once, store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
-                             TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
-                             if (!volume) return false;
-                             if (volume->vm_instance_uuid) return fail(ErrorCode::operation_failed, "the volume is attached to VM instance " + volume->vm_instance_uuid->text() + "; detach it first");
-                             if (volume->type == VolumeType::root) return fail(ErrorCode::operation_failed, "a root volume goes with its VM instance; expunge that instead");
-                             if (expunge && volume->status != VolumeStatus::deleted) return fail(ErrorCode::operation_failed, "only a deleted volume can be expunged; delete it first");
-                             const bool no_disk = !volume->top_layer_uuid;
-                             volume->status = VolumeStatus::deleted;
-                             volume->last_op_date = parts.now();
-                             TRY(store::update(transaction, *volume));
-                             return expunge || no_disk;
-                         }));
-                         return at_once ? demolish_volume(parts, id) : Result<void>{};
-                     },
-                     nullptr);
+    saga.add<Action>(
+        expunge ? "expunge" : "delete", std::vector<std::string>{id.text()},
+        [&parts, id, expunge](StepContext&) -> Result<void> {
+            TRY_ASSIGN(const bool at_once, store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
+                           TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+                           if (!volume) return false;
+                           if (volume->vm_instance_uuid)
+                               return fail(ErrorCode::operation_failed,
+                                           "the volume is attached to VM instance " + volume->vm_instance_uuid->text() + "; detach it first");
+                           if (volume->type == VolumeType::root)
+                               return fail(ErrorCode::operation_failed, "a root volume goes with its VM instance; expunge that instead");
+                           if (expunge && volume->status != VolumeStatus::deleted)
+                               return fail(ErrorCode::operation_failed, "only a deleted volume can be expunged; delete it first");
+                           const bool no_disk = !volume->top_layer_uuid;
+                           volume->status = VolumeStatus::deleted;
+                           volume->last_op_date = parts.now();
+                           TRY(store::update(transaction, *volume));
+                           return expunge || no_disk;
+                       }));
+            return at_once ? demolish_volume(parts, id) : Result<void>{};
+        },
+        nullptr);
     saga.report(&empty_report);
     return saga;
 }
@@ -227,7 +245,8 @@ Result<bool> wants_thick(const std::vector<std::string>& tags, std::string_view 
         if (!tag.starts_with(kPrefix)) continue;
         const std::string_view strategy = std::string_view(tag).substr(kPrefix.size());
         if (strategy != "ThinProvisioning" && strategy != "ThickProvisioning") {
-            return fail(ErrorCode::invalid_argument, fmt::format("{}: volumeProvisioningStrategy must be ThinProvisioning or ThickProvisioning, not '{}'", field, strategy));
+            return fail(ErrorCode::invalid_argument,
+                        fmt::format("{}: volumeProvisioningStrategy must be ThinProvisioning or ThickProvisioning, not '{}'", field, strategy));
         }
         thick = strategy == "ThickProvisioning";
     }
@@ -276,7 +295,8 @@ Result<JobId> create_data_volume(Parts& parts, const Request& request, const api
 }
 
 Result<JobId> attach_data_volume(Parts& parts, const Request& request, const api::AttachDataVolumeToVm& message) {
-    return submit(parts, request, {"attach-volume", "AttachDataVolumeToVm", message.volume_uuid.text(), api::to_json(message, api::Audience::storage)});
+    return submit(parts, request,
+                  {"attach-volume", "AttachDataVolumeToVm", message.volume_uuid.text(), api::to_json(message, api::Audience::storage)});
 }
 
 Result<JobId> detach_data_volume(Parts& parts, const Request& request, const api::DetachDataVolumeFromVm& message) {
@@ -287,7 +307,9 @@ Result<JobId> detach_data_volume(Parts& parts, const Request& request, const api
 }
 
 Result<std::optional<JobId>> delete_data_volume(Parts& parts, const Request& request, const api::DeleteDataVolume& message) {
-    TRY_ASSIGN(const std::optional<Volume> volume, store::read(parts.database(), [&](Transaction& transaction) { return store::find<Volume>(transaction, {{"uuid", message.uuid.text()}}); }));
+    TRY_ASSIGN(const std::optional<Volume> volume, store::read(parts.database(), [&](Transaction& transaction) {
+                   return store::find<Volume>(transaction, {{"uuid", message.uuid.text()}});
+               }));
     if (!volume) return std::optional<JobId>{};
     TRY_ASSIGN(JobId job, submit(parts, request, {"delete-volume", "DeleteDataVolume", message.uuid.text(), "{}"}));
     return std::optional<JobId>{std::move(job)};

@@ -5,10 +5,8 @@ namespace ramet {
 template <> const TypeInfo& describe<Account>() {
     static const TypeInfo info = row<Account>(
         {"account", "AccountVO", "org.zstack.header.identity.AccountInventory"}, "Account", "A person or program that owns resources.",
-        field<&Account::uuid>("uuid", "The account's uuid.", {.primary = true}),
-        field<&Account::name>("name", "The name to log in with; unique."),
-        field<&Account::description>("description", "Free text."),
-        field<&Account::type>("type", "SystemAdmin or Normal."),
+        field<&Account::uuid>("uuid", "The account's uuid.", {.primary = true}), field<&Account::name>("name", "The name to log in with; unique."),
+        field<&Account::description>("description", "Free text."), field<&Account::type>("type", "SystemAdmin or Normal."),
         field<&Account::password_hash>("passwordHash", "The password's hash.", {.internal = true, .secret = true}),
         field<&Account::create_date>("createDate", "When the account was made."),
         field<&Account::last_op_date>("lastOpDate", "When the account was last changed."));
@@ -16,12 +14,12 @@ template <> const TypeInfo& describe<Account>() {
 }
 
 template <> const TypeInfo& describe<Session>() {
-    static const TypeInfo info = row<Session>(
-        {"session", "SessionVO"}, "Session", "A login.",
-        field<&Session::uuid_hash>("uuidHash", "The hash of the session's uuid.", {.primary = true, .internal = true, .secret = true}),
-        field<&Session::account_uuid>("accountUuid", "The account that logged in.", {.internal = true}),
-        field<&Session::expired_date>("expiredDate", "When the session ends unless it is used.", {.internal = true}),
-        field<&Session::create_date>("createDate", "When the account logged in.", {.internal = true}));
+    static const TypeInfo info =
+        row<Session>({"session", "SessionVO"}, "Session", "A login.",
+                     field<&Session::uuid_hash>("uuidHash", "The hash of the session's uuid.", {.primary = true, .internal = true, .secret = true}),
+                     field<&Session::account_uuid>("accountUuid", "The account that logged in.", {.internal = true}),
+                     field<&Session::expired_date>("expiredDate", "When the session ends unless it is used.", {.internal = true}),
+                     field<&Session::create_date>("createDate", "When the account logged in.", {.internal = true}));
     return info;
 }
 
@@ -38,37 +36,32 @@ template <> const TypeInfo& describe<AccountResourceRef>() {
 
 template <> const TypeInfo& describe<Job>() {
     static const TypeInfo info = row<Job>(
-        {"job", "JobVO"}, "Job", "A call that is being worked on, or its outcome.",
-        field<&Job::uuid>("uuid", "The job's uuid.", {.primary = true}),
+        {"job", "JobVO"}, "Job", "A call that is being worked on, or its outcome.", field<&Job::uuid>("uuid", "The job's uuid.", {.primary = true}),
         field<&Job::kind>("kind", "The kind of work.", {.internal = true}),
         field<&Job::api_name>("apiName", "The API that was called, such as CloneVmInstance."),
-        field<&Job::account_uuid>("accountUuid", "The account that called."),
-        field<&Job::state>("state", "How far the job is."),
+        field<&Job::account_uuid>("accountUuid", "The account that called."), field<&Job::state>("state", "How far the job is."),
         field<&Job::target_uuid>("targetUuid", "The resource the job acts on."),
-        field<&Job::plan>("plan", "All that the work is built from.", {.internal = true}),
-        field<&Job::result>("result", "The answer, as JSON text."),
+        field<&Job::plan>("plan", "All that the work is built from.", {.internal = true}), field<&Job::result>("result", "The answer, as JSON text."),
         field<&Job::error>("error", "The error, as JSON text, when the job failed."),
-        field<&Job::detail>("detail", "What was measured, as JSON text."),
-        field<&Job::progress>("progress", "Percent done, 0 to 100."),
+        field<&Job::detail>("detail", "What was measured, as JSON text."), field<&Job::progress>("progress", "Percent done, 0 to 100."),
         field<&Job::web_hook>("webHook", "The address that is called when the job ends.", {.internal = true, .secret = true}),
         field<&Job::create_date>("createDate", "When the job was accepted."),
-        field<&Job::last_op_date>("lastOpDate", "When the job was last changed."),
-        field<&Job::finish_date>("finishDate", "When the job ended."));
+        field<&Job::last_op_date>("lastOpDate", "When the job was last changed."), field<&Job::finish_date>("finishDate", "When the job ended."));
     return info;
 }
 
 template <> const TypeInfo& describe<JobStep>() {
-    static const TypeInfo info = row<JobStep>(
-        {"job_step", "JobStepVO"}, "JobStep", "One step of a job.",
-        field<&JobStep::uuid>("uuid", "The step's key: job, branch and step name.", {.primary = true, .internal = true}),
-        field<&JobStep::job_uuid>("jobUuid", "The job the step belongs to.", {.internal = true}),
-        field<&JobStep::branch>("branch", "The branch the step is in; empty for the trunk.", {.internal = true}),
-        field<&JobStep::name>("name", "The step's name.", {.internal = true}),
-        field<&JobStep::status>("status", "How far the step is.", {.internal = true}),
-        field<&JobStep::output>("output", "What the step handed on, as JSON text.", {.internal = true}),
-        field<&JobStep::error>("error", "The step's error, as JSON text.", {.internal = true}),
-        field<&JobStep::start_date>("startDate", "When the step was begun.", {.internal = true}),
-        field<&JobStep::finish_date>("finishDate", "When the step ended.", {.internal = true}));
+    static const TypeInfo info =
+        row<JobStep>({"job_step", "JobStepVO"}, "JobStep", "One step of a job.",
+                     field<&JobStep::uuid>("uuid", "The step's key: job, branch and step name.", {.primary = true, .internal = true}),
+                     field<&JobStep::job_uuid>("jobUuid", "The job the step belongs to.", {.internal = true}),
+                     field<&JobStep::branch>("branch", "The branch the step is in; empty for the trunk.", {.internal = true}),
+                     field<&JobStep::name>("name", "The step's name.", {.internal = true}),
+                     field<&JobStep::status>("status", "How far the step is.", {.internal = true}),
+                     field<&JobStep::output>("output", "What the step handed on, as JSON text.", {.internal = true}),
+                     field<&JobStep::error>("error", "The step's error, as JSON text.", {.internal = true}),
+                     field<&JobStep::start_date>("startDate", "When the step was begun.", {.internal = true}),
+                     field<&JobStep::finish_date>("finishDate", "When the step ended.", {.internal = true}));
     return info;
 }
 

@@ -14,8 +14,8 @@ struct Account {
     AccountId uuid;
     std::string name;
     std::optional<std::string> description;
-    std::string type = "Normal";   // SystemAdmin, Normal
-    std::string password_hash;     // internal: argon2id over the client's SHA-512
+    std::string type = "Normal";  // SystemAdmin, Normal
+    std::string password_hash;    // internal: argon2id over the client's SHA-512
     Timestamp create_date, last_op_date;
     bool is_admin() const { return type == "SystemAdmin"; }
 };
@@ -31,9 +31,9 @@ struct Session {
 template <> const TypeInfo& describe<Session>();
 
 struct AccountResourceRef {
-    std::string resource_uuid;     // the key: one owner each
+    std::string resource_uuid;  // the key: one owner each
     AccountId account_uuid;
-    std::string resource_type;     // "VmInstanceVO"
+    std::string resource_type;  // "VmInstanceVO"
     Timestamp create_date, last_op_date;
 };
 template <> const TypeInfo& describe<AccountResourceRef>();
@@ -41,8 +41,8 @@ template <> const TypeInfo& describe<AccountResourceRef>();
 // A job: what the API polls. Simple calls store only the result; sagas store their plan and steps as well.
 struct Job {
     JobId uuid;
-    std::string kind;                        // the saga's kind, or the message name for a call without a saga
-    std::string api_name;                    // "CloneVmInstance"
+    std::string kind;      // the saga's kind, or the message name for a call without a saga
+    std::string api_name;  // "CloneVmInstance"
     AccountId account_uuid;
     JobState state = JobState::queued;
     std::optional<std::string> target_uuid;  // the resource acted on
@@ -62,13 +62,13 @@ inline constexpr std::array<std::string_view, 7> kStepStatusNames{"pending", "ru
 template <> inline constexpr std::span<const std::string_view> enum_names<StepStatus>{kStepStatusNames};
 
 struct JobStep {
-    std::string uuid;                        // "<job>/<branch>/<step>": the key
+    std::string uuid;  // "<job>/<branch>/<step>": the key
     JobId job_uuid;
-    std::string branch;                      // empty for the trunk, else the branch's name
+    std::string branch;  // empty for the trunk, else the branch's name
     std::string name;
     StepStatus status = StepStatus::pending;
-    std::string output;                      // JSON, or empty
-    std::optional<std::string> error;        // JSON error object
+    std::string output;                // JSON, or empty
+    std::optional<std::string> error;  // JSON error object
     Timestamp start_date;
     std::optional<Timestamp> finish_date;
 };

@@ -9,15 +9,35 @@ namespace ramet {
 namespace {
 
 const std::vector<const TypeInfo*>& all_types() {
-    static const std::vector<const TypeInfo*> types{
-        &describe<Account>(),       &describe<Session>(),          &describe<AccountResourceRef>(),       &describe<Job>(),
-        &describe<JobStep>(),       &describe<Zone>(),             &describe<Cluster>(),                  &describe<Host>(),
-        &describe<PrimaryStorage>(), &describe<BackupStorage>(),   &describe<PrimaryStorageClusterRef>(), &describe<BackupStorageZoneRef>(),
-        &describe<Image>(),         &describe<InstanceOffering>(), &describe<ImageBackupStorageRef>(),    &describe<DiskOffering>(),
-        &describe<L2Network>(),     &describe<IpRange>(),          &describe<L2NetworkClusterRef>(),      &describe<L3Network>(),
-        &describe<UsedIp>(),        &describe<SystemTag>(),        &describe<UserTag>(),                  &describe<GlobalConfig>(),
-        &describe<VmNic>(),         &describe<VmCdRom>(),          &describe<Volume>(),                   &describe<Layer>(),
-        &describe<VmInstance>()};
+    static const std::vector<const TypeInfo*> types{&describe<Account>(),
+                                                    &describe<Session>(),
+                                                    &describe<AccountResourceRef>(),
+                                                    &describe<Job>(),
+                                                    &describe<JobStep>(),
+                                                    &describe<Zone>(),
+                                                    &describe<Cluster>(),
+                                                    &describe<Host>(),
+                                                    &describe<PrimaryStorage>(),
+                                                    &describe<BackupStorage>(),
+                                                    &describe<PrimaryStorageClusterRef>(),
+                                                    &describe<BackupStorageZoneRef>(),
+                                                    &describe<Image>(),
+                                                    &describe<InstanceOffering>(),
+                                                    &describe<ImageBackupStorageRef>(),
+                                                    &describe<DiskOffering>(),
+                                                    &describe<L2Network>(),
+                                                    &describe<IpRange>(),
+                                                    &describe<L2NetworkClusterRef>(),
+                                                    &describe<L3Network>(),
+                                                    &describe<UsedIp>(),
+                                                    &describe<SystemTag>(),
+                                                    &describe<UserTag>(),
+                                                    &describe<GlobalConfig>(),
+                                                    &describe<VmNic>(),
+                                                    &describe<VmCdRom>(),
+                                                    &describe<Volume>(),
+                                                    &describe<Layer>(),
+                                                    &describe<VmInstance>()};
     return types;
 }
 

@@ -52,7 +52,7 @@ struct Host {
     std::int64_t cpu_sockets = 1;
     std::int64_t cpu_num = 0;
     std::string architecture = "x86_64";
-    std::optional<std::string> accelerator;      // "kvm" or "tcg", as proven by booting a guest
+    std::optional<std::string> accelerator;  // "kvm" or "tcg", as proven by booting a guest
     std::optional<std::string> accelerator_reason;
     std::optional<std::string> hypervisor_version;
     Timestamp create_date, last_op_date;
@@ -63,7 +63,7 @@ struct PrimaryStorage {
     PrimaryStorageId uuid;
     ZoneId zone_uuid;
     std::string name;
-    std::string url;                             // an absolute directory
+    std::string url;  // an absolute directory
     std::optional<std::string> description;
     std::string type = "LocalStorage";
     Enablement state = Enablement::enabled;
@@ -121,10 +121,10 @@ struct Image {
     std::optional<std::string> description;
     Enablement state = Enablement::enabled;
     ImageStatus status = ImageStatus::creating;
-    std::int64_t size = 0;         // virtual bytes
-    std::int64_t actual_size = 0;  // bytes of the file
-    std::optional<std::string> md5_sum;     // ZStack's field; holds the hex MD5 of the stored file
-    std::optional<std::string> checksum;    // "sha256:<hex>" of the file as fetched
+    std::int64_t size = 0;                // virtual bytes
+    std::int64_t actual_size = 0;         // bytes of the file
+    std::optional<std::string> md5_sum;   // ZStack's field; holds the hex MD5 of the stored file
+    std::optional<std::string> checksum;  // "sha256:<hex>" of the file as fetched
     std::string url;
     std::string media_type = "RootVolumeTemplate";
     std::optional<std::string> guest_os_type;

@@ -7,9 +7,25 @@
 
 namespace ramet {
 
-enum class VmState : std::uint8_t { created, starting, running, stopping, stopped, rebooting, destroying, destroyed, pausing, paused, resuming, expunging, unknown, error };
-inline constexpr std::array<std::string_view, 14> kVmStateNames{"Created", "Starting", "Running", "Stopping", "Stopped", "Rebooting", "Destroying",
-                                                                "Destroyed", "Pausing", "Paused", "Resuming", "Expunging", "Unknown", "Error"};
+enum class VmState : std::uint8_t {
+    created,
+    starting,
+    running,
+    stopping,
+    stopped,
+    rebooting,
+    destroying,
+    destroyed,
+    pausing,
+    paused,
+    resuming,
+    expunging,
+    unknown,
+    error
+};
+inline constexpr std::array<std::string_view, 14> kVmStateNames{"Created",   "Starting",   "Running",   "Stopping", "Stopped",
+                                                                "Rebooting", "Destroying", "Destroyed", "Pausing",  "Paused",
+                                                                "Resuming",  "Expunging",  "Unknown",   "Error"};
 template <> inline constexpr std::span<const std::string_view> enum_names<VmState>{kVmStateNames};
 
 enum class Enablement : std::uint8_t { enabled, disabled };

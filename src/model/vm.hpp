@@ -16,13 +16,13 @@ struct VmNic {
     VmId vm_instance_uuid;
     L3NetworkId l3_network_uuid;
     std::optional<std::string> ip;
-    std::string mac;                        // lower case
+    std::string mac;  // lower case
     std::string hypervisor_type = "KVM";
     std::optional<std::string> netmask, gateway;
     std::optional<std::string> meta_data;
     std::int64_t ip_version = 4;
     std::string driver_type = "virtio";
-    std::string internal_name;              // the tap device, unique on the host, 15 characters at most
+    std::string internal_name;  // the tap device, unique on the host, 15 characters at most
     std::int64_t device_id = 0;
     std::string type = "VNIC";
     NicState state = NicState::enable;
@@ -53,12 +53,12 @@ struct Volume {
     VolumeType type = VolumeType::root;
     std::string format = "qcow2";
     std::int64_t size = 0;
-    std::int64_t actual_size = 0;            // allocated bytes of the volume's own layers; refreshed at read time for Ready volumes
+    std::int64_t actual_size = 0;  // allocated bytes of the volume's own layers; refreshed at read time for Ready volumes
     std::optional<std::int64_t> device_id;
     Enablement state = Enablement::enabled;
     VolumeStatus status = VolumeStatus::creating;
     bool is_shareable = false;
-    std::optional<LayerId> top_layer_uuid;   // internal
+    std::optional<LayerId> top_layer_uuid;  // internal
     std::optional<Timestamp> last_attach_date, last_detach_date;
     std::optional<VmId> last_vm_instance_uuid;
     Timestamp create_date, last_op_date;
@@ -70,15 +70,15 @@ template <> const TypeInfo& describe<Volume>();
 struct Layer {
     LayerId uuid;
     PrimaryStorageId primary_storage_uuid;
-    std::string path;                        // relative to the storage's directory, made from uuids only
+    std::string path;  // relative to the storage's directory, made from uuids only
     DiskFormat format = DiskFormat::qcow2;
-    std::int64_t size = 0;                   // virtual bytes
+    std::int64_t size = 0;  // virtual bytes
     bool sealed = false;
     std::optional<LayerId> parent_uuid;
-    std::optional<ImageId> image_uuid;       // an image-cache layer
-    std::optional<VolumeId> volume_uuid;     // the volume whose top it is or was
-    bool untouched = false;                  // empty when its process started or it was made: while nobody writes, its parent has the same content
-    bool deleting = false;                   // its file is being removed: nothing may refer to it any more
+    std::optional<ImageId> image_uuid;    // an image-cache layer
+    std::optional<VolumeId> volume_uuid;  // the volume whose top it is or was
+    bool untouched = false;               // empty when its process started or it was made: while nobody writes, its parent has the same content
+    bool deleting = false;                // its file is being removed: nothing may refer to it any more
     Timestamp create_date;
 };
 template <> const TypeInfo& describe<Layer>();
@@ -90,7 +90,7 @@ struct VmInstance {
     ZoneId zone_uuid;
     std::optional<ClusterId> cluster_uuid;
     std::optional<ImageId> image_uuid;
-    std::optional<HostId> host_uuid;         // where it runs; absent when it does not
+    std::optional<HostId> host_uuid;  // where it runs; absent when it does not
     std::optional<HostId> last_host_uuid;
     std::optional<InstanceOfferingId> instance_offering_uuid;
     std::optional<VolumeId> root_volume_uuid;
@@ -106,9 +106,9 @@ struct VmInstance {
     std::string allocator_strategy = "LastHostPreferredAllocatorStrategy";
     VmState state = VmState::created;
     std::optional<std::string> guest_os_type;
-    std::optional<VmState> state_before_destroy;  // internal
+    std::optional<VmState> state_before_destroy;        // internal
     IdentityState identity_state = IdentityState::own;  // internal
-    std::optional<JobId> owner_job_uuid;          // internal: the job that is making this VM; absent once made
+    std::optional<JobId> owner_job_uuid;                // internal: the job that is making this VM; absent once made
     std::vector<VmNic> vm_nics;
     std::vector<Volume> all_volumes;
     std::vector<VmCdRom> vm_cd_roms;

@@ -30,10 +30,14 @@ void read_columns(const TypeInfo&, const Values& values, std::size_t first, void
 }  // namespace erased
 
 template <class T>
-Result<void> insert(Transaction& transaction, const T& row) { return erased::insert(transaction, describe<T>(), &row); }
+Result<void> insert(Transaction& transaction, const T& row) {
+    return erased::insert(transaction, describe<T>(), &row);
+}
 
 template <class T>
-Result<void> update(Transaction& transaction, const T& row) { return erased::update(transaction, describe<T>(), &row); }
+Result<void> update(Transaction& transaction, const T& row) {
+    return erased::update(transaction, describe<T>(), &row);
+}
 
 template <class T>
 Result<std::vector<T>> list(Transaction& transaction, const Matches& matches = {}, std::string_view order_by = {}) {
@@ -62,9 +66,13 @@ Result<T> get(Transaction& transaction, std::string_view key) {
 }
 
 template <class T>
-Result<std::int64_t> erase(Transaction& transaction, const Matches& matches) { return erased::erase(transaction, describe<T>(), matches); }
+Result<std::int64_t> erase(Transaction& transaction, const Matches& matches) {
+    return erased::erase(transaction, describe<T>(), matches);
+}
 
 template <class T>
-Result<std::int64_t> count(Transaction& transaction, const Matches& matches) { return erased::count(transaction, describe<T>(), matches); }
+Result<std::int64_t> count(Transaction& transaction, const Matches& matches) {
+    return erased::count(transaction, describe<T>(), matches);
+}
 
 }  // namespace ramet::store

@@ -12,12 +12,20 @@ void write_log(Level level, const std::string& line);
 void set_log_level(Level level);
 
 template <class... Arguments>
-void log_debug(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::debug, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+void log_debug(fmt::format_string<Arguments...> text, Arguments&&... arguments) {
+    write_log(Level::debug, fmt::format(text, std::forward<Arguments>(arguments)...));
+}
 template <class... Arguments>
-void log_info(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::info, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+void log_info(fmt::format_string<Arguments...> text, Arguments&&... arguments) {
+    write_log(Level::info, fmt::format(text, std::forward<Arguments>(arguments)...));
+}
 template <class... Arguments>
-void log_warning(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::warning, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+void log_warning(fmt::format_string<Arguments...> text, Arguments&&... arguments) {
+    write_log(Level::warning, fmt::format(text, std::forward<Arguments>(arguments)...));
+}
 template <class... Arguments>
-void log_error(fmt::format_string<Arguments...> text, Arguments&&... arguments) { write_log(Level::error, fmt::format(text, std::forward<Arguments>(arguments)...)); }
+void log_error(fmt::format_string<Arguments...> text, Arguments&&... arguments) {
+    write_log(Level::error, fmt::format(text, std::forward<Arguments>(arguments)...));
+}
 
 }  // namespace ramet::telemetry

@@ -21,9 +21,11 @@ struct Metrics::Impl {
                                        .Help("HTTP requests begun and not yet answered, held ones included.")
                                        .Register(registry)
                                        .Add({});
-    prometheus::Histogram& seconds =
-        prometheus::BuildHistogram().Name("ramet_http_request_seconds").Help("Time to answer, held requests included.").Register(registry).Add(
-            {}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60});
+    prometheus::Histogram& seconds = prometheus::BuildHistogram()
+                                         .Name("ramet_http_request_seconds")
+                                         .Help("Time to answer, held requests included.")
+                                         .Register(registry)
+                                         .Add({}, prometheus::Histogram::BucketBoundaries{0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60});
     prometheus::Family<prometheus::Counter>& jobs =
         prometheus::BuildCounter().Name("ramet_jobs_finished_total").Help("Jobs that ended, by call and state.").Register(registry);
     std::mutex mutex;

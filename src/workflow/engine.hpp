@@ -28,11 +28,11 @@ namespace ramet::workflow {
 class SagaLog {
 public:
     virtual ~SagaLog() = default;
-    virtual Result<void> save_step(const JobStep& step) = 0;                  // insert or replace by uuid
-    virtual Result<void> save_job(const Job& job) = 0;                        // insert or replace; never changes a terminal job
+    virtual Result<void> save_step(const JobStep& step) = 0;  // insert or replace by uuid
+    virtual Result<void> save_job(const Job& job) = 0;        // insert or replace; never changes a terminal job
     virtual Result<std::optional<Job>> find_job(const JobId& job) = 0;
-    virtual Result<std::vector<JobStep>> steps_of(const JobId& job) = 0;      // in order of start
-    virtual Result<std::vector<Job>> unfinished_jobs() = 0;                   // queued, running, undoing; oldest first
+    virtual Result<std::vector<JobStep>> steps_of(const JobId& job) = 0;  // in order of start
+    virtual Result<std::vector<Job>> unfinished_jobs() = 0;               // queued, running, undoing; oldest first
 };
 
 // Builds a saga from a stored job alone, so that recovery rebuilds exactly the same list.
@@ -41,27 +41,27 @@ using SagaFactory = std::function<Result<Saga>(const Job&)>;
 struct EngineOptions {
     std::size_t job_threads;
     std::size_t branch_threads;
-    std::function<std::string(const Error&)> error_to_json;                   // the wire's error object
+    std::function<std::string(const Error&)> error_to_json;  // the wire's error object
     // How long a write to the log is tried again (a full disk, a database restart) before its job rests until the next recover().
     std::chrono::milliseconds log_patience{30'000};
-    std::chrono::milliseconds undo_pause{50};                                 // before the second try of an undo; grows fourfold
+    std::chrono::milliseconds undo_pause{50};  // before the second try of an undo; grows fourfold
 };
 
 class Engine {
 public:
     Engine(SagaLog& log, Clock& clock, EngineOptions options);
-    ~Engine();                                                                // stops taking jobs; running steps end; unfinished jobs stay in the log
-    void add_kind(std::string kind, SagaFactory factory);                     // before recover()
+    ~Engine();                                             // stops taking jobs; running steps end; unfinished jobs stay in the log
+    void add_kind(std::string kind, SagaFactory factory);  // before recover()
     // The job's row must be committed as `queued` already (the use case does it in its reserving transaction).
     Result<void> start(const Job& job);
     // The job when it is terminal, or its present row when `patience` is over.
     Result<Job> wait(const JobId& job, std::chrono::milliseconds patience);
-    Result<void> cancel(const JobId& job);                                    // asks; wait() tells
+    Result<void> cancel(const JobId& job);  // asks; wait() tells
     // Calls `listener` once for each job that becomes terminal (webhooks, metrics). Before recover().
     void on_finished(std::function<void(const Job&)> listener);
     // How many jobs were taken up; one unreadable job is made stuck and stops no other. May be called again: takes up what rests.
     Result<std::size_t> recover();
-    std::size_t running_jobs() const;                                         // on a thread now, not those that wait for one
+    std::size_t running_jobs() const;  // on a thread now, not those that wait for one
 
 private:
     class Impl;

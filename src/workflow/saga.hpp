@@ -31,15 +31,15 @@ class StepContext {
 public:
     virtual ~StepContext() = default;
     virtual const JobId& job() const = 0;
-    virtual std::stop_token stop() const = 0;                                // requested: the job is cancelled, end early with ErrorCode::cancelled
-    virtual Output output_of(std::string_view trunk_step) const = 0;         // of a finished trunk step; empty if none
-    virtual void progress(std::int64_t done, std::int64_t total) = 0;        // bytes or items of this step; monotone
+    virtual std::stop_token stop() const = 0;                          // requested: the job is cancelled, end early with ErrorCode::cancelled
+    virtual Output output_of(std::string_view trunk_step) const = 0;   // of a finished trunk step; empty if none
+    virtual void progress(std::int64_t done, std::int64_t total) = 0;  // bytes or items of this step; monotone
 };
 
 class Step {
 public:
     virtual ~Step() = default;
-    virtual std::string_view name() const = 0;                               // unique within its trunk or branch; stable for ever
+    virtual std::string_view name() const = 0;  // unique within its trunk or branch; stable for ever
     virtual Result<Output> run(StepContext& context) = 0;
     virtual Result<void> undo(StepContext& context) = 0;
     // Uuids held exclusively while this step runs or is undone; waits for other jobs, first come first served.
@@ -47,11 +47,11 @@ public:
 };
 
 struct Branch {
-    std::string name;                                                        // unique within the fan-out; stable, made from the plan ("0", "1", ...)
+    std::string name;  // unique within the fan-out; stable, made from the plan ("0", "1", ...)
     std::vector<std::unique_ptr<Step>> steps;
 };
 
-enum class BranchFailure : std::uint8_t { undo_branch, undo_all };            // undo_all: atomic
+enum class BranchFailure : std::uint8_t { undo_branch, undo_all };  // undo_all: atomic
 
 struct FanOut {
     std::vector<Branch> branches;
@@ -61,13 +61,13 @@ struct FanOut {
 
 struct BranchOutcome {
     std::string name;
-    std::optional<Error> error;                                              // set: the branch was undone
+    std::optional<Error> error;  // set: the branch was undone
 };
 
 // How the job ends: built after the last step from what the steps left in the store.
 struct Report {
-    std::string result;                                                      // JSON body for the API
-    std::string detail;                                                      // JSON object of what was measured, or empty
+    std::string result;  // JSON body for the API
+    std::string detail;  // JSON object of what was measured, or empty
 };
 
 class Saga {
@@ -78,13 +78,25 @@ public:
         trunk_.push_back(Stage{std::make_unique<S>(std::forward<Arguments>(arguments)...), {}});
         return *this;
     }
-    Saga& fan_out(FanOut branches) { trunk_.push_back(Stage{nullptr, std::move(branches)}); return *this; }
+    Saga& fan_out(FanOut branches) {
+        trunk_.push_back(Stage{nullptr, std::move(branches)});
+        return *this;
+    }
     // Runs after the last step, off every lock; may run again after a crash. A failed report fails the job without undo.
-    Saga& report(std::function<Result<Report>(const StepContext&, const std::vector<BranchOutcome>&)> function) { report_ = std::move(function); return *this; }
+    Saga& report(std::function<Result<Report>(const StepContext&, const std::vector<BranchOutcome>&)> function) {
+        report_ = std::move(function);
+        return *this;
+    }
     // Runs after all undo of a failed job, e.g. to drop rows that the plan reserved. Must be repeatable.
-    Saga& abandon(std::function<Result<void>(const Error&)> function) { abandon_ = std::move(function); return *this; }
+    Saga& abandon(std::function<Result<void>(const Error&)> function) {
+        abandon_ = std::move(function);
+        return *this;
+    }
 
-    struct Stage { std::unique_ptr<Step> step; FanOut branches; };           // step null: a fan-out
+    struct Stage {
+        std::unique_ptr<Step> step;
+        FanOut branches;
+    };  // step null: a fan-out
     const std::string& kind() const { return kind_; }
     const JobId& job() const { return job_; }
     std::vector<Stage>& stages() { return trunk_; }

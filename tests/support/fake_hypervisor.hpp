@@ -16,36 +16,51 @@
 namespace ramet::test {
 
 struct HypervisorFault {
-    std::string operation;                            // a method's name, or empty for any
-    int nth = 1;                                      // counted from the moment the fault is planted
+    std::string operation;  // a method's name, or empty for any
+    int nth = 1;            // counted from the moment the fault is planted
     ErrorCode code = ErrorCode::operation_failed;
-    bool after_effect = false;                        // the answer is lost, the work is done
+    bool after_effect = false;  // the answer is lost, the work is done
 };
 
 class FakeHypervisor final : public hypervisor::Hypervisor {
 public:
     struct Domain {
-        hypervisor::DomainSpec spec;                  // with the chains as they are now
+        hypervisor::DomainSpec spec;  // with the chains as they are now
         hypervisor::DomainState state = hypervisor::DomainState::shut_off;
-        bool written = false;                         // the guest wrote since the tops were opened
-        bool agent = false;                           // a guest agent answers
-        bool holds_disks = false;                     // the guest does not let go of a disk
-        std::map<std::string, std::string> files;     // what the agent wrote and reads
+        bool written = false;                      // the guest wrote since the tops were opened
+        bool agent = false;                        // a guest agent answers
+        bool holds_disks = false;                  // the guest does not let go of a disk
+        std::map<std::string, std::string> files;  // what the agent wrote and reads
     };
     using Exec = std::function<hypervisor::ExecResult(const VmId&, const std::string& program, const std::vector<std::string>& arguments,
                                                       const std::string& input)>;
 
     // --- for tests
-    void plant(HypervisorFault fault) { const std::lock_guard lock(mutex_); faults_.push_back(std::move(fault)); }
-    std::vector<std::string> calls() const { const std::lock_guard lock(mutex_); return calls_; }  // "start <vm uuid>"
+    void plant(HypervisorFault fault) {
+        const std::lock_guard lock(mutex_);
+        faults_.push_back(std::move(fault));
+    }
+    std::vector<std::string> calls() const {
+        const std::lock_guard lock(mutex_);
+        return calls_;
+    }  // "start <vm uuid>"
     std::optional<Domain> domain(const VmId& vm) const {
         const std::lock_guard lock(mutex_);
         const auto found = domains_.find(vm);
         return found == domains_.end() ? std::nullopt : std::optional(found->second);
     }
-    void change(const VmId& vm, const std::function<void(Domain&)>& how) { const std::lock_guard lock(mutex_); how(domains_[vm]); }
-    void set_exec(Exec exec) { const std::lock_guard lock(mutex_); exec_ = std::move(exec); }
-    void set_agent_everywhere(bool answers) { const std::lock_guard lock(mutex_); agent_everywhere_ = answers; }
+    void change(const VmId& vm, const std::function<void(Domain&)>& how) {
+        const std::lock_guard lock(mutex_);
+        how(domains_[vm]);
+    }
+    void set_exec(Exec exec) {
+        const std::lock_guard lock(mutex_);
+        exec_ = std::move(exec);
+    }
+    void set_agent_everywhere(bool answers) {
+        const std::lock_guard lock(mutex_);
+        agent_everywhere_ = answers;
+    }
     // The VM's process ends by itself; the listener is told, as the real adapter does.
     void crash(const VmId& vm) {
         std::function<void(const VmId&)> listener;
@@ -84,10 +99,16 @@ public:
     }
 
     Result<void> pause(const VmId& vm) override {
-        return with("pause", vm, [](Domain& domain) -> Result<void> { domain.state = hypervisor::DomainState::paused; return {}; });
+        return with("pause", vm, [](Domain& domain) -> Result<void> {
+            domain.state = hypervisor::DomainState::paused;
+            return {};
+        });
     }
     Result<void> resume(const VmId& vm) override {
-        return with("resume", vm, [](Domain& domain) -> Result<void> { domain.state = hypervisor::DomainState::running; return {}; });
+        return with("resume", vm, [](Domain& domain) -> Result<void> {
+            domain.state = hypervisor::DomainState::running;
+            return {};
+        });
     }
     Result<void> reset(const VmId& vm) override {
         return with("reset", vm, [](Domain&) -> Result<void> { return {}; });
@@ -106,7 +127,10 @@ public:
 
     Result<bool> disks_untouched(const VmId& vm) override {
         bool untouched = false;
-        TRY(with("disks_untouched", vm, [&](Domain& domain) -> Result<void> { untouched = !domain.written; return {}; }));
+        TRY(with("disks_untouched", vm, [&](Domain& domain) -> Result<void> {
+            untouched = !domain.written;
+            return {};
+        }));
         return untouched;
     }
 
@@ -180,17 +204,22 @@ public:
     }
 
     Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
-                                              const std::string& input,
-                                              std::chrono::milliseconds) override {
+                                              const std::string& input, std::chrono::milliseconds) override {
         hypervisor::ExecResult result{0, {}, {}};
         Exec exec;
-        TRY(with_agent("agent_exec", vm, [&](Domain&) -> Result<void> { exec = exec_; return {}; }));
+        TRY(with_agent("agent_exec", vm, [&](Domain&) -> Result<void> {
+            exec = exec_;
+            return {};
+        }));
         if (exec) result = exec(vm, program, arguments, input);
         return result;
     }
 
     Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) override {
-        return with_agent("agent_write_file", vm, [&](Domain& domain) -> Result<void> { domain.files[path] = content; return {}; });
+        return with_agent("agent_write_file", vm, [&](Domain& domain) -> Result<void> {
+            domain.files[path] = content;
+            return {};
+        });
     }
 
     Result<std::string> agent_read_file(const VmId& vm, const std::string& path, std::size_t bytes_max) override {
@@ -210,20 +239,23 @@ public:
         return "/fake/run/" + vm.text() + "/vnc.sock";
     }
 
-    void on_exit(std::function<void(const VmId&)> listener) override { const std::lock_guard lock(mutex_); listener_ = std::move(listener); }
+    void on_exit(std::function<void(const VmId&)> listener) override {
+        const std::lock_guard lock(mutex_);
+        listener_ = std::move(listener);
+    }
 
     Result<void> forget(const VmId& vm) override {
         const std::lock_guard lock(mutex_);
         TRY_ASSIGN(const Due due, enter("forget", vm));
         const auto found = domains_.find(vm);
-        if (found != domains_.end() && found->second.state != hypervisor::DomainState::shut_off) return fail(ErrorCode::wrong_state,
-                                                                                                             "the VM is running; stop it first");
+        if (found != domains_.end() && found->second.state != hypervisor::DomainState::shut_off)
+            return fail(ErrorCode::wrong_state, "the VM is running; stop it first");
         if (found != domains_.end()) domains_.erase(found);
         return leave(due);
     }
 
 private:
-    using Due = std::optional<ErrorCode>;             // the fault that a call still owes after its effect
+    using Due = std::optional<ErrorCode>;  // the fault that a call still owes after its effect
 
     static bool same(const storage::Place& a, const storage::Place& b) { return a.root == b.root && a.path == b.path; }
 

@@ -1,10 +1,10 @@
 // Real QEMU for tests: a server's run directory, a storage directory below a private one, guests of one sector. Ends what it started.
 #pragma once
 
+#include <unistd.h>
 #include <csignal>
 #include <memory>
 #include <string>
-#include <unistd.h>
 
 #include "hypervisor/qemu/process.hpp"
 #include "hypervisor/qemu/qemu.hpp"
@@ -54,8 +54,10 @@ public:
     void restart_server() override {
         hypervisor_.reset();
         auto opened = hypervisor::open_qemu(options());
-        if (opened.has_value()) hypervisor_ = std::move(*opened);
-        else why = opened.error().message + " " + opened.error().detail;
+        if (opened.has_value())
+            hypervisor_ = std::move(*opened);
+        else
+            why = opened.error().message + " " + opened.error().detail;
     }
 
     std::chrono::milliseconds graceful_stop{5000};  // from the next restart_server() on
@@ -83,16 +85,16 @@ public:
     }
     storage::Place new_overlay(const storage::Place& backing) {
         const storage::Place overlay{root(), "overlay" + std::to_string(++files_) + ".qcow2", DiskFormat::qcow2};
-        const CommandResult made = run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-F", std::string(name_of(backing.format)), "-b",
-                                                path_of(backing), path_of(overlay)});
+        const CommandResult made = run_command(
+            {"qemu-img", "create", "-q", "-f", "qcow2", "-F", std::string(name_of(backing.format)), "-b", path_of(backing), path_of(overlay)});
         if (made.exit_status != 0) ADD_FAILURE() << made.output;
         return overlay;
     }
     // What a guest would read, in the disk whose top is `top`. The VM must be off, or the layers sealed.
     std::string contents(const storage::Place& top) {
         const std::string flat = directory_.file("flat" + std::to_string(++files_));
-        const CommandResult made = run_command({"qemu-img", "convert", "-U", "-f", std::string(name_of(top.format)), "-O", "raw", path_of(top),
-                                                flat});
+        const CommandResult made =
+            run_command({"qemu-img", "convert", "-U", "-f", std::string(name_of(top.format)), "-O", "raw", path_of(top), flat});
         if (made.exit_status != 0) ADD_FAILURE() << made.output;
         return read_file(flat);
     }

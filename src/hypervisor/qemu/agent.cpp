@@ -11,8 +11,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr char kDelimiter = '\xff';                     // never part of UTF-8, so it ends whatever was half said
-constexpr std::size_t kFileChunkBytes = 48 * 1024;      // the agent reads requests of at most 64 KiB comfortably
+constexpr char kDelimiter = '\xff';                 // never part of UTF-8, so it ends whatever was half said
+constexpr std::size_t kFileChunkBytes = 48 * 1024;  // the agent reads requests of at most 64 KiB comfortably
 constexpr auto kStatusPause = std::chrono::milliseconds(5);
 constexpr auto kStatusPauseMax = std::chrono::milliseconds(100);
 
@@ -99,8 +99,8 @@ Result<json::value> Agent::run(const std::string& command, json::object argument
     if (const json::value* value = member(*reply, "return")) return *value;
     std::string reason = "no reason given";
     if (const json::value* error = member(*reply, "error")) {
-        if (const json::value* text = member(*error,
-                                             "desc"); text != nullptr && text->is_string()) reason = std::string(text->as_string()).substr(0, 300);
+        if (const json::value* text = member(*error, "desc"); text != nullptr && text->is_string())
+            reason = std::string(text->as_string()).substr(0, 300);
     }
     return fail(ErrorCode::operation_failed, "The guest agent refused '" + command + "'", reason);
 }
@@ -143,8 +143,8 @@ void Agent::close_file(std::int64_t handle) {
 Result<void> Agent::write_file(const std::string& path, const std::string& content, Deadline deadline) {
     TRY_ASSIGN(const std::int64_t handle, open_file(path, "w", deadline));
     for (std::size_t done = 0; done < content.size();) {
-        const Result<json::value> reply = run("guest-file-write", {{"handle", handle}, {"buf-b64", base64(content.substr(done, kFileChunkBytes))}},
-                                              deadline);
+        const Result<json::value> reply =
+            run("guest-file-write", {{"handle", handle}, {"buf-b64", base64(content.substr(done, kFileChunkBytes))}}, deadline);
         const std::int64_t count = reply.has_value() ? number(*reply, "count", 0) : 0;
         if (count <= 0 || static_cast<std::size_t>(count) > content.size() - done) {
             close_file(handle);

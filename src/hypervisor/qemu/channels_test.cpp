@@ -1,10 +1,10 @@
 // QMP and the guest agent against a peer that the test plays itself.
 #include <gtest/gtest.h>
 
-#include <boost/json/serialize.hpp>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <boost/json/serialize.hpp>
 #include <thread>
 
 #include "hypervisor/qemu/agent.hpp"
@@ -69,7 +69,8 @@ TEST(Qmp, MatchesAnswersAndKeepsEvents) {
         Peer qemu(std::move(pair.theirs));
         qemu.greet();
         const std::string request = qemu.line();
-        qemu.say(R"({"event": "STOP", "timestamp": {"seconds": 12, "microseconds": 34}})" "\r\n");
+        qemu.say(R"({"event": "STOP", "timestamp": {"seconds": 12, "microseconds": 34}})"
+                 "\r\n");
         qemu.answer(request, R"("return": {"status": "paused"})");
         qemu.answer(qemu.line(), R"("error": {"class": "GenericError", "desc": "no such thing"})");
     });
@@ -199,8 +200,8 @@ TEST(Agent, RunsACommandAndGivesBackItsOutput) {
         guest.line();
         guest.say("{\"return\": {\"exited\": false}}\n");
         guest.line();
-        guest.say("{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"" + base64("hello\n") +
-                  "\", \"err-data\": \"" + base64("oh") + "\"}}\n");
+        guest.say("{\"return\": {\"exited\": true, \"exitcode\": 3, \"out-data\": \"" + base64("hello\n") + "\", \"err-data\": \"" + base64("oh") +
+                  "\"}}\n");
     });
     Result<std::unique_ptr<Agent>> agent = Agent::open(std::move(pair.ours), soon());
     ASSERT_TRUE(agent.has_value());

@@ -137,8 +137,7 @@ void add_disks(Arguments& arguments, const CommandLineInput& input) {
             const std::string file = file_node(disk.device_id, level);
             const std::string node = format_node(disk.device_id, level);
             arguments.add("-blockdev", json::serialize(file_node_options(file, input.disks[i].names_top_first[from_top], from_top != 0)));
-            arguments.add("-blockdev",
-                          json::serialize(format_node_options(node, file, disk.chain_top_first[from_top].format, below, from_top != 0)));
+            arguments.add("-blockdev", json::serialize(format_node_options(node, file, disk.chain_top_first[from_top].format, below, from_top != 0)));
             below = node;
         }
         json::object device = disk_device_options(disk.device_id, disk.volume, below);
@@ -184,8 +183,8 @@ void add_nics(Arguments& arguments, const CommandLineInput& input) {
         const std::string backend = nic_backend(nic.device_id);
         const int fd = input.nic_fds[i];
         arguments.add("-netdev", fd >= 0 ? "tap,id=" + backend + ",fd=" + std::to_string(fd) : user_network(nic));
-        arguments.add("-device", std::string(nic_model(nic.driver)) + ",id=" + nic_device(nic.device_id) + ",netdev=" + backend +
-                                     ",bus=pn" + std::to_string(nic.device_id) + ",mac=" + nic.mac + ",romfile=");
+        arguments.add("-device", std::string(nic_model(nic.driver)) + ",id=" + nic_device(nic.device_id) + ",netdev=" + backend + ",bus=pn" +
+                                     std::to_string(nic.device_id) + ",mac=" + nic.mac + ",romfile=");
     }
 }
 
@@ -211,8 +210,13 @@ std::string file_node(std::int64_t device_id, std::size_t level) { return "d" + 
 std::string format_node(std::int64_t device_id, std::size_t level) { return "d" + std::to_string(device_id) + "l" + std::to_string(level) + "q"; }
 
 json::object file_node_options(const std::string& node, const std::string& file_name, bool read_only) {
-    return {{"driver", "file"},     {"node-name", node}, {"filename", file_name}, {"read-only", read_only}, {"auto-read-only", false},
-            {"discard", "unmap"}, {"cache", json::object{{"direct", false}}}};
+    return {{"driver", "file"},
+            {"node-name", node},
+            {"filename", file_name},
+            {"read-only", read_only},
+            {"auto-read-only", false},
+            {"discard", "unmap"},
+            {"cache", json::object{{"direct", false}}}};
 }
 
 json::object format_node_options(const std::string& node, const std::string& file, DiskFormat format, const std::string& backing, bool read_only) {
@@ -222,7 +226,10 @@ json::object format_node_options(const std::string& node, const std::string& fil
 }
 
 json::object disk_device_options(std::int64_t device_id, const VolumeId& volume, const std::string& node) {
-    return {{"driver", "virtio-blk-pci"}, {"id", disk_device(device_id)}, {"bus", disk_port(device_id)}, {"drive", node},
+    return {{"driver", "virtio-blk-pci"},
+            {"id", disk_device(device_id)},
+            {"bus", disk_port(device_id)},
+            {"drive", node},
             {"serial", volume.text().substr(0, 20)}};  // virtio carries 20 characters
 }
 
@@ -240,8 +247,8 @@ Result<void> check_spec(const DomainSpec& spec) {
         }
         if (disk.chain_top_first.empty()) return fail(ErrorCode::invalid_argument, "A volume without a file cannot be attached");
         for (std::size_t i = 0; i + 1 < disk.chain_top_first.size(); ++i) {
-            if (disk.chain_top_first[i].format != DiskFormat::qcow2) return fail(ErrorCode::invalid_argument,
-                                                                                 "Only a qcow2 layer can have another below it");
+            if (disk.chain_top_first[i].format != DiskFormat::qcow2)
+                return fail(ErrorCode::invalid_argument, "Only a qcow2 layer can have another below it");
         }
     }
     for (const NicSpec& nic : spec.nics) {

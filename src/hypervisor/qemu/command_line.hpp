@@ -20,29 +20,34 @@ inline constexpr std::int64_t kDiskPortsSpare = 8;
 inline constexpr std::int64_t kNicPortsSpare = 2;
 
 // How QEMU reaches the files it needs: by numbers it inherited, never by a path of ours.
-struct DiskFiles { std::vector<std::string> names_top_first; };
+struct DiskFiles {
+    std::vector<std::string> names_top_first;
+};
 
 // A read-only file that QEMU inherits under this number and opens as /dev/fdset/<number>.
-struct FileSet { int number; std::string purpose; };
+struct FileSet {
+    int number;
+    std::string purpose;
+};
 
 struct CommandLineInput {
     DomainSpec spec;
     bool kvm = false;
-    std::int64_t tcg_tb_megabytes = 0;      // 0: by the size of the guest
-    std::vector<DiskFiles> disks;           // as spec.disks
-    std::vector<int> nic_fds;               // as spec.nics; -1: user networking
+    std::int64_t tcg_tb_megabytes = 0;  // 0: by the size of the guest
+    std::vector<DiskFiles> disks;       // as spec.disks
+    std::vector<int> nic_fds;           // as spec.nics; -1: user networking
     std::vector<FileSet> file_sets;
-    std::string seed_file;                  // empty: none
-    int monitor_fd = -1;                    // a listening socket
+    std::string seed_file;  // empty: none
+    int monitor_fd = -1;    // a listening socket
 };
 
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.
 Result<void> check_spec(const DomainSpec& spec);
 std::vector<std::string> command_line(const CommandLineInput& input);
 
-std::string dashed(const std::string& uuid_text);                        // 8-4-4-4-12
-std::string generation_id(const VmId& vm);                               // differs between any two VMs
-std::string escaped(const std::string& text);                            // for QEMU's key=value lists: a comma is written twice
+std::string dashed(const std::string& uuid_text);  // 8-4-4-4-12
+std::string generation_id(const VmId& vm);         // differs between any two VMs
+std::string escaped(const std::string& text);      // for QEMU's key=value lists: a comma is written twice
 
 // Names of devices and nodes. `level` counts from the bottom of the chain, so that the names below a new overlay stay.
 std::string disk_device(std::int64_t device_id);

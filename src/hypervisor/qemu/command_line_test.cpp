@@ -15,8 +15,8 @@ DomainSpec small_spec() {
     spec.vm = VmId::trusted("327b60d6b8cd41489ade6f4830bcec16");
     spec.cpu_num = 2;
     spec.memory_bytes = 128 * limits::kMiB;
-    spec.disks = {{VolumeId::trusted("0123456789abcdef0123456789abcdef"), 0,
-                   {{"/p", "top.qcow2", DiskFormat::qcow2}, {"/p", "base.raw", DiskFormat::raw}}}};
+    spec.disks = {
+        {VolumeId::trusted("0123456789abcdef0123456789abcdef"), 0, {{"/p", "top.qcow2", DiskFormat::qcow2}, {"/p", "base.raw", DiskFormat::raw}}}};
     spec.nics = {{NicId::random(), 0, "fa:16:3e:00:00:01", "", "10.0.0.7", "255.255.255.0", "10.0.0.1", "web,01", "virtio", true, 1}};
     spec.machine_serial = "a,b";
     return spec;
@@ -123,8 +123,8 @@ TEST(CommandLine, BootsFromTheFirstDiskAlone) {
     DomainSpec spec = small_spec();
     spec.disks.push_back({VolumeId::random(), 1, {{"/p", "d.qcow2", DiskFormat::qcow2}}});
     const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
-    EXPECT_TRUE(any_has(devices,
-                        R"({"driver":"virtio-blk-pci","id":"disk0","bus":"pd0","drive":"d0l1q","serial":"0123456789abcdef0123","bootindex":0})"));
+    EXPECT_TRUE(
+        any_has(devices, R"({"driver":"virtio-blk-pci","id":"disk0","bus":"pd0","drive":"d0l1q","serial":"0123456789abcdef0123","bootindex":0})"));
     EXPECT_EQ(std::ranges::count_if(devices, [](const std::string& device) { return device.find("bootindex") != std::string::npos; }), 1);
 }
 
@@ -147,7 +147,10 @@ TEST(CommandLine, GenerationIdsDifferFromUuidsAndFromEachOther) {
 
 TEST(CheckSpec, RefusesWhatNoMachineCanHave) {
     EXPECT_TRUE(check_spec(small_spec()).has_value());
-    struct Case { const char* what; void (*spoil)(DomainSpec&); };
+    struct Case {
+        const char* what;
+        void (*spoil)(DomainSpec&);
+    };
     const Case cases[] = {
         {"no uuid", [](DomainSpec& spec) { spec.vm = VmId(); }},
         {"no disk", [](DomainSpec& spec) { spec.disks.clear(); }},

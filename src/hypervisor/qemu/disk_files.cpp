@@ -22,13 +22,13 @@ std::unexpected<Error> unusable(const std::string& what, const std::string& path
 Result<Fd> open_beneath(const storage::Place& place, std::uint64_t flags) {
     const Fd root(::open(place.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (!root.valid()) return unusable("A primary storage is not there; check that it is mounted", place.root);
-    struct open_how how {};
+    struct open_how how{};
     how.flags = flags | O_CLOEXEC | O_NOFOLLOW;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     const long number = ::syscall(SYS_openat2, root.get(), place.path.c_str(), &how, sizeof how);
     if (number < 0) return unusable("A volume's file cannot be opened; check that its primary storage is whole", place.root + "/" + place.path);
     Fd file(static_cast<int>(number));
-    struct stat facts {};
+    struct stat facts{};
     if (::fstat(file.get(), &facts) < 0 || !S_ISREG(facts.st_mode)) {
         return fail(ErrorCode::operation_failed, "A volume's file is not a regular file", place.root + "/" + place.path);
     }
@@ -41,7 +41,7 @@ Result<Fd> open_layer_read_only(const storage::Place& place) { return open_benea
 
 Result<Fd> open_layer_handle(const storage::Place& place, const std::optional<User>& user) {
     TRY_ASSIGN(Fd file, open_beneath(place, O_PATH));
-    struct stat facts {};
+    struct stat facts{};
     if (user && ::fstat(file.get(), &facts) == 0 && facts.st_uid != user->uid) {
         if (::fchownat(file.get(), "", user->uid, user->gid, AT_EMPTY_PATH) < 0) {
             return unusable("A volume's top layer cannot be given to the user that runs QEMU", place.root + "/" + place.path);
@@ -52,7 +52,7 @@ Result<Fd> open_layer_handle(const storage::Place& place, const std::optional<Us
 
 Result<Fd> open_seed(const std::string& absolute_path) {
     Fd file(::open(absolute_path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    struct stat facts {};
+    struct stat facts{};
     if (!file.valid() || ::fstat(file.get(), &facts) < 0 || !S_ISREG(facts.st_mode)) {
         return unusable("The VM's seed image cannot be opened", absolute_path);
     }
@@ -60,7 +60,7 @@ Result<Fd> open_seed(const std::string& absolute_path) {
 }
 
 Result<Fd> open_tap(const std::string& name) {
-    struct ifreq request {};
+    struct ifreq request{};
     if (name.size() >= sizeof request.ifr_name) return fail(ErrorCode::invalid_argument, "A tap's name has at most 15 characters", name);
     Fd file(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
     if (!file.valid()) return unusable("A network device cannot be opened; the server needs the rights to use /dev/net/tun", name);

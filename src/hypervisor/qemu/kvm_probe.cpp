@@ -131,8 +131,8 @@ extern "C" const char ramet_probe_guest[512];
 namespace ramet::hypervisor {
 namespace {
 
-constexpr int kSuccess = 0x2a << 1 | 1;          // isa-debug-exit's exit code for the byte 0x2a
-constexpr off_t kDiskBytes = 1024 * 1024;        // firmware does not boot from a disk of one sector
+constexpr int kSuccess = 0x2a << 1 | 1;    // isa-debug-exit's exit code for the byte 0x2a
+constexpr off_t kDiskBytes = 1024 * 1024;  // firmware does not boot from a disk of one sector
 
 Result<Fd> memory_file(const char* name) {
     Fd file(::memfd_create(name, MFD_CLOEXEC));
@@ -167,10 +167,16 @@ Result<ProbeResult> run_probe(const std::string& binary, const std::string& acce
     const Fd directory(::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     Launch order;
     order.program = binary;
-    order.arguments = {"-nodefaults", "-no-user-config", "-display", "none", "-machine", "pc-q35-7.2,usb=off,vmport=off", "-accel", accelerator,
-                       "-cpu", cpu, "-m", "32", "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-add-fd", "fd=100,set=1",
-                       "-blockdev", "driver=file,filename=/dev/fdset/1,node-name=disk,read-only=on", "-device",
-                           "virtio-blk-pci,drive=disk,bootindex=0"};
+    order.arguments = {"-nodefaults", "-no-user-config",
+                       "-display",    "none",
+                       "-machine",    "pc-q35-7.2,usb=off,vmport=off",
+                       "-accel",      accelerator,
+                       "-cpu",        cpu,
+                       "-m",          "32",
+                       "-device",     "isa-debug-exit,iobase=0xf4,iosize=1",
+                       "-add-fd",     "fd=100,set=1",
+                       "-blockdev",   "driver=file,filename=/dev/fdset/1,node-name=disk,read-only=on",
+                       "-device",     "virtio-blk-pci,drive=disk,bootindex=0"};
     order.directory = directory.get();
     order.log = log.get();
     order.inherited = {disk.get()};

@@ -18,10 +18,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kPlugPatience = 5s;          // for QEMU to go after "quit", and the kernel after SIGKILL
-constexpr auto kPowerButtonAgain = 10s;     // a guest that was booting may have missed the first
-constexpr auto kAgentShutdownAfter = 2s;    // guests without ACPI may have an agent
-constexpr auto kForkWindow = 2s;            // a lock without a findable process: it is between fork and exec
+constexpr auto kPlugPatience = 5s;        // for QEMU to go after "quit", and the kernel after SIGKILL
+constexpr auto kPowerButtonAgain = 10s;   // a guest that was booting may have missed the first
+constexpr auto kAgentShutdownAfter = 2s;  // guests without ACPI may have an agent
+constexpr auto kForkWindow = 2s;          // a lock without a findable process: it is between fork and exec
 constexpr auto kLookAgain = 50ms;
 
 Deadline after(std::chrono::milliseconds patience) { return std::chrono::steady_clock::now() + patience; }
@@ -85,8 +85,10 @@ Result<bool> Machine::alive(bool settle) {
         if (std::optional<Process> process = find_process(*directory_)) {
             TRY(adopt(std::move(*process), false));
             Result<DomainRecord> record = directory_->read_record();
-            if (record.has_value()) record_ = std::move(*record);
-            else telemetry::log_error("VM {}: {} ({})", vm_.text(), record.error().message, record.error().detail);
+            if (record.has_value())
+                record_ = std::move(*record);
+            else
+                telemetry::log_error("VM {}: {} ({})", vm_.text(), record.error().message, record.error().detail);
             settled_ = false;
             if (settle) try_to_settle();
             return true;
@@ -264,8 +266,8 @@ Result<void> Machine::start(const DomainSpec& spec) {
             return fail(ErrorCode::start_failed, "QEMU gave up while starting the VM; the server's log says why",
                         started.error().message + ": " + started.error().detail + "; QEMU: " + directory_->log_tail());
         }
-        if (started.error().code == ErrorCode::operation_failed) return caused(ErrorCode::start_failed, "The VM cannot be started",
-                                                                               std::move(started.error()));
+        if (started.error().code == ErrorCode::operation_failed)
+            return caused(ErrorCode::start_failed, "The VM cannot be started", std::move(started.error()));
         return started;
     }
     run_->stop_asked = false;

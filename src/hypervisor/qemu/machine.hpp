@@ -25,12 +25,12 @@ namespace ramet::hypervisor {
 
 // What all machines share. Outlives them.
 struct Surroundings {
-    QemuOptions options;                        // run_root is canonical
+    QemuOptions options;  // run_root is canonical
     std::optional<User> user;
     Capabilities capabilities;
     std::mutex listener_mutex;
     std::function<void(const VmId&)> listener;
-    ExitWatch watch;                            // last: its thread uses what stands above
+    ExitWatch watch;  // last: its thread uses what stands above
 };
 
 // Thread rules: all public calls from any thread; they wait for each other, except for the guest's own time in stop() and the agent's.
@@ -51,7 +51,7 @@ public:
     Result<void> detach_disk(const VolumeId& volume);
     Result<void> set_link(const NicId& nic, bool up);
     Result<std::string> console_socket();
-    Result<bool> take_up();                     // finds a process that outlived an earlier server; true when there is one
+    Result<bool> take_up();  // finds a process that outlived an earlier server; true when there is one
     Result<void> forget();
     // `use` with a synchronised agent; one at a time per VM.
     Result<void> with_agent(std::chrono::milliseconds patience, const std::function<Result<void>(Agent&, Deadline)>& use);
@@ -61,10 +61,13 @@ private:
         Process process;
         std::atomic<bool> stop_asked{false};
     };
-    struct Opened { CommandLineInput input; std::vector<Fd> files; };
+    struct Opened {
+        CommandLineInput input;
+        std::vector<Fd> files;
+    };
 
     // machine.cpp; all with mutex_ held unless said otherwise
-    Result<bool> alive(bool settle = true);     // takes up a process when there is one we do not know
+    Result<bool> alive(bool settle = true);  // takes up a process when there is one we do not know
     Result<void> require_alive();
     Result<void> adopt(Process process, bool stop_asked);
     Result<Qmp*> monitor(std::chrono::milliseconds patience = limits::kQmpTimeout);
@@ -72,21 +75,21 @@ private:
     Result<std::string> run_state();
     Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
     Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory);
-    Result<void> begin();                       // from prelaunch: links, then the first instruction
+    Result<void> begin();  // from prelaunch: links, then the first instruction
     Result<void> set_link_of(const NicSpec& nic, bool up);
     Result<void> take_plug();
     Result<bool> wait_for_guest(const std::shared_ptr<Run>& run, const std::stop_token& stop);  // without mutex_
-    void ask_agent_to_shut_down();              // without mutex_
+    void ask_agent_to_shut_down();                                                              // without mutex_
     void kill_run();
     std::optional<Process> find_process(const RunDirectory& directory);
-    void save_record();                         // logs a failure: what it says can be found out again from QEMU
+    void save_record();  // logs a failure: what it says can be found out again from QEMU
 
     // machine_disks.cpp
     void try_to_settle();
-    Result<void> settle_record();               // after a restart: a begun snapshot or plug is done or not, QEMU knows
-    Result<bool> settle_pending();              // true when the overlays are on top
-    Result<std::map<std::string, std::string>> top_nodes();             // by device name; a device that is not there has none
-    Result<std::map<std::string, std::int64_t>> write_counters();       // by device name
+    Result<void> settle_record();                                  // after a restart: a begun snapshot or plug is done or not, QEMU knows
+    Result<bool> settle_pending();                                 // true when the overlays are on top
+    Result<std::map<std::string, std::string>> top_nodes();        // by device name; a device that is not there has none
+    Result<std::map<std::string, std::int64_t>> write_counters();  // by device name
     Result<std::string> hand_over(Fd file, const std::string& purpose, bool read_only);  // the name QEMU opens it by
     Result<void> add_layer(std::int64_t device_id, std::size_t level, const storage::Place& place, bool writable, const std::string& below);
     Result<void> add_overlays(const std::vector<OverlaySpec>& overlays);
@@ -99,7 +102,7 @@ private:
     void commit_overlays(const std::vector<OverlaySpec>& overlays, const std::map<std::string, std::int64_t>& counters);
     void seal_node(std::int64_t device_id, std::size_t level);
     Result<void> plug_disk(const DiskSpec& disk);
-    Result<bool> unplug_device(const std::string& device);              // false: the guest did not let go
+    Result<bool> unplug_device(const std::string& device);  // false: the guest did not let go
     DiskSpec* find_disk(const VolumeId& volume);
 
     Surroundings& surroundings_;
@@ -110,7 +113,7 @@ private:
     std::shared_ptr<Run> run_;
     std::unique_ptr<Qmp> qmp_;
     DomainRecord record_;
-    bool settled_ = true;                       // false: record_ is an earlier server's and QEMU has not been asked yet
+    bool settled_ = true;  // false: record_ is an earlier server's and QEMU has not been asked yet
 };
 
 }  // namespace ramet::hypervisor

@@ -116,8 +116,8 @@ Result<std::string> Machine::hand_over(Fd file, const std::string& purpose, bool
     TRY_ASSIGN(Qmp* const qmp, monitor());
     TRY_ASSIGN(const json::value reply, qmp->run("add-fd", {{"opaque", purpose}}, file.get()));
     if (!reply.is_object()) return fail(ErrorCode::internal, "QEMU's answer makes no sense", "add-fd");
-    return read_only ? "/dev/fdset/" + std::to_string(counter(reply.as_object(),
-                                                              "fdset-id")) : "/proc/self/fd/" + std::to_string(counter(reply.as_object(), "fd"));
+    return read_only ? "/dev/fdset/" + std::to_string(counter(reply.as_object(), "fdset-id"))
+                     : "/proc/self/fd/" + std::to_string(counter(reply.as_object(), "fd"));
 }
 
 Result<void> Machine::add_layer(std::int64_t device_id, std::size_t level, const storage::Place& place, bool writable, const std::string& below) {
@@ -223,9 +223,9 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
         const std::size_t level = disk->chain_top_first.size();
-        actions.push_back(json::object{{"type", "blockdev-snapshot"},
-                                       {"data", json::object{{"node", format_node(disk->device_id, level - 1)},
-                                                             {"overlay", format_node(disk->device_id, level)}}}});
+        actions.push_back(json::object{
+            {"type", "blockdev-snapshot"},
+            {"data", json::object{{"node", format_node(disk->device_id, level - 1)}, {"overlay", format_node(disk->device_id, level)}}}});
     }
     TRY(ask("transaction", {{"actions", std::move(actions)}}));
     return {};
@@ -352,8 +352,8 @@ Result<void> Machine::attach_disk(const DiskSpec& disk) {
     std::erase_if(wanted.disks, [&](const DiskSpec& other) { return other.volume == disk.volume && !tops.contains(disk_device(other.device_id)); });
     wanted.disks.push_back(disk);
     TRY(check_spec(wanted));
-    if (device_there) return fail(ErrorCode::attach_volume_failed,
-                                  "The guest still holds the disk that had this place; try again when it has let go");
+    if (device_there)
+        return fail(ErrorCode::attach_volume_failed, "The guest still holds the disk that had this place; try again when it has let go");
     const DomainSpec before = record_.spec;
     record_.spec = wanted;
     record_.writes_at_opening.erase(disk.volume.text());

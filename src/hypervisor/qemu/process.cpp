@@ -24,7 +24,10 @@ namespace {
 
 constexpr int kAboveInherited = kFirstInheritedFd + kInheritedFdsMax;
 
-struct ChildFailure { int stage; int error; };
+struct ChildFailure {
+    int stage;
+    int error;
+};
 constexpr std::array<const char*, 8> kStages{"session", "files", "directory", "groups", "group", "user", "privileges", "execve"};
 
 // Everything the child needs, made before fork(): after it only async-signal-safe calls are allowed, as other threads may hold any lock.
@@ -45,14 +48,14 @@ struct ChildPlan {
 }
 
 void become_default_process() {
-    struct sigaction plain {};
+    struct sigaction plain{};
     plain.sa_handler = SIG_DFL;
     for (int number = 1; number < 65; ++number) ::sigaction(number, &plain, nullptr);  // ignored signals would stay ignored across execve
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::umask(0077);
-    const struct rlimit no_core {0, 0};
+    const struct rlimit no_core{0, 0};
     ::setrlimit(RLIMIT_CORE, &no_core);  // a core holds the guest's memory
 }
 
@@ -132,8 +135,8 @@ Result<Process> launch(const Launch& launch) {
     arguments.push_back(nullptr);
     std::string path = "PATH=/usr/bin:/bin";
     std::array<char*, 2> environment{path.data(), nullptr};
-    const ChildPlan plan{launch.program.c_str(), arguments.data(),  environment.data(), directory.get(), log.get(), null_device.get(), report.get(),
-                         inherited.data(),       inherited.size(), launch.user ? &*launch.user : nullptr};
+    const ChildPlan plan{launch.program.c_str(), arguments.data(), environment.data(), directory.get(),  log.get(),
+                         null_device.get(),      report.get(),     inherited.data(),   inherited.size(), launch.user ? &*launch.user : nullptr};
     const pid_t pid = ::fork();
     if (pid < 0) return fail(ErrorCode::internal, "The machine cannot start another process", std::string("fork: ") + std::strerror(errno));
     if (pid == 0) run_child(plan);
@@ -205,8 +208,8 @@ bool has_ended(const Process& process) {
 
 std::optional<int> reap(const Process& process, bool block) {
     siginfo_t info{};
-    if (::waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), &info,
-                 WEXITED | (block ? 0 : WNOHANG)) < 0 || info.si_pid == 0) return std::nullopt;
+    if (::waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), &info, WEXITED | (block ? 0 : WNOHANG)) < 0 || info.si_pid == 0)
+        return std::nullopt;
     return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
@@ -224,8 +227,9 @@ bool wait_for_end(const Process& process, std::chrono::milliseconds patience) {
 void kill_process(const Process& process) { ::syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0); }
 
 ExitWatch::ExitWatch()
-    : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-        thread_([this](const std::stop_token& stop) { work(stop); }) {
+    : epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      thread_([this](const std::stop_token& stop) { work(stop); }) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = 0;

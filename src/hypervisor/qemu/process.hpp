@@ -22,25 +22,25 @@ struct User {
     std::string name;
     uid_t uid = 0;
     gid_t gid = 0;
-    std::vector<gid_t> groups;                 // supplementary
+    std::vector<gid_t> groups;  // supplementary
 };
 
 inline constexpr int kFirstInheritedFd = 100;  // the child sees its files from this number on
 inline constexpr int kInheritedFdsMax = 300;   // 25 disks of 10 layers, NICs and the rest
 
 struct Launch {
-    std::string program;                       // absolute path
-    std::vector<std::string> arguments;        // without argv[0]
-    int directory = -1;                        // becomes the working directory
-    int log = -1;                              // standard output and error
-    std::vector<int> inherited;                // the n-th becomes kFirstInheritedFd + n in the child; stay ours
-    std::optional<User> user;                  // set when we are root: who the child becomes
+    std::string program;                 // absolute path
+    std::vector<std::string> arguments;  // without argv[0]
+    int directory = -1;                  // becomes the working directory
+    int log = -1;                        // standard output and error
+    std::vector<int> inherited;          // the n-th becomes kFirstInheritedFd + n in the child; stay ours
+    std::optional<User> user;            // set when we are root: who the child becomes
 };
 
 // A process by pidfd, so that a reused pid can never be meant.
 struct Process {
     pid_t pid = -1;
-    std::uint64_t start_time = 0;              // field 22 of /proc/<pid>/stat, in clock ticks since boot
+    std::uint64_t start_time = 0;  // field 22 of /proc/<pid>/stat, in clock ticks since boot
     Fd pidfd;
 };
 
@@ -49,12 +49,12 @@ Result<Process> launch(const Launch& launch);
 // A process that is not our child, or was that of an earlier server. not_found when there is none with this start time.
 Result<Process> open_process(pid_t pid, std::uint64_t start_time);
 std::optional<std::uint64_t> start_time_of(pid_t pid);
-std::string command_line_of(pid_t pid);        // NUL-separated as in /proc; empty when there is none
+std::string command_line_of(pid_t pid);  // NUL-separated as in /proc; empty when there is none
 std::vector<pid_t> all_processes();
 bool has_ended(const Process& process);
 // True when it has ended within `patience`. Reaps it when it is our child.
 bool wait_for_end(const Process& process, std::chrono::milliseconds patience);
-void kill_process(const Process& process);     // SIGKILL
+void kill_process(const Process& process);                    // SIGKILL
 std::optional<int> reap(const Process& process, bool block);  // exit code, or 128 + signal; empty when not ours or not ended
 
 // One thread that calls back when a watched process ends; reaps our children. watch() from any thread.
@@ -67,7 +67,10 @@ public:
     Result<void> watch(const Process& process, std::function<void()> ended);  // keeps a pidfd of its own
 
 private:
-    struct Watched { Fd pidfd; std::function<void()> ended; };
+    struct Watched {
+        Fd pidfd;
+        std::function<void()> ended;
+    };
     void work(const std::stop_token& stop);
     Fd epoll_;
     Fd wake_;

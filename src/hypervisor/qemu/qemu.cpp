@@ -46,7 +46,7 @@ Result<std::optional<User>> choose_user(const QemuOptions& options) {
 
 // Adds the group of /dev/kvm where that is what opens it.
 void add_kvm_group(User& user) {
-    struct stat facts {};
+    struct stat facts{};
     if (::stat("/dev/kvm", &facts) == 0 && (facts.st_mode & 0060) == 0060 && facts.st_gid != 0) user.groups.push_back(facts.st_gid);
 }
 
@@ -82,8 +82,8 @@ Result<std::string> version_of(const std::string& binary) {
     const std::string line(text.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
     const std::string before = "version ";
     const std::size_t place = line.find(before);
-    if (place == std::string::npos) return fail(ErrorCode::internal, "QEMU does not tell its version; check that it is installed",
-                                                binary + ": " + line);
+    if (place == std::string::npos)
+        return fail(ErrorCode::internal, "QEMU does not tell its version; check that it is installed", binary + ": " + line);
     return "QEMU " + line.substr(place + before.size(), line.find_first_of(" \n(", place + before.size()) - place - before.size());
 }
 

@@ -27,8 +27,9 @@ public:
         spec.nics = {{NicId::random(), 0, "fa:16:3e:00:00:01", "", "", "", "", "", "virtio", true, 1}};
         return spec;
     }
-    hypervisor::DiskSpec data_disk(std::int64_t device_id) override { return {VolumeId::random(), device_id,
-                                                                              {{"/fake", std::to_string(++files_), DiskFormat::qcow2}}}; }
+    hypervisor::DiskSpec data_disk(std::int64_t device_id) override {
+        return {VolumeId::random(), device_id, {{"/fake", std::to_string(++files_), DiskFormat::qcow2}}};
+    }
     storage::Place overlay_for(const hypervisor::DiskSpec&) override { return {"/fake", std::to_string(++files_), DiskFormat::qcow2}; }
     void crash(const VmId& vm) override { fake_.crash(vm); }
     void restart_server() override {}
@@ -38,8 +39,9 @@ private:
     int files_ = 0;
 };
 
-INSTANTIATE_TEST_SUITE_P(Real, HypervisorContract, testing::Values(HypervisorSubject{"Qemu", [] { return std::make_unique<QemuVms>(); }},
-                                                                   HypervisorSubject{"Fake", [] { return std::make_unique<FakeVms>(); }}),
+INSTANTIATE_TEST_SUITE_P(Real, HypervisorContract,
+                         testing::Values(HypervisorSubject{"Qemu", [] { return std::make_unique<QemuVms>(); }},
+                                         HypervisorSubject{"Fake", [] { return std::make_unique<FakeVms>(); }}),
                          hypervisor_subject_name);
 
 TEST(FakeHypervisor, FailsTheCallThatItWasToldToBeforeOrAfterItsEffect) {

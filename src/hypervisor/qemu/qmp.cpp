@@ -69,8 +69,8 @@ Result<std::string> LineReader::read_line(Deadline deadline, char end) {
             return line;
         }
         searched_ = buffer_.size();
-        if (buffer_.size() > bytes_max_) return fail(ErrorCode::internal, "An answer is too long",
-                                                     std::to_string(buffer_.size()) + " bytes without an end");
+        if (buffer_.size() > bytes_max_)
+            return fail(ErrorCode::internal, "An answer is too long", std::to_string(buffer_.size()) + " bytes without an end");
         TRY(wait_ready(fd_, POLLIN, deadline));
         std::array<char, 16 * 1024> part;
         const ssize_t count = ::recv(fd_, part.data(), part.size(), MSG_DONTWAIT);

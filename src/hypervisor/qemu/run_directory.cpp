@@ -37,9 +37,9 @@ json::object disk_json(const DiskSpec& disk) {
 }
 
 json::object nic_json(const NicSpec& nic) {
-    return {{"nic", nic.nic.text()},  {"deviceId", nic.device_id}, {"mac", nic.mac},           {"tap", nic.tap},       {"ip", nic.ip},
-            {"netmask", nic.netmask}, {"gateway", nic.gateway},    {"hostName", nic.host_name}, {"driver", nic.driver}, {"linkUp", nic.link_up},
-            {"queues", nic.queues}};
+    return {{"nic", nic.nic.text()}, {"deviceId", nic.device_id}, {"mac", nic.mac},         {"tap", nic.tap},
+            {"ip", nic.ip},          {"netmask", nic.netmask},    {"gateway", nic.gateway}, {"hostName", nic.host_name},
+            {"driver", nic.driver},  {"linkUp", nic.link_up},     {"queues", nic.queues}};
 }
 
 // Readers throw on what does not fit; read_record_text turns that into an error.
@@ -88,8 +88,8 @@ DomainRecord read_record_json(const json::object& from) {
         record.pending.emplace();
         record.pending->resume = pending->as_object().at("resume").as_bool();
         for (const json::value& overlay : pending->as_object().at("overlays").as_array()) {
-            record.pending->overlays.push_back({VolumeId::trusted(text_of(overlay.as_object(), "volume")),
-                                                read_place(overlay.as_object().at("place"))});
+            record.pending->overlays.push_back(
+                {VolumeId::trusted(text_of(overlay.as_object(), "volume")), read_place(overlay.as_object().at("place"))});
         }
     }
     return record;
@@ -103,10 +103,14 @@ std::string record_text(const DomainRecord& record) {
     for (const NicSpec& nic : record.spec.nics) nics.push_back(nic_json(nic));
     json::object writes;
     for (const auto& [volume, count] : record.writes_at_opening) writes[volume] = count;
-    json::object out{{"vm", record.spec.vm.text()},         {"cpuNum", record.spec.cpu_num},
-                     {"memoryBytes", record.spec.memory_bytes}, {"seedImage", record.spec.seed_image},
-                     {"machineSerial", record.spec.machine_serial}, {"disks", std::move(disks)},
-                     {"nics", std::move(nics)},             {"writesAtOpening", std::move(writes)}};
+    json::object out{{"vm", record.spec.vm.text()},
+                     {"cpuNum", record.spec.cpu_num},
+                     {"memoryBytes", record.spec.memory_bytes},
+                     {"seedImage", record.spec.seed_image},
+                     {"machineSerial", record.spec.machine_serial},
+                     {"disks", std::move(disks)},
+                     {"nics", std::move(nics)},
+                     {"writesAtOpening", std::move(writes)}};
     if (record.pending) {
         json::array overlays;
         for (const OverlaySpec& overlay : record.pending->overlays) {
@@ -162,7 +166,7 @@ Result<void> RunDirectory::write_file(const std::string& name, const std::string
 
 Result<std::string> RunDirectory::read_file(const std::string& name, std::size_t bytes_max) const {
     const Fd file(::openat(fd_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    struct stat facts {};
+    struct stat facts{};
     if (!file.valid() || ::fstat(file.get(), &facts) < 0 || !S_ISREG(facts.st_mode)) return broken("open", path_ + "/" + name);
     std::string text;
     std::array<char, 16 * 1024> part;
@@ -214,8 +218,8 @@ Result<Fd> RunDirectory::listen(const std::string& name, const std::optional<Use
     address.sun_family = AF_UNIX;
     const std::string short_path = "/proc/self/fd/" + std::to_string(fd_.get()) + "/" + name;  // the real one may be too long
     std::memcpy(address.sun_path, short_path.c_str(), std::min(short_path.size(), sizeof address.sun_path - 1));
-    if (!socket.valid() || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) return broken("bind",
-                                                                                                                                path_ + "/" + name);
+    if (!socket.valid() || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        return broken("bind", path_ + "/" + name);
     if (::fchmodat(fd_.get(), name.c_str(), kPrivate, 0) < 0) return broken("chmod", path_ + "/" + name);
     if (user && ::fchownat(fd_.get(), name.c_str(), user->uid, user->gid, AT_SYMLINK_NOFOLLOW) < 0) return broken("chown", path_ + "/" + name);
     if (::listen(socket.get(), 4) < 0) return broken("listen", path_ + "/" + name);

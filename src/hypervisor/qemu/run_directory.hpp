@@ -19,11 +19,11 @@ namespace ramet::hypervisor {
 // A snapshot that was begun. Kept in the record, so that a server that comes after a crash knows what to look for.
 struct PendingSnapshot {
     std::vector<OverlaySpec> overlays;
-    bool resume = false;                                    // the VM was running before
+    bool resume = false;  // the VM was running before
 };
 
 struct DomainRecord {
-    DomainSpec spec;                                        // with the chains as they are now
+    DomainSpec spec;  // with the chains as they are now
     std::optional<PendingSnapshot> pending;
     std::map<std::string, std::int64_t> writes_at_opening;  // by volume uuid: QEMU's write counter when the top layer was made; -1 unknown
 };
@@ -43,13 +43,13 @@ public:
     Result<DomainRecord> read_record() const;
     Result<void> write_pid(const Process& process) const;
     std::optional<std::pair<pid_t, std::uint64_t>> read_pid() const;
-    Result<Fd> lock() const;                                      // conflict when a process holds it
+    Result<Fd> lock() const;  // conflict when a process holds it
     bool locked() const;
     Result<Fd> listen(const std::string& name, const std::optional<User>& user) const;  // a new unix socket
-    Result<Fd> open_log() const;                                  // appends
-    std::string log_tail() const;                                 // the last lines QEMU wrote to standard error
-    void remove_leftovers() const;                                // sockets and the pid of an earlier process
-    Result<void> remove();                                        // all of it
+    Result<Fd> open_log() const;                                                        // appends
+    std::string log_tail() const;                                                       // the last lines QEMU wrote to standard error
+    void remove_leftovers() const;                                                      // sockets and the pid of an earlier process
+    Result<void> remove();                                                              // all of it
 
 private:
     RunDirectory(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}

@@ -1,20 +1,20 @@
 #include "store/sqlite/connection.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
-#include <unistd.h>
 
 #include "store/sqlite/errors.hpp"
 
 namespace ramet::store::sqlite {
 namespace {
 
-constexpr std::size_t kStatementsMax = 256;        // our own statements number about 150; queries of users may be any
-constexpr int kBusyTimeoutMilliseconds = 10'000;   // another program looking into the file, or recovery after a crash
+constexpr std::size_t kStatementsMax = 256;       // our own statements number about 150; queries of users may be any
+constexpr int kBusyTimeoutMilliseconds = 10'000;  // another program looking into the file, or recovery after a crash
 
 // The file and its name are made durable before SQLite uses them: SQLite syncs what is in the file, not its directory entry.
 Result<void> create_file(const std::string& path) {
@@ -46,19 +46,19 @@ std::size_t parameter_number(const char* name) {
 
 Value column_value(sqlite3_stmt* statement, int column) {
     switch (sqlite3_column_type(statement, column)) {
-        case SQLITE_NULL: return std::monostate{};
-        case SQLITE_INTEGER: return static_cast<std::int64_t>(sqlite3_column_int64(statement, column));
-        default: {
-            const unsigned char* const text = sqlite3_column_text(statement, column);
-            const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement, column));
-            return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text), size);
-        }
+    case SQLITE_NULL: return std::monostate{};
+    case SQLITE_INTEGER: return static_cast<std::int64_t>(sqlite3_column_int64(statement, column));
+    default: {
+        const unsigned char* const text = sqlite3_column_text(statement, column);
+        const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement, column));
+        return text == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(text), size);
+    }
     }
 }
 
 Error fault(std::string detail) {
-    return Error{ErrorCode::internal, "the server's database refused a statement; this is a fault of the server, see its log", std::move(detail),
-                 nullptr, {}};
+    return Error{
+        ErrorCode::internal, "the server's database refused a statement; this is a fault of the server, see its log", std::move(detail), nullptr, {}};
 }
 
 }  // namespace
@@ -78,7 +78,8 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Ac
     if (mode.size() != 1 || mode.front() != Values{std::string("wal")}) {
         return fail(ErrorCode::internal, "the server's database folder is on a file system without shared memory maps; use a local one", path);
     }
-    TRY(connection->run_script("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+    TRY(
+        connection->run_script("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
                                "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864"));
     if (access == Access::read_only) TRY(connection->run_script("PRAGMA query_only = ON"));
     return connection;
@@ -202,9 +203,9 @@ bool Connection::has_broken_references() const {
 }
 
 std::string Connection::broken_reference() {
-    const Result<std::vector<Values>> found =
-        query("SELECT c.\"table\" || '.' || k.\"from\" FROM pragma_foreign_key_check AS c"
-              " JOIN pragma_foreign_key_list(c.\"table\") AS k ON k.id = c.fkid LIMIT 1");
+    const Result<std::vector<Values>> found = query(
+        "SELECT c.\"table\" || '.' || k.\"from\" FROM pragma_foreign_key_check AS c"
+        " JOIN pragma_foreign_key_list(c.\"table\") AS k ON k.id = c.fkid LIMIT 1");
     if (!found.has_value() || found->empty()) return "foreign key";
     const auto* name = std::get_if<std::string>(&found->front().front());
     return name == nullptr ? "foreign key" : *name;

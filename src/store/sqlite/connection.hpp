@@ -2,9 +2,9 @@
 // Thread rules: one thread at a time. Statements are kept prepared by their text, the least recently used are dropped.
 #pragma once
 
+#include <sqlite3.h>
 #include <list>
 #include <memory>
-#include <sqlite3.h>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -38,7 +38,7 @@ private:
         std::vector<std::size_t> parameter_numbers;  // SQLite's n-th parameter is our $number
         std::size_t parameters_wanted = 0;
     };
-    using Statements = std::list<Statement>;         // most recently used first
+    using Statements = std::list<Statement>;  // most recently used first
 
     explicit Connection(sqlite3* handle) : handle_(handle) {}
     Result<Statement*> prepare(std::string_view sql);

@@ -35,7 +35,9 @@ struct PendingWrite {
 class SqliteDatabase final : public Database {
 public:
     SqliteDatabase(std::unique_ptr<Connection> writer, std::vector<std::unique_ptr<Connection>> readers)
-        : writer_(std::move(writer)), idle_readers_(std::move(readers)), thread_([this] { write_loop(); }) {}
+        : writer_(std::move(writer)),
+          idle_readers_(std::move(readers)),
+          thread_([this] { write_loop(); }) {}
 
     ~SqliteDatabase() override {
         {
@@ -58,13 +60,13 @@ private:
     std::unique_ptr<Connection> writer_;  // used by the writer's thread alone
     std::mutex mutex_;
     std::condition_variable work_waits_;
-    std::deque<PendingWrite*> waiting_;   // owned by the callers, who block until theirs is answered
+    std::deque<PendingWrite*> waiting_;  // owned by the callers, who block until theirs is answered
     bool stopping_ = false;
 
     std::mutex readers_mutex_;
     std::condition_variable reader_idle_;
     std::vector<std::unique_ptr<Connection>> idle_readers_;
-    std::thread thread_;                  // last: starts when everything above exists
+    std::thread thread_;  // last: starts when everything above exists
 };
 
 Result<void> SqliteDatabase::write(const Work& work) {

@@ -1,13 +1,13 @@
 #include "store/sqlite/database.hpp"
 
+#include <sys/wait.h>
+#include <unistd.h>
 #include <array>
 #include <atomic>
 #include <csignal>
 #include <future>
 #include <stdexcept>
-#include <sys/wait.h>
 #include <thread>
-#include <unistd.h>
 
 #include "store/sqlite/store_fixture_test.hpp"
 

@@ -1,8 +1,8 @@
 #include "store/sqlite/migrations.hpp"
 
+#include <sodium.h>
 #include <array>
 #include <map>
-#include <sodium.h>
 
 #include "base/clock.hpp"
 #include "store/sqlite/schema.hpp"
@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kChecksumBytes = 16;
 
 Result<std::map<std::int64_t, std::string>> applied_migrations(Connection& connection) {
-    TRY(connection.run_script("CREATE TABLE IF NOT EXISTS schema_migration ("
+    TRY(
+        connection.run_script("CREATE TABLE IF NOT EXISTS schema_migration ("
                               "number INTEGER NOT NULL PRIMARY KEY, checksum TEXT NOT NULL, applied INTEGER NOT NULL) STRICT"));
     TRY_ASSIGN(const std::vector<Values> rows, connection.query("SELECT number, checksum FROM schema_migration"));
     std::map<std::int64_t, std::string> applied;
@@ -28,9 +29,9 @@ Result<void> check_history(const std::map<std::int64_t, std::string>& applied, s
             if (candidate.number == number) known = &candidate;
         }
         if (known == nullptr) {
-            return fail(ErrorCode::internal,
-                        "the database was made by a newer version (schema " + std::to_string(number) + ", this program knows " +
-                            std::to_string(list.empty() ? 0 : list.back().number) + "); start the newer version, or restore a backup made before it");
+            return fail(ErrorCode::internal, "the database was made by a newer version (schema " + std::to_string(number) + ", this program knows " +
+                                                 std::to_string(list.empty() ? 0 : list.back().number) +
+                                                 "); start the newer version, or restore a backup made before it");
         }
         if (checksum_of(known->sql) != checksum) {
             return fail(ErrorCode::internal, "schema migration " + std::to_string(number) +

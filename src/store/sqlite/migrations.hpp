@@ -12,8 +12,8 @@
 namespace ramet::store::sqlite {
 
 struct Migration {
-    std::int64_t number;       // 1, 2, 3, ... without a gap
-    std::string_view sql;      // statements separated by ';'
+    std::int64_t number;   // 1, 2, 3, ... without a gap
+    std::string_view sql;  // statements separated by ';'
 };
 
 std::span<const Migration> migrations();

@@ -132,9 +132,10 @@ TEST_F(Table, TheSchemaHasExactlyTheDescribedColumns) {
 
 TEST_F(Table, EveryForeignKeyHasAnIndexThatStartsWithIt) {
     const auto missing = read(*database_, [](Transaction& transaction) {
-        return transaction.query("SELECT m.name || '.' || k.\"from\" FROM sqlite_schema AS m JOIN pragma_foreign_key_list(m.name) AS k"
-                                 " WHERE m.type = 'table' AND NOT EXISTS (SELECT 1 FROM pragma_index_list(m.name) AS i"
-                                 " JOIN pragma_index_info(i.name) AS c ON c.seqno = 0 AND c.name = k.\"from\")");
+        return transaction.query(
+            "SELECT m.name || '.' || k.\"from\" FROM sqlite_schema AS m JOIN pragma_foreign_key_list(m.name) AS k"
+            " WHERE m.type = 'table' AND NOT EXISTS (SELECT 1 FROM pragma_index_list(m.name) AS i"
+            " JOIN pragma_index_info(i.name) AS c ON c.seqno = 0 AND c.name = k.\"from\")");
     });
     ASSERT_TRUE(missing.has_value()) << missing.error().detail;
     for (const Values& row : *missing) ADD_FAILURE() << std::get<std::string>(row[0]);
