@@ -34,6 +34,16 @@ struct CloneVmInstance {
     std::vector<VmNicParam> vm_nic_params;
     std::vector<std::string> system_tags;
     std::vector<std::string> user_tags;
+    // Ours, all optional, so that every ZStack client stays valid.
+    bool memory = false;
+    std::string copy = "auto";
+    std::string quiesce = "auto";
+    std::string identity = "reset";
+    bool atomic = false;
+    bool dry_run = false;
+    std::string wait_for = "running";
+    std::optional<std::int64_t> expires_in;  // seconds
+    std::optional<std::int64_t> bandwidth;   // bytes per second, of all copies of the job together
 };
 
 struct ErrorInventory {

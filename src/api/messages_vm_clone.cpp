@@ -11,6 +11,10 @@ namespace {
 constexpr std::array<std::string_view, 3> kStrategies{"InstantStart", "JustCreate", "CreateStopped"};
 constexpr std::array<std::string_view, 2> kNicStates{"enable", "disable"};
 constexpr std::array<std::string_view, 3> kNicDrivers{"virtio", "e1000", "rtl8139"};
+constexpr std::array<std::string_view, 4> kCopyModes{"auto", "linked", "reflink", "full"};
+constexpr std::array<std::string_view, 3> kQuiesceModes{"never", "auto", "require"};
+constexpr std::array<std::string_view, 2> kIdentityModes{"reset", "keep"};
+constexpr std::array<std::string_view, 4> kWaitForModes{"created", "running", "agent", "ip"};
 
 }  // namespace
 
@@ -77,7 +81,28 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
         field<&CloneVmInstance::system_tags>("systemTags", "System tags of each clone.",
                                              {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
         field<&CloneVmInstance::user_tags>("userTags", "User tags of each clone.",
-                                           {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}));
+                                           {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
+        field<&CloneVmInstance::memory>("memory", "Clones resume from the source's very instant, memory included. The source is Running or Paused.",
+                                        {.fallback = "false", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::copy>(
+            "copy",
+            "How disks are cloned: auto chooses, linked shares blocks by layers, reflink by the file system, full copies. A choice that "
+            "cannot be had is an error.",
+            {.one_of = kCopyModes, .fallback = "auto", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::quiesce>(
+            "quiesce", "Whether the guest's file systems are frozen for the capture: never; auto, if its agent answers; require, or the call fails.",
+            {.one_of = kQuiesceModes, .fallback = "auto", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::identity>("identity", "reset gives each clone an identity of its own; keep leaves it, with every link down.",
+                                          {.one_of = kIdentityModes, .fallback = "reset", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::atomic>("atomic", "All clones or none: the first failure undoes all.", {.fallback = "false", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::dry_run>("dryRun", "Answers with the plan; nothing changes.", {.fallback = "false", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::wait_for>("waitFor",
+                                          "When a clone counts as made: created, running, agent (its guest agent answers), ip (its address answers).",
+                                          {.one_of = kWaitForModes, .fallback = "running", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::expires_in>("expiresIn", "The clones' lease in seconds; after it they are destroyed.",
+                                            {.at_least = 1, .at_most = 315360000, .since = "ramet 0.1"}),
+        field<&CloneVmInstance::bandwidth>("bandwidth", "Limit of what the job's copies read and write, bytes per second.",
+                                           {.at_least = 1 << 20, .since = "ramet 0.1"}));
     return info;
 }
 

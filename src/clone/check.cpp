@@ -108,10 +108,28 @@ Result<void> check_tags(const lifecycle::Request& request, const api::CloneVmIns
     return {};
 }
 
+// What is described already and not built yet is refused, never ignored.
+Result<void> check_options(const api::CloneVmInstance& message) {
+    const auto refused = [](std::string_view field) {
+        return fail(ErrorCode::invalid_argument, fmt::format("{} is not supported by this version; leave it out", field));
+    };
+    if (message.memory) return refused("memory");
+    if (message.copy != "auto") return refused("copy");
+    if (message.quiesce == "require") return refused("quiesce 'require'");
+    if (message.identity != "reset") return refused("identity");
+    if (message.atomic) return refused("atomic");
+    if (message.dry_run) return refused("dryRun");
+    if (message.wait_for != "running") return refused("waitFor");
+    if (message.expires_in) return refused("expiresIn");
+    if (message.bandwidth) return refused("bandwidth");
+    return {};
+}
+
 }  // namespace
 
 Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     CheckedClone checked;
+    TRY(check_options(message));
     TRY(check_names(transaction, message.names));
     TRY_ASSIGN(checked.source, lifecycle::load_vm(transaction, message.vm_instance_uuid));
     TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance",

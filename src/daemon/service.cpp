@@ -21,6 +21,7 @@
 #include "hypervisor/qemu/qemu.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
+#include "lifecycle/layers.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"

@@ -92,13 +92,6 @@ private:
 Result<void> demolish_vm(Parts& parts, const VmId& vm);
 // Removes what a job reserved and never began.
 Result<void> demolish_vms_of_job(Parts& parts, const JobId& job);
-// Removes the volume's own layers and every sealed layer below that nothing needs any more; then its row.
-Result<void> demolish_volume(Parts& parts, const VolumeId& volume);
-// After a process that could write to the volume has ended: its top layer no longer counts as untouched.
-Result<void> note_guest_writes(store::Transaction& transaction, const Volume& volume);
-// Finishes removals that a crash cut off.
-Result<void> remove_doomed_layers(Parts& parts);
-
 // Starts the domain of a VM whose rows are complete: networks, taps, seed, process. Repeatable.
 Result<void> start_domain(Parts& parts, const VmId& vm);
 Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/rows.hpp"

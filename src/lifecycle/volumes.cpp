@@ -6,6 +6,7 @@
 
 #include "api/json.hpp"
 #include "base/limits.hpp"
+#include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/rows.hpp"

@@ -1,0 +1,100 @@
+#include "lifecycle/layers.hpp"
+
+#include <algorithm>
+
+#include "base/crash_point.hpp"
+#include "identity/caller.hpp"
+#include "lifecycle/rows.hpp"
+#include "resources/tag_patterns.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+
+namespace {
+
+// Removes one layer that tx marked as doomed: the file first, then the row that owns it.
+Result<void> remove_layer(Parts& parts, const Layer& layer, const storage::Place& place) {
+    TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(place.root));
+    TRY(storage->remove(place.path));
+    crash_point("layer-file-removed");
+    return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY(store::erase<Layer>(transaction, {{"uuid", layer.uuid.text()}}));
+        return {};
+    });
+}
+
+Result<void> remove_layers(Parts& parts, const std::vector<Layer>& doomed) {
+    for (const Layer& layer : doomed) {
+        TRY_ASSIGN(const storage::Place place, store::read(parts.database(), [&](Transaction& transaction) { return place_of(transaction, layer); }));
+        TRY(remove_layer(parts, layer, place));
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<LayerUsers> users_of(Transaction& transaction, const Layer& layer) {
+    LayerUsers users;
+    TRY_ASSIGN(const std::vector<Layer> children, store::list<Layer>(transaction, {{"parentUuid", layer.uuid.text()}}));
+    users.children = std::ranges::count_if(children, [](const Layer& child) { return !child.deleting; });
+    TRY_ASSIGN(users.volumes, store::count<Volume>(transaction, {{"topLayerUuid", layer.uuid.text()}}));
+    users.image_cache = layer.image_uuid.has_value();
+    return users;
+}
+
+Result<std::vector<Layer>> doom_chain(Transaction& transaction, LayerId first) {
+    std::vector<Layer> doomed;
+    std::optional<LayerId> next = std::move(first);
+    while (next) {
+        TRY_ASSIGN(std::optional<Layer> layer, store::find<Layer>(transaction, {{"uuid", next->text()}}));
+        if (!layer) break;
+        TRY_ASSIGN(const LayerUsers users, users_of(transaction, *layer));
+        if (users.any()) break;
+        layer->deleting = true;
+        TRY(store::update(transaction, *layer));
+        next = layer->parent_uuid;
+        doomed.push_back(std::move(*layer));
+    }
+    return doomed;
+}
+
+Result<void> note_guest_writes(Transaction& transaction, const Volume& volume) {
+    if (!volume.top_layer_uuid) return {};
+    TRY_ASSIGN(Layer top, store::get<Layer>(transaction, volume.top_layer_uuid->text()));
+    if (!top.untouched) return {};
+    top.untouched = false;
+    return store::update(transaction, top);
+}
+
+Result<void> demolish_volume(Parts& parts, const VolumeId& id) {
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+                   TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+                   if (!volume) return std::vector<Layer>{};
+                   const std::optional<LayerId> top = volume->top_layer_uuid;
+                   if (!top) return std::vector<Layer>{};
+                   volume->top_layer_uuid.reset();
+                   volume->status = VolumeStatus::deleted;
+                   TRY(store::update(transaction, *volume));
+                   return doom_chain(transaction, *top);
+               }));
+    crash_point("layers-doomed");
+    TRY(remove_layers(parts, doomed));
+    return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY(resources::remove_tags_of(transaction, id.text()));
+        TRY(identity::disown(transaction, id.text()));
+        TRY(store::erase<Volume>(transaction, {{"uuid", id.text()}}));
+        return {};
+    });
+}
+
+Result<void> remove_doomed_layers(Parts& parts) {
+    // Children before parents: the newest first.
+    TRY_ASSIGN(std::vector<Layer> doomed, store::read(parts.database(), [](Transaction& transaction) {
+                   return store::list<Layer>(transaction, {{"deleting", std::int64_t{1}}}, "createDate DESC");
+               }));
+    return remove_layers(parts, doomed);
+}
+
+}  // namespace ramet::lifecycle

@@ -1,0 +1,31 @@
+// The layers under volumes: who needs them, and removing those that nobody needs any more. A layer's file goes before the row that owns it,
+// so that a crash in between leaves a row that says "deleting" and never a file without an owner.
+#pragma once
+
+#include <vector>
+
+#include "lifecycle/parts.hpp"
+#include "model/vm.hpp"
+
+namespace ramet::lifecycle {
+
+// Everything that refers to a layer. Whatever comes to refer to layers is counted here, and nowhere else.
+struct LayerUsers {
+    std::int64_t children = 0;  // layers that stand on it and are not being removed
+    std::int64_t volumes = 0;   // volumes whose top it is
+    bool image_cache = false;
+    bool any() const { return children > 0 || volumes > 0 || image_cache; }
+};
+Result<LayerUsers> users_of(store::Transaction& transaction, const Layer& layer);
+
+// Marks the layer and every sealed layer below that then has no user any more as being removed; top first.
+Result<std::vector<Layer>> doom_chain(store::Transaction& transaction, LayerId first);
+
+// Removes the volume's own layers and every sealed layer below that nothing needs any more; then its row.
+Result<void> demolish_volume(Parts& parts, const VolumeId& volume);
+// After a process that could write to the volume has ended: its top layer no longer counts as untouched.
+Result<void> note_guest_writes(store::Transaction& transaction, const Volume& volume);
+// Finishes removals that a crash cut off.
+Result<void> remove_doomed_layers(Parts& parts);
+
+}  // namespace ramet::lifecycle
