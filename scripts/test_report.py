@@ -1,7 +1,7 @@
 """Sums the test results below a directory: lists what failed and what was skipped and why; last line: N passed, N failed, N skipped.
 
 Each run has a folder with ctest's JUnit file and, from GoogleTest programs, one XML file per program in gtest/. A GoogleTest program
-counts by its test cases, a Python unittest program by its closing lines; any other test, and a program that died before it could
+counts by its test cases, a Python unittest program and node's test runner by their closing lines; any other test, and a program that died before it could
 close, counts as one.
 """
 import pathlib
@@ -42,6 +42,20 @@ def unittest_cases(name, output):
     return cases + [(name, "passed", "")] * max(0, int(closing.group(1)) - bad - skipped)
 
 
+def tap_cases(name, output):
+    """Cases of a run of node's test runner, or None if its output has no closing lines."""
+    counts = {key: int(number) for key, number in re.findall(r"^# (pass|fail|cancelled|skipped|todo) (\d+)$", output, re.M)}
+    if "pass" not in counts:
+        return None
+    failures = re.findall(r"^\s*not ok \d+ - (.*)$", output, re.M)
+    bad = counts.get("fail", 0) + counts.get("cancelled", 0)
+    skipped = counts.get("skipped", 0) + counts.get("todo", 0)
+    cases = [(f"{name}: {failures[i] if i < len(failures) else 'a test'}", "failed", "") for i in range(bad)]
+    reasons = re.findall(r"^\s*ok \d+ - .* # (?:SKIP|TODO) ?(.*)$", output, re.M)
+    cases += [(name, "skipped", reasons[i] if i < len(reasons) else "") for i in range(skipped)]
+    return cases + [(name, "passed", "")] * counts["pass"]
+
+
 def ctest_cases(folder):
     file = folder / "ctest.xml"
     if not file.exists():
@@ -51,10 +65,10 @@ def ctest_cases(folder):
         status = case.get("status")
         output = case.findtext("system-out") or ""
         is_gtest = "[==========] Running" in output
-        from_unittest = None if is_gtest else unittest_cases(case.get("name"), output)
+        counted = None if is_gtest else unittest_cases(case.get("name"), output) or tap_cases(case.get("name"), output)
         # A failure of the whole program that its closing lines do not show (a time-out in clean-up, say) still counts.
-        if from_unittest is not None and (status == "run" or any(result == "failed" for _, result, _ in from_unittest)):
-            yield from from_unittest
+        if counted is not None and (status == "run" or any(result == "failed" for _, result, _ in counted)):
+            yield from counted
         elif status == "fail":
             if not is_gtest or " ran. (" not in output:  # died, or ran out of time: there is no file of its cases
                 yield case.get("name"), "failed", ""

@@ -241,6 +241,7 @@ void register_clone_saga(workflow::Engine& engine, lifecycle::Parts& parts) {
 }
 
 Result<JobId> clone_vm(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
+    TRY(lifecycle::check_nic_powers(parts, message.vm_nic_params));
     TRY_ASSIGN(const CheckedClone checked,
                store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
     TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, lifecycle::storage_facts(parts));

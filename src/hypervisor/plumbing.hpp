@@ -32,6 +32,9 @@ struct PortSpec {
     std::string ip;         // may be empty: then only the MAC is enforced
     std::string host_name;  // DHCP option 12; may be empty
     bool enabled = true;
+    std::int64_t sent_bits_max = 0;      // per second, what the VM sends; 0: no limit
+    std::int64_t received_bits_max = 0;  // the same for what it receives
+    std::int64_t queues = 1;             // of the tap; fixed when it is made
 };
 
 class Plumbing {

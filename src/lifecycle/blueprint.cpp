@@ -49,6 +49,21 @@ Result<void> check_nic_params(const std::vector<api::VmNicParam>& params, const 
     return {};
 }
 
+Result<void> check_nic_powers(const Parts& parts, const std::vector<api::VmNicParam>& params) {
+    if (parts.shared.plumbing.privileged()) return {};
+    for (std::size_t i = 0; i < params.size(); ++i) {
+        std::string_view field;
+        if (params[i].outbound_bandwidth) field = "outboundBandwidth";
+        if (params[i].inbound_bandwidth) field = "inboundBandwidth";
+        if (params[i].multi_queue_num.value_or(1) > 1) field = "multiQueueNum";
+        if (field.empty()) continue;
+        return fail(
+            ErrorCode::invalid_argument,
+            fmt::format("vmNicParams[{}].{}: this server uses QEMU user networking, which has none; run rametd as root, or leave it out", i, field));
+    }
+    return {};
+}
+
 NicBlueprint nic_blueprint(const VmId& vm, const L3NetworkId& l3, std::int64_t device_id, Timestamp now) {
     NicBlueprint blueprint;
     blueprint.nic.uuid = NicId::derived(vm.text(), "nic/" + std::to_string(device_id));

@@ -244,6 +244,7 @@ void register_create_saga(workflow::Engine& engine, Parts& parts) {
 
 Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateVmInstance& message) {
     TRY(check_networks(message));
+    TRY(check_nic_powers(parts, message.vm_nic_params));
     for (const std::string& tag : message.system_tags) TRY(resources::check_system_tag("VmInstanceVO", tag, "systemTags", request.caller.admin));
     CreateVmPlan plan;
     plan.vm = message.resource_uuid.value_or(VmId::derived(request.job.text(), "vm/0"));

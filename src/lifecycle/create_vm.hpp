@@ -12,6 +12,8 @@ Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateV
 
 // Rules that create and clone share for NIC parameters (contract 3.1): the first broken one, naming "vmNicParams[i].field".
 Result<void> check_nic_params(const std::vector<api::VmNicParam>& params, const std::vector<L3NetworkId>& networks, std::size_t vm_count);
+// Limits of bandwidth and several queues want taps: refused where NICs use QEMU user networking.
+Result<void> check_nic_powers(const Parts& parts, const std::vector<api::VmNicParam>& params);
 NicBlueprint nic_blueprint(const VmId& vm, const L3NetworkId& l3, std::int64_t device_id, Timestamp now);
 void apply_nic_param(NicBlueprint& nic, const api::VmNicParam& param, std::size_t index);
 Volume volume_row(const VolumeId& uuid, const VmInstance& vm, VolumeType type, std::int64_t device_id, std::int64_t size, Timestamp now);

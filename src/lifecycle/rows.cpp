@@ -17,6 +17,11 @@ bool by_device(const Volume& left, const Volume& right) {
            std::pair(right.type != VolumeType::root, right.device_id.value_or(0));
 }
 
+// A guest uses no more queues than it has CPUs, and only virtio has several.
+std::int64_t queues_of(const VmInstance& vm, const VmNic& nic) {
+    return nic.driver_type == "virtio" ? std::clamp<std::int64_t>(nic.multi_queue_num.value_or(1), 1, vm.cpu_num) : 1;
+}
+
 }  // namespace
 
 Result<VmRows> load_vm(store::Transaction& transaction, const VmId& vm) {
@@ -83,7 +88,7 @@ Result<hypervisor::DomainSpec> domain_spec(store::Transaction& transaction, cons
         device.host_name = rows.host_name;
         device.driver = nic.driver_type;
         device.link_up = nic.state == NicState::enable;
-        device.queues = nic.multi_queue_num.value_or(1);
+        device.queues = queues_of(rows.vm, nic);
         spec.nics.push_back(std::move(device));
     }
     return spec;
@@ -110,8 +115,16 @@ Result<hypervisor::NetworkSpec> network_spec(store::Transaction& transaction, co
 }
 
 hypervisor::PortSpec port_spec(const VmRows& rows, const VmNic& nic) {
-    return hypervisor::PortSpec{nic.uuid,       nic.l3_network_uuid,          nic.internal_name, nic.mac, nic.ip.value_or(""),
-                                rows.host_name, nic.state == NicState::enable};
+    return hypervisor::PortSpec{.nic = nic.uuid,
+                                .l3 = nic.l3_network_uuid,
+                                .tap = nic.internal_name,
+                                .mac = nic.mac,
+                                .ip = nic.ip.value_or(""),
+                                .host_name = rows.host_name,
+                                .enabled = nic.state == NicState::enable,
+                                .sent_bits_max = nic.outbound_bandwidth.value_or(0),
+                                .received_bits_max = nic.inbound_bandwidth.value_or(0),
+                                .queues = queues_of(rows.vm, nic)};
 }
 
 std::string host_name_from(const std::string& vm_name, const VmId& vm) {

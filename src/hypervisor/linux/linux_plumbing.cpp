@@ -35,6 +35,9 @@ void write_kernel_setting(const std::string& path, const std::string& value) {
 }
 
 bool same_addresses(const PortSpec& a, const PortSpec& b) { return a.mac == b.mac && a.ip == b.ip; }
+bool same_rules(const PortSpec& a, const PortSpec& b) {
+    return same_addresses(a, b) && a.sent_bits_max == b.sent_bits_max && a.received_bits_max == b.received_bits_max;
+}
 
 }  // namespace
 
@@ -226,7 +229,7 @@ Result<void> LinuxPlumbing::plug(const PortSpec& port) {
     }
     TRY(reserve(network, port, before));
     TRY(files_.save(PortState{port, network.bridge}));
-    const bool changed = before && !same_addresses(before->port, port);
+    const bool changed = before && !same_rules(before->port, port);
     const Result<void> allowed = rules_.add_port(port, changed ? &before->port : nullptr);
     if (!allowed.has_value()) {
         if (allowed.error().code != ErrorCode::not_found) return allowed;
@@ -240,7 +243,7 @@ Result<void> LinuxPlumbing::plug(const PortSpec& port) {
     if (tap && tap->alias.starts_with("ramet-") && tap->alias != alias_) {
         return fail(ErrorCode::conflict, "the tap " + port.tap + " belongs to another ramet server on this host", tap->alias);
     }
-    TRY(make_tap(port.tap, options_.qemu_uid));
+    TRY(make_tap(port.tap, options_.qemu_uid, port.queues));
     if (!tap) { TRY_ASSIGN(tap, netlink.find(port.tap)); }
     if (!tap) return fail(ErrorCode::internal, "the tap " + port.tap + " vanished while it was made; try again");
     return netlink.change(tap->index, {.alias = alias_, .master = bridge.index, .up = port.enabled, .mtu = bridge.mtu, .no_ipv6_address = true});

@@ -307,12 +307,12 @@ Result<void> Netlink::remove_address(int index, const Address& address) {
     return talk(message.bytes(), "take the address " + address.ip + " from a bridge", [](const nlmsghdr&) {});
 }
 
-Result<void> make_tap(const std::string& name, std::uint32_t owner) {
+Result<void> make_tap(const std::string& name, std::uint32_t owner, std::int64_t queues) {
     const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC);
     if (fd < 0) return fail(ErrorCode::internal, "cannot make a tap device; see that /dev/net/tun exists", "/dev/net/tun: " + errno_text(errno));
     ifreq request{};
     name.copy(request.ifr_name, sizeof request.ifr_name - 1);
-    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (queues > 1 ? IFF_MULTI_QUEUE : 0));
     const char* step = "TUNSETIFF";
     int result = ioctl(fd, TUNSETIFF, &request);
     const bool in_use = result < 0 && errno == EBUSY;  // a QEMU has it open: it was made before

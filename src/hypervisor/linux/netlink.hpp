@@ -67,6 +67,6 @@ private:
 };
 
 // A persistent tap with virtio headers, owned by `owner`; an existing one is success, even while a process has it open.
-Result<void> make_tap(const std::string& name, std::uint32_t owner);
+Result<void> make_tap(const std::string& name, std::uint32_t owner, std::int64_t queues);
 
 }  // namespace ramet::hypervisor

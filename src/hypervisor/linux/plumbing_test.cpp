@@ -202,6 +202,50 @@ TEST(LinuxPlumbing, PlugsWithinMilliseconds) {
     });
 }
 
+TEST(LinuxPlumbing, LimitsWhatAPortSendsAndReceivesUntilTheLimitIsTakenBack) {
+    in_sandbox([] {
+        Pair pair;
+        Plumbing& plumbing = pair.site.plumbing();
+        const std::int64_t frames = 200;
+        const Bytes frame = ethernet(pair.bob_port.mac, pair.alice_port.mac, 0x0800, pair.packet(std::string(1400, 'x')));
+        const auto dropped_of_a_burst = [&](const char* counter) {
+            const std::int64_t before = pair.dropped(counter);
+            for (std::int64_t i = 0; i < frames; ++i) EXPECT_TRUE(pair.alice->send(frame));
+            return pair.dropped(counter) - before;
+        };
+        const std::int64_t slow = 80'000;  // 10 kB/s: of 280 kB at once little more than the burst of 64 KiB may pass
+        PortSpec sender = pair.alice_port, receiver = pair.bob_port;
+        sender.sent_bits_max = slow;
+        EXPECT_DONE(plumbing.plug(sender));
+        EXPECT_DONE(plumbing.plug(sender));
+        EXPECT_GT(dropped_of_a_burst("sent_too_fast"), frames / 2);
+        EXPECT_DONE(plumbing.plug(pair.alice_port));
+        EXPECT_EQ(dropped_of_a_burst("sent_too_fast"), 0);
+        receiver.received_bits_max = slow;
+        EXPECT_DONE(plumbing.plug(receiver));
+        EXPECT_GT(dropped_of_a_burst("received_too_fast"), frames / 2);
+        pair.site.reopen();
+        EXPECT_DONE(pair.site.plumbing().ensure_network(pair.network));  // builds the rules anew from the files
+        EXPECT_GT(dropped_of_a_burst("received_too_fast"), frames / 2);
+        EXPECT_DONE(pair.site.plumbing().unplug(receiver));
+        EXPECT_EQ(output_of({"/usr/sbin/nft", "list", "limits"}).find(receiver.tap), std::string::npos);
+    });
+}
+
+TEST(LinuxPlumbing, ATapOfSeveralQueuesIsOpenedOncePerQueue) {
+    in_sandbox([] {
+        Site site;
+        const NetworkSpec network = make_network();
+        PortSpec port = make_port(network, 10);
+        port.queues = 3;
+        EXPECT_DONE(site.plumbing().ensure_network(network));
+        EXPECT_DONE(site.plumbing().plug(port));
+        EXPECT_DONE(site.plumbing().plug(port));
+        EXPECT_NE(output_of({"/usr/sbin/ip", "-d", "link", "show", port.tap}).find(" multi_queue "), std::string::npos);
+        EXPECT_DONE(site.plumbing().unplug(port));
+    });
+}
+
 TEST(LinuxPlumbing, RefusesTextThatCouldBeReadAsRulesOrOptions) {
     in_sandbox([] {
         Site site;

@@ -81,6 +81,9 @@ PortState port_from(Lines lines) {
     state.port.ip = lines["ip"];
     state.port.host_name = lines["host_name"];
     state.port.enabled = lines["enabled"] == "1";
+    state.port.sent_bits_max = std::atoll(lines["sent_bits_max"].c_str());
+    state.port.received_bits_max = std::atoll(lines["received_bits_max"].c_str());
+    state.port.queues = std::max(std::atoll(lines["queues"].c_str()), 1LL);
     state.bridge = lines["bridge"];
     return state;
 }
@@ -205,6 +208,9 @@ Result<void> PortFiles::save(const PortState& state) {
     put(text, "ip", port.ip);
     put(text, "host_name", port.host_name);
     put(text, "enabled", port.enabled ? "1" : "0");
+    put(text, "sent_bits_max", std::to_string(port.sent_bits_max));
+    put(text, "received_bits_max", std::to_string(port.received_bits_max));
+    put(text, "queues", std::to_string(port.queues));
     put(text, "bridge", state.bridge);
     return write_file(root_ + "/ports/" + port.tap, text);
 }

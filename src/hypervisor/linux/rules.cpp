@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <nftables/libnftables.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string_view>
@@ -12,7 +13,13 @@ namespace ramet::hypervisor {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kCounters{"spoofed_mac", "spoofed_ip", "spoofed_arp", "odd_protocol", "dhcp_server", "router_advert"};
+constexpr std::array<std::string_view, 8> kCounters{"spoofed_mac", "spoofed_ip",    "spoofed_arp",   "odd_protocol",
+                                                    "dhcp_server", "router_advert", "sent_too_fast", "received_too_fast"};
+
+// What a limited port may pass at once: enough for TCP to fill the rate at a round trip of 50 ms, never less than a few large frames.
+constexpr std::int64_t kBurstsPerSecond = 20;
+constexpr std::int64_t kBurstBytesMin = 64 * 1024;
+constexpr std::int64_t kBurstBytesMax = 128 * 1024 * 1024;
 
 // %T is the table. `fixed` are the ports whose IP is known: those of networks without address management have only their MAC enforced.
 // A VLAN tag would hide the addresses from every rule below, so tagged frames are no allowed kind. RARP is how QEMU announces a guest.
@@ -23,6 +30,8 @@ constexpr std::string_view kBridgeTable = R"(
     set macs { typeof iifname . ether saddr; }
     set addresses { typeof iifname . ether saddr . ip saddr; }
     set arp_senders { typeof iifname . arp saddr ether . arp saddr ip; }
+    map sent { type ifname : limit; }
+    map received { type ifname : limit; }
     chain from_port {
         iifname . ether saddr != @macs counter name spoofed_mac drop
         ether type != { ip, arp, ip6, 0x8035 } counter name odd_protocol drop
@@ -38,6 +47,11 @@ constexpr std::string_view kBridgeTable = R"(
     chain prerouting {
         type filter hook prerouting priority -300; policy accept;
         iifname @ports jump from_port
+        limit name iifname map @sent counter name sent_too_fast drop
+    }
+    chain postrouting {
+        type filter hook postrouting priority 0; policy accept;
+        limit name oifname map @received counter name received_too_fast drop
     }
 )";
 
@@ -54,14 +68,46 @@ std::vector<std::string> elements_of(const PortSpec& port) {
     return elements;
 }
 
+// A named limit of one port and its place in a map, in the order in which they are made.
+struct RateLimit {
+    std::string_view map;
+    std::string name;
+    std::int64_t bits_per_second;
+};
+
+std::vector<RateLimit> limits_of(const PortSpec& port) {
+    std::vector<RateLimit> limits;
+    if (port.sent_bits_max > 0) limits.push_back({"sent", "sent-" + port.tap, port.sent_bits_max});
+    if (port.received_bits_max > 0) limits.push_back({"received", "received-" + port.tap, port.received_bits_max});
+    return limits;
+}
+
+std::string limit_command(const std::string& table, const RateLimit& limit) {
+    const std::int64_t bytes = std::max<std::int64_t>(limit.bits_per_second / 8, 1);
+    const std::int64_t burst = std::clamp(bytes / kBurstsPerSecond, kBurstBytesMin, kBurstBytesMax);
+    return fmt::format("add limit bridge {} {} {{ rate over {} bytes/second burst {} bytes; }}\n", table, limit.name, bytes, burst);
+}
+
+std::string limit_element(const PortSpec& port, const RateLimit& limit) {
+    return fmt::format("{} {{ \"{}\" : \"{}\" }}", limit.map, port.tap, limit.name);
+}
+
 void add_commands(std::string& script, const std::string& table, const PortSpec& port) {
     for (const std::string& element : elements_of(port)) script += fmt::format("add element bridge {} {}\n", table, element);
+    for (const RateLimit& limit : limits_of(port)) {
+        script += limit_command(table, limit) + fmt::format("add element bridge {} {}\n", table, limit_element(port, limit));
+    }
 }
 
 // nft has no "delete if there": adding first makes the deletion always right.
 void remove_commands(std::string& script, const std::string& table, const PortSpec& port) {
     for (const std::string& element : elements_of(port)) {
         script += fmt::format("add element bridge {0} {1}\ndelete element bridge {0} {1}\n", table, element);
+    }
+    for (const RateLimit& limit : limits_of(port)) {
+        const std::string element = limit_element(port, limit);
+        script += limit_command(table, limit) + fmt::format("add element bridge {0} {1}\ndelete element bridge {0} {1}\n", table, element) +
+                  fmt::format("delete limit bridge {} {}\n", table, limit.name);
     }
 }
 

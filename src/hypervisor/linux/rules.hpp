@@ -1,7 +1,8 @@
 // The packet rules of one data directory: a bridge table that keeps guests to their addresses, and an inet table that masquerades.
 // Ports are set elements, so that a plug adds a few elements (about 0.1 ms) and never a rule.
 //
-//   frame from a port ─► MAC its own? ─► kind allowed? ─► no DHCP answer, no router advertisement ─► IP and ARP sender its own? ─► bridge
+//   frame from a port ─► MAC its own? ─► kind allowed? ─► no DHCP answer, no router advertisement ─► IP and ARP sender its own?
+//                     ─► not faster than its limit? ─► bridge ─► not faster than the receiver's limit? ─► port
 //
 // Any thread. Every drop has a named counter.
 #pragma once

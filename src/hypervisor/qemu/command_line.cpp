@@ -177,14 +177,23 @@ std::string user_network(const NicSpec& nic) {
     return options;
 }
 
+std::string tap_network(const std::string& backend, const std::vector<int>& queues) {
+    std::string numbers;
+    for (const int fd : queues) numbers += (numbers.empty() ? "" : ":") + std::to_string(fd);
+    return "tap,id=" + backend + (queues.size() == 1 ? ",fd=" : ",fds=") + numbers;
+}
+
 void add_nics(Arguments& arguments, const CommandLineInput& input) {
     for (std::size_t i = 0; i < input.spec.nics.size(); ++i) {
         const NicSpec& nic = input.spec.nics[i];
         const std::string backend = nic_backend(nic.device_id);
-        const int fd = input.nic_fds[i];
-        arguments.add("-netdev", fd >= 0 ? "tap,id=" + backend + ",fd=" + std::to_string(fd) : user_network(nic));
-        arguments.add("-device", std::string(nic_model(nic.driver)) + ",id=" + nic_device(nic.device_id) + ",netdev=" + backend + ",bus=pn" +
-                                     std::to_string(nic.device_id) + ",mac=" + nic.mac + ",romfile=");
+        const std::vector<int>& queues = input.nic_fds[i];
+        arguments.add("-netdev", queues.empty() ? user_network(nic) : tap_network(backend, queues));
+        std::string device = std::string(nic_model(nic.driver)) + ",id=" + nic_device(nic.device_id) + ",netdev=" + backend + ",bus=pn" +
+                             std::to_string(nic.device_id) + ",mac=" + nic.mac + ",romfile=";
+        // An interrupt per queue and direction, one for the control queue, one for changes of the configuration.
+        if (queues.size() > 1) device += ",mq=on,vectors=" + std::to_string(2 * queues.size() + 2);
+        arguments.add("-device", std::move(device));
     }
 }
 

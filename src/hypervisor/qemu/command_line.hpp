@@ -33,9 +33,9 @@ struct FileSet {
 struct CommandLineInput {
     DomainSpec spec;
     bool kvm = false;
-    std::int64_t tcg_tb_megabytes = 0;  // 0: by the size of the guest
-    std::vector<DiskFiles> disks;       // as spec.disks
-    std::vector<int> nic_fds;           // as spec.nics; -1: user networking
+    std::int64_t tcg_tb_megabytes = 0;      // 0: by the size of the guest
+    std::vector<DiskFiles> disks;           // as spec.disks
+    std::vector<std::vector<int>> nic_fds;  // as spec.nics: the tap, once per queue; empty: user networking
     std::vector<FileSet> file_sets;
     std::string seed_file;  // empty: none
     int monitor_fd = -1;    // a listening socket

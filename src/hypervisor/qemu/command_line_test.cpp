@@ -32,7 +32,7 @@ CommandLineInput input_for(const DomainSpec& spec) {
         }
         input.disks.push_back(names);
     }
-    input.nic_fds.assign(spec.nics.size(), -1);
+    input.nic_fds.resize(spec.nics.size());
     input.monitor_fd = 101;
     return input;
 }
@@ -98,8 +98,15 @@ TEST(CommandLine, LeavesOutAddressesThatMakeNoNetwork) {
 
 TEST(CommandLine, TakesATapByItsNumber) {
     CommandLineInput input = input_for(small_spec());
-    input.nic_fds[0] = 107;
+    input.nic_fds[0] = {107};
     EXPECT_EQ(values_of(command_line(input), "-netdev").at(0), "tap,id=net0,fd=107");
+}
+
+TEST(CommandLine, GivesATapOfSeveralQueuesADescriptorAndTwoInterruptsForEach) {
+    CommandLineInput input = input_for(small_spec());
+    input.nic_fds[0] = {107, 108, 109};
+    EXPECT_EQ(values_of(command_line(input), "-netdev").at(0), "tap,id=net0,fds=107:108:109");
+    EXPECT_TRUE(any_has(values_of(command_line(input), "-device"), ",mq=on,vectors=8"));
 }
 
 TEST(CommandLine, HasPortsForWhatIsUsedAndSpareOnes) {

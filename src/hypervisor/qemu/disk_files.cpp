@@ -59,15 +59,19 @@ Result<Fd> open_seed(const std::string& absolute_path) {
     return file;
 }
 
-Result<Fd> open_tap(const std::string& name) {
+Result<std::vector<Fd>> open_tap(const std::string& name, std::int64_t queues) {
     struct ifreq request{};
     if (name.size() >= sizeof request.ifr_name) return fail(ErrorCode::invalid_argument, "A tap's name has at most 15 characters", name);
-    Fd file(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
-    if (!file.valid()) return unusable("A network device cannot be opened; the server needs the rights to use /dev/net/tun", name);
     std::memcpy(request.ifr_name, name.data(), name.size());
-    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-    if (::ioctl(file.get(), TUNSETIFF, &request) < 0) return unusable("A VM's network device is not there or in use", name);
-    return file;
+    request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (queues > 1 ? IFF_MULTI_QUEUE : 0));
+    std::vector<Fd> files;
+    for (std::int64_t queue = 0; queue < queues; ++queue) {
+        Fd file(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+        if (!file.valid()) return unusable("A network device cannot be opened; the server needs the rights to use /dev/net/tun", name);
+        if (::ioctl(file.get(), TUNSETIFF, &request) < 0) return unusable("A VM's network device is not there or in use", name);
+        files.push_back(std::move(file));
+    }
+    return files;
 }
 
 }  // namespace ramet::hypervisor

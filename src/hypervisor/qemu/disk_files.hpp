@@ -19,6 +19,6 @@ namespace ramet::hypervisor {
 Result<Fd> open_layer_read_only(const storage::Place& place);
 Result<Fd> open_layer_handle(const storage::Place& place, const std::optional<User>& user);
 Result<Fd> open_seed(const std::string& absolute_path);
-Result<Fd> open_tap(const std::string& name);
+Result<std::vector<Fd>> open_tap(const std::string& name, std::int64_t queues);
 
 }  // namespace ramet::hypervisor

@@ -202,12 +202,10 @@ Result<Machine::Opened> Machine::open_files(const DomainSpec& spec, const RunDir
         input.seed_file = "/dev/fdset/" + std::to_string(number);
     }
     for (const NicSpec& nic : spec.nics) {
-        if (nic.tap.empty()) {
-            input.nic_fds.push_back(-1);
-        } else {
-            TRY_ASSIGN(Fd tap, open_tap(nic.tap));
-            input.nic_fds.push_back(keep(std::move(tap)));
-        }
+        std::vector<int>& numbers = input.nic_fds.emplace_back();
+        if (nic.tap.empty()) continue;
+        TRY_ASSIGN(std::vector<Fd> queues, open_tap(nic.tap, nic.queues));
+        for (Fd& queue : queues) numbers.push_back(keep(std::move(queue)));
     }
     return opened;
 }
