@@ -1,49 +1,27 @@
-// Step "capture": one instant of the source, for all clones. Every cloned volume's top layer is sealed under a new, empty overlay that the
-// source goes on with; the clones' layers get the sealed layer as parent. A source whose overlays are still empty is not touched at all: the
-// layer below has the same content.
-//
-//   source: base ◄─ top            ─►   base ◄─ top (sealed) ◄─ overlay (source)
-//                                                   ▲
-//                                                   └──────── clone, clone, clone
+// Step "capture": one instant of the source, for all clones (lifecycle/cut.hpp). The clones' layers get the sealed layers as parents.
 #pragma once
 
 #include "clone/plan.hpp"
+#include "lifecycle/cut.hpp"
 #include "lifecycle/parts.hpp"
 #include "workflow/saga.hpp"
 
 namespace ramet::clone {
 
-// The step's output.
-struct CaptureReport {
-    std::string source_state;  // "Running", "Paused", "Stopped"
-    std::int64_t paused_microseconds = 0;
-    bool layers_reused = false;  // nothing had been written since the last capture: no pause, no new layer
-};
-
 class Capture final : public workflow::Step {
 public:
-    Capture(lifecycle::Parts& parts, JobId job, ClonePlan plan) : parts_(parts), job_(std::move(job)), plan_(std::move(plan)) {}
+    Capture(lifecycle::Parts& parts, JobId job, ClonePlan plan);
     std::string_view name() const override { return "capture"; }
-    Result<workflow::Output> run(workflow::StepContext& step) override;
+    Result<workflow::Output> run(workflow::StepContext& step) override;  // the output is lifecycle::CutFacts as JSON
     // The source keeps running on whatever it has; an overlay that it does not use is removed.
     Result<void> undo(workflow::StepContext& step) override;
-    std::vector<std::string> locks() const override { return {plan_.source.text()}; }
+    std::vector<std::string> locks() const override { return cut_.locks(); }
 
 private:
-    struct Source;
-    Result<Source> load(store::Transaction& transaction) const;
-    Result<Source> load_and_check();
-    Result<bool> can_reuse(const Source& source);
-    Result<void> reserve_overlays(const Source& source);
-    Result<void> write_overlays(const Source& source);
-    Result<void> adopt(const Source& source, bool reused);
-    lifecycle::Parts& parts_;
+    Result<void> give_parents(store::Transaction& transaction, const lifecycle::SealedLayers& sealed) const;
     JobId job_;
     ClonePlan plan_;
+    lifecycle::Cut cut_;
 };
 
 }  // namespace ramet::clone
-
-namespace ramet {
-template <> const TypeInfo& describe<clone::CaptureReport>();
-}  // namespace ramet

@@ -23,6 +23,7 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
     using clone::ClonePlan;
     static const TypeInfo info = object<ClonePlan>(
         "ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
+        field<&ClonePlan::kept>("kept", "Whether it is cloned from something kept, without a capture."),
         field<&ClonePlan::strategy>("strategy", "What becomes of the clones."), field<&ClonePlan::volumes>("volumes", "The volumes of each clone."),
         field<&ClonePlan::clones>("clones", "One entry per name."));
     return info;
@@ -37,6 +38,5 @@ VolumeId clone_volume_uuid(const VmId& clone, std::size_t volume_index) {
     return VolumeId::derived(clone.text(), "volume/" + std::to_string(volume_index));
 }
 LayerId first_layer_uuid(const VolumeId& volume) { return LayerId::derived(volume.text(), "layer/0"); }
-LayerId capture_layer_uuid(const JobId& job, const VolumeId& source) { return LayerId::derived(job.text(), "capture/" + source.text()); }
 
 }  // namespace ramet::clone

@@ -27,6 +27,7 @@ struct PlannedClone {
 
 struct ClonePlan {
     VmId source;
+    bool kept = false;  // cloned from kept layers, which are the parents already: nothing is captured, and the source may be gone
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
     std::vector<PlannedVolume> volumes;  // the root volume first
     std::vector<PlannedClone> clones;    // one per name, in order
@@ -35,8 +36,6 @@ struct ClonePlan {
 VmId clone_uuid(const JobId& job, std::size_t index);
 VolumeId clone_volume_uuid(const VmId& clone, std::size_t volume_index);
 LayerId first_layer_uuid(const VolumeId& volume);
-// The overlay that a capture puts over a source volume.
-LayerId capture_layer_uuid(const JobId& job, const VolumeId& source);
 
 }  // namespace ramet::clone
 

@@ -1,0 +1,215 @@
+#include "lifecycle/cut.hpp"
+
+#include <algorithm>
+
+#include "base/crash_point.hpp"
+#include "store/table.hpp"
+
+namespace ramet {
+
+template <> const TypeInfo& describe<lifecycle::CutFacts>() {
+    using lifecycle::CutFacts;
+    static const TypeInfo info =
+        object<CutFacts>("CutFacts", "What a capture did to its source.", field<&CutFacts::source_state>("sourceState", "The source's state."),
+                         field<&CutFacts::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
+                         field<&CutFacts::layers_reused>("layersReused", "Whether nothing had to be captured."));
+    return info;
+}
+
+}  // namespace ramet
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+
+namespace {
+
+// The overlay that this job puts over a volume.
+LayerId overlay_uuid(const JobId& job, const VolumeId& volume) { return LayerId::derived(job.text(), "capture/" + volume.text()); }
+
+}  // namespace
+
+// The volumes as the rows have them now.
+struct Cut::Source {
+    std::optional<VmInstance> vm;
+    hypervisor::DomainState domain = hypervisor::DomainState::shut_off;
+    std::int64_t attached = 0;  // volumes that the VM has
+    struct Disk {
+        Volume volume;
+        Layer top;  // what is to be sealed
+        storage::Place top_place;
+        Layer overlay;  // what goes over it
+        storage::Place overlay_place;
+        bool adopted = false;  // the overlay is the volume's top already: this step, run again
+    };
+    std::vector<Disk> disks;
+};
+
+std::vector<std::string> Cut::locks() const {
+    if (order_.vm) return {order_.vm->text()};
+    std::vector<std::string> names;
+    for (const VolumeId& volume : order_.volumes) names.push_back(volume.text());
+    return names;
+}
+
+Result<Cut::Source> Cut::load(Transaction& transaction) const {
+    Source source;
+    if (order_.vm) {
+        TRY_ASSIGN(source.vm, store::get<VmInstance>(transaction, order_.vm->text()));
+        TRY_ASSIGN(source.attached, store::count<Volume>(transaction, {{"vmInstanceUuid", order_.vm->text()}}));
+    }
+    for (const VolumeId& wanted : order_.volumes) {
+        Source::Disk disk;
+        TRY_ASSIGN(disk.volume, store::get<Volume>(transaction, wanted.text()));
+        if (disk.volume.vm_instance_uuid != order_.vm || !disk.volume.top_layer_uuid) {
+            return fail(ErrorCode::operation_failed,
+                        "volume '" + disk.volume.name + "' was attached or detached while " + order_.message + " was being prepared; call it again");
+        }
+        disk.overlay.uuid = overlay_uuid(order_.job, wanted);
+        disk.adopted = *disk.volume.top_layer_uuid == disk.overlay.uuid;
+        TRY_ASSIGN(Layer top, store::get<Layer>(transaction, disk.volume.top_layer_uuid->text()));
+        if (disk.adopted) { TRY_ASSIGN(top, store::get<Layer>(transaction, top.parent_uuid.value_or(LayerId{}).text())); }
+        disk.top = std::move(top);
+        TRY_ASSIGN(disk.top_place, place_of(transaction, disk.top));
+        disk.overlay.primary_storage_uuid = disk.top.primary_storage_uuid;
+        // The volume's own directory, although the top may be a layer that another volume began.
+        const Layer own_first{.path = disk.volume.install_path->substr(disk.top_place.root.size() + 1)};
+        disk.overlay.path = later_layer_path(own_first, disk.overlay.uuid);
+        disk.overlay.size = disk.volume.size;
+        disk.overlay.parent_uuid = disk.top.uuid;
+        disk.overlay.volume_uuid = disk.volume.uuid;
+        disk.overlay.untouched = true;
+        disk.overlay.create_date = parts_.now();
+        disk.overlay_place = {disk.top_place.root, disk.overlay.path, DiskFormat::qcow2};
+        source.disks.push_back(std::move(disk));
+    }
+    return source;
+}
+
+Result<Cut::Source> Cut::load_and_check() {
+    TRY_ASSIGN(Source source, store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); }));
+    if (!source.vm) return source;
+    TRY(require_state(ErrorCode::operation_failed, *source.vm, order_.message, {VmState::running, VmState::paused, VmState::stopped}, order_.job));
+    if (order_.all_attached && source.attached != std::ssize(order_.volumes)) {
+        return fail(ErrorCode::operation_failed,
+                    "a volume was attached to the VM instance while " + order_.message + " was being prepared; call it again");
+    }
+    TRY_ASSIGN(source.domain, parts_.hypervisor.state(*order_.vm));
+    return source;
+}
+
+// Nothing was written since the present overlays were made: what is below them is this very instant.
+Result<bool> Cut::can_reuse(const Source& source) {
+    const bool all_empty = std::ranges::all_of(
+        source.disks, [](const Source::Disk& disk) { return !disk.adopted && disk.top.untouched && disk.top.parent_uuid.has_value(); });
+    if (!all_empty) return false;
+    if (source.domain == hypervisor::DomainState::shut_off) return true;
+    // "Untouched" is said of the layers QEMU has on top: after a crash between the cut and the rows these are not the rows' tops.
+    TRY_ASSIGN(const std::vector<hypervisor::DiskTop> tops, parts_.hypervisor.disk_tops(*order_.vm));
+    for (const Source::Disk& disk : source.disks) {
+        const auto top = std::ranges::find(tops, disk.volume.uuid, &hypervisor::DiskTop::volume);
+        if (top == tops.end() || top->place.path != disk.top.path) return false;
+    }
+    return parts_.hypervisor.disks_untouched(*order_.vm);
+}
+
+Result<void> Cut::reserve_overlays(const Source& source) {
+    return parts_.database().write([&](Transaction& transaction) -> Result<void> {
+        for (const Source::Disk& disk : source.disks) {
+            TRY_ASSIGN(const std::optional<Layer> present, store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
+            if (!present) TRY(store::insert(transaction, disk.overlay));
+        }
+        return {};
+    });
+}
+
+Result<void> Cut::write_overlays(const Source& source) {
+    for (const Source::Disk& disk : source.disks) {
+        TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(disk.overlay_place.root));
+        TRY(storage->create_overlay(disk.overlay.path, disk.top_place, disk.overlay.size));
+        crash_point("overlay-written");
+    }
+    return {};
+}
+
+// The only place where the disks of a running VM are cut.
+Result<CutFacts> Cut::cut_disks(const Source& source) {
+    CutFacts facts;
+    if (source.domain == hypervisor::DomainState::shut_off) return facts;
+    std::vector<hypervisor::OverlaySpec> overlays;
+    for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
+    TRY_ASSIGN(const hypervisor::CaptureFacts captured, parts_.hypervisor.snapshot_disks(*order_.vm, overlays));
+    facts.paused_microseconds = captured.paused.count();
+    return facts;
+}
+
+// The rows follow what has happened to the disks: the new tops, the sealed layers, and what they are kept for, in one transaction.
+Result<void> Cut::adopt(const Source& source, bool reused, const Keep& keep) {
+    if (!reused) {
+        for (const Source::Disk& disk : source.disks) {
+            TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(disk.top_place.root));
+            TRY(storage->seal(disk.top.path));
+        }
+    }
+    return parts_.database().write([&](Transaction& transaction) -> Result<void> {
+        SealedLayers sealed;
+        for (const Source::Disk& disk : source.disks) {
+            sealed.push_back(reused ? *disk.top.parent_uuid : disk.top.uuid);
+            if (reused || disk.adopted) continue;
+            TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, disk.volume.uuid.text()));
+            volume.top_layer_uuid = disk.overlay.uuid;
+            volume.install_path = disk.overlay_place.root + "/" + disk.overlay.path;
+            TRY(store::update(transaction, volume));
+            TRY_ASSIGN(Layer top, store::get<Layer>(transaction, disk.top.uuid.text()));
+            top.sealed = true;
+            top.untouched = false;
+            TRY(store::update(transaction, top));
+        }
+        return keep ? keep(transaction, sealed) : Result<void>{};
+    });
+}
+
+Result<CutFacts> Cut::run(const Keep& keep) {
+    TRY_ASSIGN(const Source source, load_and_check());
+    CutFacts facts;
+    TRY_ASSIGN(const bool reused, can_reuse(source));
+    if (!reused) {
+        TRY(reserve_overlays(source));
+        TRY(write_overlays(source));
+        TRY_ASSIGN(facts, cut_disks(source));
+        crash_point("captured-before-rows");
+    }
+    facts.layers_reused = reused;
+    if (source.vm) facts.source_state = std::string(name_of(source.vm->state));
+    TRY(adopt(source, reused, keep));
+    crash_point("captured");
+    return facts;
+}
+
+Result<void> Cut::undo() {
+    const Result<Source> loaded = store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); });
+    if (!loaded.has_value()) return {};  // the source changed or went before anything was made
+    std::vector<hypervisor::DiskTop> tops;
+    if (order_.vm) { TRY_ASSIGN(tops, parts_.hypervisor.disk_tops(*order_.vm)); }
+    const auto in_use = [&](const Source::Disk& disk) {
+        return std::ranges::any_of(
+            tops, [&](const hypervisor::DiskTop& top) { return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path; });
+    };
+    if (std::ranges::any_of(loaded->disks, in_use)) return adopt(*loaded, false, {});  // the source writes to the overlays: they are its disks now
+    for (const Source::Disk& disk : loaded->disks) {
+        if (disk.adopted) continue;
+        TRY_ASSIGN(const std::optional<Layer> row, store::read(parts_.database(), [&](Transaction& transaction) {
+                       return store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}});
+                   }));
+        if (!row) continue;
+        TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(disk.overlay_place.root));
+        TRY(storage->remove(disk.overlay.path));
+        TRY(parts_.database().write([&](Transaction& transaction) -> Result<void> {
+            TRY(store::erase<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
+            return {};
+        }));
+    }
+    return {};
+}
+
+}  // namespace ramet::lifecycle
