@@ -48,6 +48,7 @@ inline constexpr std::int64_t kMemoryBytesMin = 16 * kMiB;
 inline constexpr std::int64_t kMemoryBytesMax = 4 * kTiB;
 inline constexpr std::int64_t kDataVolumesPerVmMax = 24;  // contract 9.4
 inline constexpr std::int64_t kNicsPerVmMax = 16;
+inline constexpr std::int64_t kSnapshotDistanceMax = 128;  // ZStack's bound on a line of snapshots; a layer each
 inline constexpr std::int64_t kVolumeBytesMin = 1 * kMiB;
 inline constexpr std::int64_t kVolumeBytesMax = 64 * kTiB;       // qcow2 with 64 KiB clusters, L1 of 1 MiB
 inline constexpr std::int64_t kCpuOverProvisioning = 10;         // contract 9.1

@@ -33,9 +33,15 @@ constexpr std::array<std::string_view, 14> kInfrastructure{"ZoneVO",
 struct Belonging {
     std::string_view vo_type, column;
 };
-constexpr std::array<Belonging, 6> kBelongings{Belonging{"VmNicVO", "vmInstanceUuid"}, Belonging{"VmCdRomVO", "vmInstanceUuid"},
-                                               Belonging{"UsedIpVO", "vmNicUuid"},     Belonging{"SystemTagVO", "resourceUuid"},
-                                               Belonging{"UserTagVO", "resourceUuid"}, Belonging{"ImageBackupStorageRefVO", "imageUuid"}};
+constexpr std::array<Belonging, 9> kBelongings{Belonging{"VmNicVO", "vmInstanceUuid"},
+                                               Belonging{"VmCdRomVO", "vmInstanceUuid"},
+                                               Belonging{"UsedIpVO", "vmNicUuid"},
+                                               Belonging{"SystemTagVO", "resourceUuid"},
+                                               Belonging{"UserTagVO", "resourceUuid"},
+                                               Belonging{"ImageBackupStorageRefVO", "imageUuid"},
+                                               Belonging{"VolumeSnapshotTreeVO", "volumeUuid"},
+                                               Belonging{"VolumeSnapshotGroupRefVO", "volumeSnapshotGroupUuid"},
+                                               Belonging{"CheckpointVolumeVO", "checkpointUuid"}};
 
 // Rows that name their account themselves.
 constexpr std::array<Belonging, 2> kAccountColumns{Belonging{"AccountVO", "uuid"}, Belonging{"JobVO", "accountUuid"}};

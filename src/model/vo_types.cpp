@@ -2,6 +2,7 @@
 
 #include "model/account.hpp"
 #include "model/resources.hpp"
+#include "model/snapshots.hpp"
 #include "model/vm.hpp"
 
 namespace ramet {
@@ -35,7 +36,13 @@ const std::vector<const TypeInfo*>& all_row_types() {
                                                     &describe<VmCdRom>(),
                                                     &describe<Volume>(),
                                                     &describe<Layer>(),
-                                                    &describe<VmInstance>()};
+                                                    &describe<VmInstance>(),
+                                                    &describe<VolumeSnapshot>(),
+                                                    &describe<VolumeSnapshotTree>(),
+                                                    &describe<VolumeSnapshotGroup>(),
+                                                    &describe<VolumeSnapshotGroupRef>(),
+                                                    &describe<Checkpoint>(),
+                                                    &describe<CheckpointVolume>()};
     return types;
 }
 

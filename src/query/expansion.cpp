@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "model/resources.hpp"
+#include "model/snapshots.hpp"
 #include "model/vm.hpp"
 
 namespace ramet::query {
@@ -102,6 +103,26 @@ void add_networks(Table& table) {
     to_one<UsedIp, VmNic>(table, "vmNic", "vmNicUuid");
 }
 
+void add_snapshots(Table& table) {
+    to_one<VolumeSnapshot, Volume>(table, "volume", "volumeUuid");
+    to_one<VolumeSnapshot, VolumeSnapshotTree>(table, "tree", "treeUuid");
+    to_one<VolumeSnapshot, PrimaryStorage>(table, "primaryStorage", "primaryStorageUuid");
+    to_one<VolumeSnapshot, VolumeSnapshotGroup>(table, "group", "groupUuid");
+    to_one<VolumeSnapshot, VolumeSnapshot>(table, "parent", "parentUuid");
+    to_one<VolumeSnapshotTree, Volume>(table, "volume", "volumeUuid");
+    to_many<VolumeSnapshotTree, VolumeSnapshot>(table, "snapshot", "treeUuid");
+    to_one<VolumeSnapshotGroup, VmInstance>(table, "vmInstance", "vmInstanceUuid");
+    to_many<VolumeSnapshotGroup, VolumeSnapshotGroupRef>(table, "volumeSnapshotRefs", "volumeSnapshotGroupUuid");
+    to_many<VolumeSnapshotGroup, VolumeSnapshot>(table, "snapshot", "groupUuid");
+    to_one<VolumeSnapshotGroupRef, VolumeSnapshotGroup>(table, "group", "volumeSnapshotGroupUuid");
+    to_one<VolumeSnapshotGroupRef, VolumeSnapshot>(table, "snapshot", "volumeSnapshotUuid");
+    to_many<Volume, VolumeSnapshot>(table, "snapshot", "volumeUuid");
+    to_many<PrimaryStorage, VolumeSnapshot>(table, "volumeSnapshot", "primaryStorageUuid");
+    to_many<VmInstance, Checkpoint>(table, "checkpoints", "vmInstanceUuid");
+    to_one<Checkpoint, VmInstance>(table, "vmInstance", "vmInstanceUuid");
+    to_many<Checkpoint, CheckpointVolume>(table, "volumes", "checkpointUuid");
+}
+
 }  // namespace
 
 const std::vector<Hop>* find_expansion(const TypeInfo& row, std::string_view name) {
@@ -111,6 +132,7 @@ const std::vector<Hop>* find_expansion(const TypeInfo& row, std::string_view nam
         add_places(made);
         add_storages(made);
         add_networks(made);
+        add_snapshots(made);
         return made;
     }();
     const auto found = table.find({&row, name});

@@ -4,6 +4,7 @@
 
 #include "model/account.hpp"
 #include "model/resources.hpp"
+#include "model/snapshots.hpp"
 #include "model/vm.hpp"
 
 namespace ramet::query {
@@ -38,7 +39,12 @@ std::string owned_by_admin(const std::string& column) {
 std::string visible_rows(const TypeInfo& row, std::string_view alias, const identity::Caller& caller, std::string_view account) {
     if (caller.admin || is_shared_by_nature(row)) return {};
     const auto column = [&](std::string_view name) { return std::string(alias) + ".\"" + std::string(name) + "\""; };
-    if (is_any_of(row, {&describe<VmInstance>(), &describe<Volume>()})) return owned(column("uuid"), account);
+    if (is_any_of(row, {&describe<VmInstance>(), &describe<Volume>(), &describe<VolumeSnapshot>(), &describe<VolumeSnapshotGroup>(),
+                        &describe<Checkpoint>()}))
+        return owned(column("uuid"), account);
+    if (&row == &describe<VolumeSnapshotTree>()) return owned(column("volumeUuid"), account);
+    if (&row == &describe<VolumeSnapshotGroupRef>()) return owned(column("volumeSnapshotGroupUuid"), account);
+    if (&row == &describe<CheckpointVolume>()) return owned(column("checkpointUuid"), account);
     if (is_any_of(row, {&describe<VmNic>(), &describe<VmCdRom>()})) return owned(column("vmInstanceUuid"), account);
     if (is_any_of(row, {&describe<SystemTag>(), &describe<UserTag>()})) return owned(column("resourceUuid"), account);
     if (&row == &describe<UsedIp>()) {

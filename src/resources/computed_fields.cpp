@@ -62,10 +62,12 @@ Result<ComputedInputs> read_computed_inputs(store::Transaction& transaction, con
         if (volume.status == VolumeStatus::ready) volumes.push_back(volume.uuid.text());
     });
     TRY(read_layers(transaction, volumes, inputs));
+    TRY_ASSIGN(inputs.snapshots_by_tree, read_snapshots_of_trees(transaction, rows));
     return inputs;
 }
 
 void fill_computed(const RowsByType& rows, const ComputedInputs& inputs, const LiveFacts& facts) {
+    fill_trees(rows, inputs.snapshots_by_tree);
     for_each_row<Host>(rows, [&](Host& host) {
         const auto used = inputs.used_by_host.find(host.uuid.text());
         const ComputedInputs::Used taken = used == inputs.used_by_host.end() ? ComputedInputs::Used{} : used->second;

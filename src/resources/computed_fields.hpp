@@ -3,11 +3,13 @@
 // - primary storage: capacities are the file system's. Volumes are thin and share their layers, so the virtual sizes of a thousand clones
 //   say nothing about room; availableCapacity is therefore what is physically free less limits::kStorageReservedBytes;
 // - backup storage: the file system's;
-// - volume: actualSize = bytes allocated by its own layers.
+// - volume: actualSize = bytes allocated by its own layers;
+// - volume snapshot tree: the nested tree (snapshot_trees.hpp).
 #pragma once
 
 #include "resources/inventory.hpp"
 #include "resources/row_set.hpp"
+#include "resources/snapshot_trees.hpp"
 
 namespace ramet::resources {
 
@@ -23,6 +25,7 @@ struct ComputedInputs {
     };
     std::map<std::string, Used> used_by_host;
     std::map<std::string, std::vector<LayerFile>> layers_by_volume;
+    SnapshotsByTree snapshots_by_tree;
 };
 
 Result<ComputedInputs> read_computed_inputs(store::Transaction& transaction, const RowsByType& rows);

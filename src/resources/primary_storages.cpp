@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <set>
 
+#include "model/snapshots.hpp"
 #include "resources/directories.hpp"
 #include "resources/sync_reply.hpp"
 #include "resources/use_case.hpp"
@@ -16,6 +17,7 @@ Result<std::vector<Layer>> condemn_layers(store::Transaction& transaction, const
     const store::Matches here{{"primaryStorageUuid", storage.uuid.text()}};
     Dependants dependants(transaction);
     TRY(dependants.count<Volume>("volume", "volumes", here));
+    TRY(dependants.count<CheckpointVolume>("volume of a checkpoint", "volumes of checkpoints", here));
     TRY(dependants.none("primary storage", storage.name));
     TRY_ASSIGN(std::vector<Layer> layers, store::list<Layer>(transaction, here));
     for (Layer& layer : layers) {
@@ -33,6 +35,7 @@ Result<void> erase_storage(store::Transaction& transaction, const PrimaryStorage
     const store::Matches here{{"primaryStorageUuid", storage.uuid.text()}};
     Dependants dependants(transaction);
     TRY(dependants.count<Volume>("volume", "volumes", here));
+    TRY(dependants.count<CheckpointVolume>("volume of a checkpoint", "volumes of checkpoints", here));
     TRY(dependants.none("primary storage", storage.name));
     TRY(store::erase<Layer>(transaction, here));
     TRY(store::erase<PrimaryStorageClusterRef>(transaction, here));

@@ -5,6 +5,7 @@
 
 #include "model/account.hpp"
 #include "model/resources.hpp"
+#include "model/snapshots.hpp"
 #include "model/vm.hpp"
 #include "store/table.hpp"
 
@@ -53,6 +54,8 @@ const std::vector<Relation>& relations() {
         {&describe<PrimaryStorage>(), "attachedClusterUuids", &describe<PrimaryStorageClusterRef>(), "primaryStorageUuid", "clusterUuid",
          "clusterUuid"},
         {&describe<L2Network>(), "attachedClusterUuids", &describe<L2NetworkClusterRef>(), "l2NetworkUuid", "clusterUuid", "clusterUuid"},
+        {&describe<VolumeSnapshotGroup>(), "volumeSnapshotRefs", &describe<VolumeSnapshotGroupRef>(), "volumeSnapshotGroupUuid", "deviceId"},
+        {&describe<Checkpoint>(), "volumes", &describe<CheckpointVolume>(), "checkpointUuid", "deviceId"},
         {&describe<BackupStorage>(), "attachedZoneUuids", &describe<BackupStorageZoneRef>(), "backupStorageUuid", "zoneUuid", "zoneUuid"}};
     return all;
 }
@@ -121,7 +124,11 @@ std::unique_ptr<RowSet> make_row_set(const TypeInfo& row) {
                                                         {&describe<Volume>(), make<Volume>},
                                                         {&describe<Account>(), make<Account>},
                                                         {&describe<AccountResourceRef>(), make<AccountResourceRef>},
-                                                        {&describe<Job>(), make<Job>}};
+                                                        {&describe<Job>(), make<Job>},
+                                                        {&describe<VolumeSnapshot>(), make<VolumeSnapshot>},
+                                                        {&describe<VolumeSnapshotTree>(), make<VolumeSnapshotTree>},
+                                                        {&describe<VolumeSnapshotGroup>(), make<VolumeSnapshotGroup>},
+                                                        {&describe<Checkpoint>(), make<Checkpoint>}};
     const auto found = makers.find(&row);
     return found == makers.end() ? nullptr : found->second();
 }

@@ -137,7 +137,7 @@ constexpr TagPattern kL3Network[]{{"networkservices::{networkservices}"}, {"enab
 
 constexpr TagPattern kConfigured[]{{"resourceConfig::{category}::{name}::{value}"}};
 
-constexpr std::array<TaggedType, 14> kTypes{{{"VmInstanceVO", kVm},
+constexpr std::array<TaggedType, 17> kTypes{{{"VmInstanceVO", kVm},
                                              {"VolumeVO", kVolume},
                                              {"VmNicVO", kNic},
                                              {"ImageVO", kImage},
@@ -150,7 +150,10 @@ constexpr std::array<TaggedType, 14> kTypes{{{"VmInstanceVO", kVm},
                                              {"HostVO", kHost},
                                              {"L2NetworkVO", kConfigured},
                                              {"L3NetworkVO", kL3Network},
-                                             {"AccountVO", kConfigured}}};
+                                             {"AccountVO", kConfigured},
+                                             {"VolumeSnapshotVO", kConfigured},
+                                             {"VolumeSnapshotGroupVO", kConfigured},
+                                             {"CheckpointVO", kConfigured}}};
 
 }  // namespace
 
