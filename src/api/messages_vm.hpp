@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/message.hpp"
+#include "model/snapshots.hpp"
 #include "model/vm.hpp"
 
 namespace ramet::api {
@@ -35,6 +36,8 @@ struct CloneVmInstance {
     std::vector<std::string> system_tags;
     std::vector<std::string> user_tags;
     // Ours, all optional, so that every ZStack client stays valid.
+    std::optional<CheckpointId> checkpoint_uuid;                // clone this kept capture; the source is not touched
+    std::optional<SnapshotGroupId> volume_snapshot_group_uuid;  // the same of a group of snapshots
     bool memory = false;
     std::string copy = "auto";
     std::string quiesce = "auto";

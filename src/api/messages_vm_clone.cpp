@@ -82,6 +82,14 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
                                              {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
         field<&CloneVmInstance::user_tags>("userTags", "User tags of each clone.",
                                            {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
+        field<&CloneVmInstance::checkpoint_uuid>(
+            "checkpointUuid",
+            "Clones are made from this checkpoint of the VM instance; the VM instance itself may be in any state and is not touched.",
+            {.names_a = "CheckpointVO", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::volume_snapshot_group_uuid>(
+            "volumeSnapshotGroupUuid",
+            "Clones are made from this group of snapshots of the VM instance, with the VM instance's present settings; it is not touched.",
+            {.names_a = "VolumeSnapshotGroupVO", .since = "ramet 0.1"}),
         field<&CloneVmInstance::memory>("memory", "Clones resume from the source's very instant, memory included. The source is Running or Paused.",
                                         {.fallback = "false", .since = "ramet 0.1"}),
         field<&CloneVmInstance::copy>(
