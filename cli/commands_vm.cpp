@@ -154,13 +154,17 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 
 struct CloneOptions {
     std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
+    std::string checkpoint, snapshot;  // set: cloned from this, and `source` is the first name
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
     bool full = false;
 };
 
 Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& options) {
     json::array names;
-    for (const std::string& pattern : options.names) {
+    std::vector<std::string> patterns = options.names;
+    if (!options.checkpoint.empty() || !options.snapshot.empty()) patterns.insert(patterns.begin(), options.source);
+    if (patterns.empty()) return fail(ErrorCode::invalid_argument, "give the names of the clones after the VM");
+    for (const std::string& pattern : patterns) {
         TRY_ASSIGN(const std::vector<std::string> expanded, expand_names(pattern, kNamesMax));
         for (const std::string& name : expanded) names.emplace_back(name);
     }
@@ -183,9 +187,23 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     return parameters;
 }
 
+// Sends the request to what is cloned: a VM, or something kept of one.
+Result<json::object> send_clone(ApiClient& api, const CloneOptions& options, json::object parameters) {
+    if (!options.checkpoint.empty()) {
+        TRY_ASSIGN(const std::string uuid, api.resolve("/checkpoints", "checkpoint", options.checkpoint));
+        return api.call("PUT", "/checkpoints/" + uuid + "/actions", {{"cloneVmInstance", parameters}});
+    }
+    if (options.snapshot.empty()) return vm_action(api, options.source, "cloneVmInstance", parameters);
+    TRY_ASSIGN(const std::string uuid, api.resolve("/volume-snapshots/group", "snapshot", options.snapshot));
+    TRY_ASSIGN(const json::array groups, api.query("/volume-snapshots/group", {"uuid=" + uuid}));
+    if (groups.empty()) return fail(ErrorCode::not_found, "there is no snapshot of a VM with uuid " + uuid + "; see `ramet snapshot list --groups`");
+    parameters["volumeSnapshotGroupUuid"] = uuid;
+    return vm_action(api, field_text(groups.front(), "vmInstanceUuid"), "cloneVmInstance", parameters);
+}
+
 Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
     TRY_ASSIGN(const json::object parameters, clone_parameters(api, options));
-    TRY_ASSIGN(const json::object answer, vm_action(api, options.source, "cloneVmInstance", parameters));
+    TRY_ASSIGN(const json::object answer, send_clone(api, options, parameters));
     const json::object& result = answer.at("result").as_object();
     const json::array& entries = result.at("inventories").as_array();
     json::array made;
@@ -223,9 +241,11 @@ void add_vm_commands(CLI::App& app, Context& context) {
 
 void add_clone_command(CLI::App& app, Context& context) {
     auto options = std::make_shared<CloneOptions>();
-    CLI::App* command = app.add_subcommand("clone", "Clone a VM: ramet clone web01 'web-{01..10}'");
-    command->add_option("SOURCE", options->source, "Name or uuid of the VM to clone")->required();
-    command->add_option("NAMES", options->names, "Names of the clones; 'web-{01..10}' stands for ten")->required();
+    CLI::App* command = app.add_subcommand("clone", "Clone a VM: ramet clone web01 'web-{01..10}', or ramet clone --checkpoint warm 'web-{01..10}'");
+    command->add_option("SOURCE", options->source, "Name or uuid of the VM to clone; left out with --checkpoint and --snapshot")->required();
+    command->add_option("NAMES", options->names, "Names of the clones; 'web-{01..10}' stands for ten");
+    CLI::Option* checkpoint = command->add_option("--checkpoint", options->checkpoint, "Clone this checkpoint, by name or uuid");
+    command->add_option("--snapshot", options->snapshot, "Clone this snapshot of a VM, by name or uuid")->excludes(checkpoint);
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
     command->add_flag("--full", options->full, "Clone the data volumes too");
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");

@@ -37,6 +37,8 @@ int main(int argc, char** argv) {
     add_clone_command(app, context);
     add_image_commands(app, context);
     add_volume_commands(app, context);
+    add_snapshot_commands(app, context);
+    add_checkpoint_commands(app, context);
     add_place_commands(app, context);
     add_job_commands(app, context);
     try {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/limits.hpp"
+#include "clone/kept_source.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/global_configs.hpp"
@@ -80,12 +81,20 @@ bool belongs_to_one_vm(std::string_view tag) {  // identity, not configuration
            tag.starts_with("ipv4Gateway::") || tag.starts_with("ipv4Netmask::") || tag.starts_with("vmSystemSerialNumber::");
 }
 
-Result<std::vector<std::string>> inherited_tags(Transaction& transaction, std::string_view resource, const std::vector<std::string>& requested) {
-    TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", std::string(resource)}}));
+// The tags of a resource as it is now, or as it was when it was kept.
+Result<std::vector<std::string>> tags_of(Transaction& transaction, const std::string& resource, const std::optional<lifecycle::KeptVm>& kept) {
+    std::vector<std::string> tags;
+    if (kept) return kept->tags.contains(resource) ? kept->tags.at(resource) : tags;
+    TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", resource}}));
+    for (const SystemTag& row : rows) tags.push_back(row.tag);
+    return tags;
+}
+
+std::vector<std::string> inherited_tags(const std::vector<std::string>& present, const std::vector<std::string>& requested) {
     std::vector<std::string> tags = requested;
-    for (const SystemTag& row : rows) {
-        const bool replaced = row.tag.starts_with(kProvisioningTag) || std::ranges::find(requested, row.tag) != requested.end();
-        if (!replaced && resources::is_cloneable_tag(row.tag) && !belongs_to_one_vm(row.tag)) tags.push_back(row.tag);
+    for (const std::string& tag : present) {
+        const bool replaced = tag.starts_with(kProvisioningTag) || std::ranges::find(requested, tag) != requested.end();
+        if (!replaced && resources::is_cloneable_tag(tag) && !belongs_to_one_vm(tag)) tags.push_back(tag);
     }
     return tags;
 }
@@ -131,20 +140,27 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     CheckedClone checked;
     TRY(check_options(message));
     TRY(check_names(transaction, message.names));
-    TRY_ASSIGN(checked.source, lifecycle::load_vm(transaction, message.vm_instance_uuid));
-    TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance",
-                                 {VmState::running, VmState::paused, VmState::stopped}, request.job));
+    TRY_ASSIGN(const std::optional<lifecycle::KeptVm> kept, kept_source(transaction, message));
+    checked.kept = kept.has_value();
+    if (kept) {
+        checked.source = kept->rows;
+    } else {
+        TRY_ASSIGN(checked.source, lifecycle::load_vm(transaction, message.vm_instance_uuid));
+        TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance",
+                                     {VmState::running, VmState::paused, VmState::stopped}, request.job));
+    }
     TRY(check_volumes(checked.source, message.full));
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));
     TRY(check_tags(request, message));
     std::vector<L3NetworkId> networks;
     for (const VmNic& nic : checked.source.nics) networks.push_back(nic.l3_network_uuid);
     TRY(lifecycle::check_nic_params(message.vm_nic_params, networks, message.names.size()));
-    TRY_ASSIGN(checked.vm_tags, inherited_tags(transaction, checked.source.vm.uuid.text(), message.system_tags));
+    TRY_ASSIGN(const std::vector<std::string> vm_tags, tags_of(transaction, checked.source.vm.uuid.text(), kept));
+    checked.vm_tags = inherited_tags(vm_tags, message.system_tags);
     for (const Volume& volume : checked.source.volumes) {
         const auto& requested = volume.type == VolumeType::root ? message.root_volume_system_tags : message.data_volume_system_tags;
-        TRY_ASSIGN(std::vector<std::string> tags, inherited_tags(transaction, volume.uuid.text(), requested));
-        checked.volume_tags.push_back(std::move(tags));
+        TRY_ASSIGN(const std::vector<std::string> tags, tags_of(transaction, volume.uuid.text(), kept));
+        checked.volume_tags.push_back(inherited_tags(tags, requested));
     }
     return checked;
 }
@@ -182,7 +198,8 @@ Result<PlannedVolume> plan_volume(const Volume& volume, const api::CloneVmInstan
 Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInstance& message, const std::vector<placement::StorageFacts>& storages,
                             const std::vector<std::int64_t>& allocated_bytes) {
     ClonePlan plan;
-    plan.source = message.vm_instance_uuid;
+    plan.source = checked.source.vm.uuid;
+    plan.kept = checked.kept;
     plan.strategy = enum_from<lifecycle::Strategy>(message.strategy).value_or(lifecycle::Strategy::instant_start);
     std::map<std::string, std::int64_t> bytes_on;
     const auto clones = static_cast<std::int64_t>(message.names.size());

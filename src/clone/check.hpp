@@ -16,6 +16,7 @@ struct CheckedClone {
     std::vector<std::vector<std::string>> volume_tags;  // of each cloned volume: inherited and requested
     std::vector<std::string> vm_tags;                   // of each clone: inherited and requested
     std::optional<ClusterId> cluster;                   // where the clones may go
+    bool kept = false;                                  // the volumes' tops are kept layers (kept_source.hpp): nothing is captured
 };
 
 Result<CheckedClone> check(store::Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message);

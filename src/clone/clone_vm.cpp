@@ -7,6 +7,7 @@
 #include "base/limits.hpp"
 #include "clone/capture.hpp"
 #include "clone/check.hpp"
+#include "clone/kept_source.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/placing.hpp"
 #include "store/table.hpp"
@@ -25,7 +26,7 @@ namespace {
 // Built from the stored plan alone, so recovery rebuilds exactly the same list.
 Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) {
     Saga saga(job.kind, job.uuid);
-    saga.add<Capture>(parts, job.uuid, plan);  // once for all clones; the copies below never read what the source still writes
+    if (!plan.kept) saga.add<Capture>(parts, job.uuid, plan);  // once for all clones; the copies below never read what the source still writes
     workflow::FanOut spawn;
     spawn.parallel = limits::kBranchThreads;
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
@@ -149,8 +150,8 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
         volume.volume.root_image_uuid = source.root_image_uuid;
         volume.volume.disk_offering_uuid = source.disk_offering_uuid;
         TRY_ASSIGN(const PrimaryStorage storage, store::get<PrimaryStorage>(transaction, plan.volumes[k].storage.text()));
-        volume.layer =
-            lifecycle::first_layer(volume.volume, storage, request.caller.account, std::nullopt, now);  // the parent comes with the capture
+        const std::optional<LayerId> parent = plan.kept ? source.top_layer_uuid : std::nullopt;  // else it comes with the capture
+        volume.layer = lifecycle::first_layer(volume.volume, storage, request.caller.account, parent, now);
         volume.layer->untouched = plan.volumes[k].mode == LayerMode::overlay;
         volume.system_tags = checked.volume_tags[k];
         volume.tags_field = source.type == VolumeType::root ? "rootVolumeSystemTags" : "dataVolumeSystemTags";
@@ -204,6 +205,7 @@ Result<std::vector<HostId>> place_clones(Transaction& transaction, const Checked
 // Host choices, addresses, rows and the plan itself: one transaction, in which the database has the last word on uniqueness.
 Result<void> reserve(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message, const CheckedClone& checked,
                      ClonePlan plan, Timestamp now, Job& job) {
+    if (plan.kept) TRY(require_kept_layers(transaction, checked.source.volumes));
     TRY_ASSIGN(const std::vector<HostId> hosts, place_clones(transaction, checked, plan, message));
     std::vector<VmBlueprint> blueprints;
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
@@ -247,7 +249,7 @@ Result<JobId> clone_vm(lifecycle::Parts& parts, const lifecycle::Request& reques
     TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, lifecycle::storage_facts(parts));
     TRY_ASSIGN(const std::vector<std::int64_t> bytes, allocated_bytes(parts, checked));
     TRY_ASSIGN(const ClonePlan plan, make_plan(checked, message, storages, bytes));
-    const lifecycle::JobOrder order{"clone-vm", "CloneVmInstance", message.vm_instance_uuid.text(), "{}"};
+    const lifecycle::JobOrder order{"clone-vm", "CloneVmInstance", source_uuid(message), "{}"};
     return lifecycle::submit(parts, request, order, [&](Transaction& transaction, Job& job) {
         return reserve(transaction, request, message, checked, plan, parts.now(), job);
     });

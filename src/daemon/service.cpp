@@ -19,12 +19,14 @@
 #include "http/server.hpp"
 #include "hypervisor/linux/plumbing.hpp"
 #include "hypervisor/qemu/qemu.hpp"
+#include "lifecycle/checkpoints.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/snapshots.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/bootstrap.hpp"
 #include "resources/images.hpp"
@@ -139,6 +141,9 @@ void Service::Parts::build_use_cases() {
     lifecycle::register_power_sagas(*engine, *lifecycle);
     lifecycle::register_destroy_sagas(*engine, *lifecycle);
     lifecycle::register_volume_sagas(*engine, *lifecycle);
+    lifecycle::register_snapshot_sagas(*engine, *lifecycle);
+    lifecycle::register_revert_saga(*engine, *lifecycle);
+    lifecycle::register_checkpoint_sagas(*engine, *lifecycle);
     clone::register_clone_saga(*engine, *lifecycle);
 }
 

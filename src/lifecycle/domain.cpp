@@ -8,6 +8,7 @@
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/snapshot_rows.hpp"
 #include "network/addresses.hpp"
 #include "resources/tag_patterns.hpp"
 #include "store/table.hpp"
@@ -62,6 +63,7 @@ Result<void> erase_vm_rows(Transaction& transaction, const VmId& vm) {
         TRY(identity::disown(transaction, nic.uuid.text()));
     }
     TRY(store::erase<VmNic>(transaction, {{"vmInstanceUuid", uuid}}));
+    TRY(dissolve_groups_of(transaction, vm));
     TRY(resources::remove_tags_of(transaction, uuid));
     TRY(identity::disown(transaction, uuid));
     TRY(store::erase<VmInstance>(transaction, {{"uuid", uuid}}));

@@ -5,8 +5,10 @@
 #include "base/crash_point.hpp"
 #include "identity/caller.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/snapshot_rows.hpp"
 #include "resources/tag_patterns.hpp"
 #include "store/table.hpp"
+#include "telemetry/log.hpp"
 
 namespace ramet::lifecycle {
 
@@ -40,6 +42,8 @@ Result<LayerUsers> users_of(Transaction& transaction, const Layer& layer) {
     TRY_ASSIGN(const std::vector<Layer> children, store::list<Layer>(transaction, {{"parentUuid", layer.uuid.text()}}));
     users.children = std::ranges::count_if(children, [](const Layer& child) { return !child.deleting; });
     TRY_ASSIGN(users.volumes, store::count<Volume>(transaction, {{"topLayerUuid", layer.uuid.text()}}));
+    TRY_ASSIGN(users.snapshots, store::count<VolumeSnapshot>(transaction, {{"layerUuid", layer.uuid.text()}}));
+    TRY_ASSIGN(users.checkpoints, store::count<CheckpointVolume>(transaction, {{"layerUuid", layer.uuid.text()}}));
     users.image_cache = layer.image_uuid.has_value();
     return users;
 }
@@ -49,7 +53,7 @@ Result<std::vector<Layer>> doom_chain(Transaction& transaction, LayerId first) {
     std::optional<LayerId> next = std::move(first);
     while (next) {
         TRY_ASSIGN(std::optional<Layer> layer, store::find<Layer>(transaction, {{"uuid", next->text()}}));
-        if (!layer) break;
+        if (!layer || layer->deleting) break;
         TRY_ASSIGN(const LayerUsers users, users_of(transaction, *layer));
         if (users.any()) break;
         layer->deleting = true;
@@ -58,6 +62,22 @@ Result<std::vector<Layer>> doom_chain(Transaction& transaction, LayerId first) {
         doomed.push_back(std::move(*layer));
     }
     return doomed;
+}
+
+Result<std::vector<Layer>> doom_chains(Transaction& transaction, const std::vector<LayerId>& firsts) {
+    std::vector<Layer> all;
+    for (const LayerId& first : firsts) {
+        TRY_ASSIGN(std::vector<Layer> doomed, doom_chain(transaction, first));
+        all.insert(all.end(), std::make_move_iterator(doomed.begin()), std::make_move_iterator(doomed.end()));
+    }
+    return all;
+}
+
+void discard_layers(Parts& parts, const std::vector<Layer>& doomed) {
+    if (doomed.empty()) return;
+    crash_point("layers-doomed");
+    const Result<void> removed = remove_layers(parts, doomed);
+    if (!removed.has_value()) telemetry::log_warning("layers will be removed later: {}: {}", removed.error().message, removed.error().detail);
 }
 
 Result<void> note_guest_writes(Transaction& transaction, const Volume& volume) {
@@ -77,7 +97,9 @@ Result<void> demolish_volume(Parts& parts, const VolumeId& id) {
                    volume->top_layer_uuid.reset();
                    volume->status = VolumeStatus::deleted;
                    TRY(store::update(transaction, *volume));
-                   return doom_chain(transaction, *top);
+                   TRY_ASSIGN(std::vector<LayerId> freed, forget_snapshots_of(transaction, id, parts.now()));
+                   freed.insert(freed.begin(), *top);
+                   return doom_chains(transaction, freed);
                }));
     crash_point("layers-doomed");
     TRY(remove_layers(parts, doomed));

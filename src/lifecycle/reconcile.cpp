@@ -8,6 +8,7 @@
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/snapshot_rows.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
 
@@ -41,6 +42,7 @@ struct Rows {
     std::vector<UsedIp> addresses;
     std::vector<Volume> volumes;
     std::vector<Layer> layers;
+    std::vector<LayerId> kept_layers;  // by snapshots and checkpoints
     std::vector<PrimaryStorage> storages;
     std::vector<Job> unfinished;
 };
@@ -52,6 +54,7 @@ Result<Rows> load_rows(Transaction& transaction) {
     TRY_ASSIGN(rows.addresses, store::list<UsedIp>(transaction));
     TRY_ASSIGN(rows.volumes, store::list<Volume>(transaction));
     TRY_ASSIGN(rows.layers, store::list<Layer>(transaction));
+    TRY_ASSIGN(rows.kept_layers, kept_layers(transaction));
     TRY_ASSIGN(rows.storages, store::list<PrimaryStorage>(transaction));
     for (const JobState state : {JobState::queued, JobState::running, JobState::undoing, JobState::stuck}) {
         TRY_ASSIGN(const std::vector<Job> jobs, store::list<Job>(transaction, {{"state", std::string(name_of(state))}}));
@@ -65,6 +68,7 @@ Result<void> compare_files(Parts& parts, const Rows& rows, std::vector<Finding>&
     for (const Volume& volume : rows.volumes) {
         if (volume.status == VolumeStatus::ready && volume.top_layer_uuid) needed_tops.insert(volume.top_layer_uuid->text());
     }
+    for (const LayerId& kept : rows.kept_layers) needed_tops.insert(kept.text());
     std::set<std::string> parents;
     for (const Layer& layer : rows.layers) {
         if (layer.parent_uuid) parents.insert(layer.parent_uuid->text());

@@ -1,0 +1,173 @@
+// snapshot create, list, delete, revert; checkpoint create, list, delete.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <ctime>
+#include <memory>
+
+#include "base/id.hpp"
+#include "commands.hpp"
+
+namespace ramet::cli {
+
+namespace json = boost::json;
+
+namespace {
+
+const std::vector<Column> kSnapshotColumns{{"NAME", "name"},         {"TYPE", "volumeType"}, {"SIZE", "size"}, {"LATEST", "latest"},
+                                           {"VOLUME", "volumeUuid"}, {"GROUP", "groupUuid"}, {"UUID", "uuid"}};
+const std::vector<Column> kGroupColumns{
+    {"NAME", "name"}, {"SNAPSHOTS", "snapshotCount"}, {"VM", "vmInstanceUuid"}, {"CREATED", "createDate"}, {"UUID", "uuid"}};
+const std::vector<Column> kCheckpointColumns{{"NAME", "name"},         {"VM", "vmInstanceName"},  {"CPU", "cpuNum"},
+                                             {"MEMORY", "memorySize"}, {"CREATED", "createDate"}, {"UUID", "uuid"}};
+const std::string kGroups = "/volume-snapshots/group";
+const std::string kSnapshots = "/volume-snapshots";
+
+// A group, or a snapshot that is in none of that name: its path below /zstack/v1.
+Result<std::string> resolve_snapshot(ApiClient& api, const std::string& wanted) {
+    const std::string condition = (is_uuid_text(wanted) ? "uuid=" : "name=") + wanted;
+    TRY_ASSIGN(const json::array groups, api.query(kGroups, {condition}));
+    if (!groups.empty()) {
+        TRY_ASSIGN(const std::string uuid, api.resolve(kGroups, "snapshot", wanted));
+        return kGroups + "/" + uuid;
+    }
+    TRY_ASSIGN(const std::string uuid, api.resolve(kSnapshots, "snapshot", wanted));
+    return kSnapshots + "/" + uuid;
+}
+
+struct SnapshotOptions {
+    std::string target, name, description;
+    bool volume = false, groups = false;
+};
+
+Result<int> create_snapshot(ApiClient& api, const SnapshotOptions& options, Format format) {
+    json::object params{{"name", options.name}};
+    if (!options.description.empty()) params["description"] = options.description;
+    if (options.volume) {
+        TRY_ASSIGN(const std::string volume, api.resolve("/volumes", "volume", options.target));
+        TRY_ASSIGN(const json::object answer, api.call("POST", "/volumes/" + volume + "/volume-snapshots", {{"params", params}}));
+        print_rows({answer.at("inventory")}, kSnapshotColumns, format);
+        return kDone;
+    }
+    TRY_ASSIGN(const std::string vm, api.resolve("/vm-instances", "vm", options.target));
+    TRY_ASSIGN(const json::array rows, api.query("/vm-instances", {"uuid=" + vm}));
+    if (rows.empty()) return fail(ErrorCode::not_found, "there is no vm with uuid " + vm);
+    params["rootVolumeUuid"] = field_text(rows.front(), "rootVolumeUuid");
+    TRY_ASSIGN(const json::object answer, api.call("POST", kGroups, {{"params", params}}));
+    print_rows({answer.at("inventory")}, kGroupColumns, format);
+    return kDone;
+}
+
+void add_snapshot_create(CLI::App& snapshot, Context& context) {
+    auto options = std::make_shared<SnapshotOptions>();
+    CLI::App* command =
+        snapshot.add_subcommand("create", "Keep a VM's volumes as they are at one instant: ramet snapshot create web01 before-upgrade");
+    command->add_option("VM", options->target, "Name or uuid of the VM; of a volume with --volume")->required();
+    command->add_option("NAME", options->name, "Name of the snapshot")->required();
+    command->add_flag("--volume", options->volume, "Of this one volume alone");
+    command->add_option("--description", options->description, "Free text");
+    command->callback(
+        [&context, options] { context.command = [&context, options](ApiClient& api) { return create_snapshot(api, *options, context.format); }; });
+}
+
+void add_snapshot_list(CLI::App& snapshot, Context& context) {
+    auto conditions = std::make_shared<std::vector<std::string>>();
+    auto groups = std::make_shared<bool>(false);
+    CLI::App* list = snapshot.add_subcommand("list", "List the snapshots of volumes");
+    list->add_option("-q", *conditions, "Condition such as name~=before%, repeatable");
+    list->add_flag("--groups", *groups, "List the snapshots of whole VMs instead");
+    list->callback([&context, conditions, groups] {
+        context.command = [&context, conditions, groups](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const json::array rows, api.query(*groups ? kGroups : kSnapshots, *conditions));
+            print_rows(rows, *groups ? kGroupColumns : kSnapshotColumns, context.format);
+            return kDone;
+        };
+    });
+}
+
+void add_snapshot_delete_and_revert(CLI::App& snapshot, Context& context) {
+    auto doomed = std::make_shared<std::string>();
+    CLI::App* remove = snapshot.add_subcommand("delete", "Delete a snapshot; later snapshots and clones stay");
+    remove->add_option("SNAPSHOT", *doomed, "Name or uuid of a VM's or a volume's snapshot")->required();
+    remove->callback([&context, doomed] {
+        context.command = [doomed](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string path, resolve_snapshot(api, *doomed));
+            TRY(api.call("DELETE", path, {}));
+            return kDone;
+        };
+    });
+    auto target = std::make_shared<std::string>();
+    CLI::App* revert = snapshot.add_subcommand("revert", "Take a stopped VM, or one volume, back to a snapshot; what was written since is gone");
+    revert->add_option("SNAPSHOT", *target, "Name or uuid of a VM's or a volume's snapshot")->required();
+    revert->callback([&context, target] {
+        context.command = [target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string path, resolve_snapshot(api, *target));
+            const std::string key = path.starts_with(kGroups + "/") ? "revertVmFromSnapshotGroup" : "revertVolumeFromSnapshot";
+            TRY(api.call("PUT", path + "/actions", {{key, json::object{}}}));
+            return kDone;
+        };
+    });
+}
+
+// "web01-20261125-134501"
+std::string default_checkpoint_name(const std::string& vm) {
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    return fmt::format("{}-{:04}{:02}{:02}-{:02}{:02}{:02}", vm, parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
+                       parts.tm_sec);
+}
+
+void add_checkpoint_create(CLI::App& checkpoint, Context& context) {
+    auto options = std::make_shared<SnapshotOptions>();
+    CLI::App* command = checkpoint.add_subcommand("create", "Keep a VM as it is now, to be cloned from later: ramet checkpoint create web01 warm");
+    command->add_option("VM", options->target, "Name or uuid of the VM")->required();
+    command->add_option("NAME", options->name, "Name of the checkpoint; the VM's name with date and time if left out");
+    command->add_option("--description", options->description, "Free text");
+    command->callback([&context, options] {
+        context.command = [&context, options](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string vm, api.resolve("/vm-instances", "vm", options->target));
+            json::object params{{"name", options->name.empty() ? default_checkpoint_name(options->target) : options->name}};
+            if (!options->description.empty()) params["description"] = options->description;
+            TRY_ASSIGN(const json::object answer, api.call("POST", "/vm-instances/" + vm + "/checkpoints", {{"params", params}}));
+            print_rows({answer.at("inventory")}, kCheckpointColumns, context.format);
+            return kDone;
+        };
+    });
+}
+
+}  // namespace
+
+void add_snapshot_commands(CLI::App& app, Context& context) {
+    CLI::App* snapshot = app.add_subcommand("snapshot", "Snapshots of VMs and volumes")->require_subcommand(1);
+    add_snapshot_create(*snapshot, context);
+    add_snapshot_list(*snapshot, context);
+    add_snapshot_delete_and_revert(*snapshot, context);
+}
+
+void add_checkpoint_commands(CLI::App& app, Context& context) {
+    CLI::App* checkpoint = app.add_subcommand("checkpoint", "Kept captures of VMs, to clone from")->require_subcommand(1);
+    add_checkpoint_create(*checkpoint, context);
+    auto conditions = std::make_shared<std::vector<std::string>>();
+    CLI::App* list = checkpoint->add_subcommand("list", "List checkpoints");
+    list->add_option("-q", *conditions, "Condition such as vmInstanceName=web01, repeatable");
+    list->callback([&context, conditions] {
+        context.command = [&context, conditions](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const json::array rows, api.query("/checkpoints", *conditions));
+            print_rows(rows, kCheckpointColumns, context.format);
+            return kDone;
+        };
+    });
+    auto target = std::make_shared<std::string>();
+    CLI::App* remove = checkpoint->add_subcommand("delete", "Delete a checkpoint; its clones stay, and their disk space with them");
+    remove->add_option("CHECKPOINT", *target, "Name or uuid")->required();
+    remove->callback([&context, target] {
+        context.command = [target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve("/checkpoints", "checkpoint", *target));
+            TRY(api.call("DELETE", "/checkpoints/" + uuid, {}));
+            return kDone;
+        };
+    });
+}
+
+}  // namespace ramet::cli

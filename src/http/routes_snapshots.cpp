@@ -1,0 +1,62 @@
+// The calls about volume snapshots, groups and checkpoints, one line each.
+#include "clone/clone_vm.hpp"
+#include "http/routes.hpp"
+#include "lifecycle/checkpoints.hpp"
+#include "lifecycle/snapshots.hpp"
+
+namespace ramet::http {
+namespace {
+
+lifecycle::Request request_of(const Call& call) { return {call.caller, call.job, call.web_hook}; }
+
+Result<Answer> answer_of(Result<JobId> job) {
+    if (!job.has_value()) return std::unexpected(std::move(job.error()));
+    return Answer{Started{std::move(*job)}};
+}
+
+// No job: there was nothing to delete, which is success.
+Result<Answer> answer_of(Result<std::optional<JobId>> job) {
+    if (!job.has_value()) return std::unexpected(std::move(job.error()));
+    if (!job->has_value()) return Answer{Body{}};
+    return Answer{Started{std::move(**job)}};
+}
+
+Result<Answer> answer_of(Result<std::string> json) {
+    if (!json.has_value()) return std::unexpected(std::move(json.error()));
+    return Answer{Body{std::move(*json)}};
+}
+
+template <class Request, class Outcome>
+auto as_job(lifecycle::Parts& parts, Outcome (*use_case)(lifecycle::Parts&, const lifecycle::Request&, const Request&)) {
+    return [&parts, use_case](const Call& call, Request& message) { return answer_of(use_case(parts, request_of(call), message)); };
+}
+
+template <class Request>
+auto at_once(lifecycle::Parts& parts, Result<std::string> (*use_case)(lifecycle::Parts&, const Request&)) {
+    return [&parts, use_case](const Call&, Request& message) { return answer_of(use_case(parts, message)); };
+}
+
+}  // namespace
+
+void bind_snapshot_routes(Routes& routes, lifecycle::Parts& parts) {
+    routes.bind<api::CreateVolumeSnapshot>(as_job(parts, &lifecycle::create_volume_snapshot));
+    routes.bind<api::UpdateVolumeSnapshot>(at_once(parts, &lifecycle::update_volume_snapshot));
+    routes.bind<api::DeleteVolumeSnapshot>(as_job(parts, &lifecycle::delete_volume_snapshot));
+    routes.bind<api::BatchDeleteVolumeSnapshot>(as_job(parts, &lifecycle::delete_volume_snapshots));
+    routes.bind<api::RevertVolumeFromSnapshot>(as_job(parts, &lifecycle::revert_volume));
+    routes.bind<api::CreateVolumeSnapshotGroup>(as_job(parts, &lifecycle::create_snapshot_group));
+    routes.bind<api::UpdateVolumeSnapshotGroup>(at_once(parts, &lifecycle::update_snapshot_group));
+    routes.bind<api::DeleteVolumeSnapshotGroup>(as_job(parts, &lifecycle::delete_snapshot_group));
+    routes.bind<api::RevertVmFromSnapshotGroup>(as_job(parts, &lifecycle::revert_vm));
+    routes.bind<api::UngroupVolumeSnapshotGroup>(at_once(parts, &lifecycle::ungroup_snapshots));
+    routes.bind<api::CheckVolumeSnapshotGroupAvailability>(at_once(parts, &lifecycle::check_group_availability));
+    routes.bind<api::CreateCheckpoint>(as_job(parts, &lifecycle::create_checkpoint));
+    routes.bind<api::UpdateCheckpoint>(at_once(parts, &lifecycle::update_checkpoint));
+    routes.bind<api::DeleteCheckpoint>(as_job(parts, &lifecycle::delete_checkpoint));
+    // The same request as CloneVmInstance's, on another path.
+    routes.add(api::clone_checkpoint_message(), [clone = as_job(parts, &clone::clone_vm)](const Call& call, void* message) {
+        return clone(call, *static_cast<api::CloneVmInstance*>(message));
+    });
+}
+
+}  // namespace ramet::http
