@@ -1,0 +1,140 @@
+"""kill -9 of the server at the named crash points of snapshots, reverts and checkpoints: after a restart every job has ended, what it says is so,
+and nothing is left that nobody owns."""
+import json
+import os
+import pathlib
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from support import Agent, World  # noqa: E402
+
+STEP = ["step-after-intent", "step-after-effect", "job-after-reserve"]
+CUT = ["overlay-written", "captured-before-rows", "captured", "qemu.snapshot.stopped", "qemu.snapshot.cut"]
+REVERT = ["revert-overlay-written", "reverted", "layers-doomed", "layer-file-removed"]
+
+
+class SnapshotKill(World):
+    """The running VM `web01` is captured; the stopped VM `cold` is reverted."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = cls.api.create_vm("web01", cls.image["uuid"])
+        cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
+        cls.agent.call("guest-ping")
+        cls.cold = cls.api.clone(cls.source["uuid"], ["cold"], strategy="CreateStopped")["inventories"][0]["inventory"]
+        cls.count = 0
+
+    def restart(self, **environment):
+        self.server.stop()
+        self.server.start(**environment)
+        type(self).api = self.server.api()
+
+    def killed_during(self, point, method, path, body=None):
+        """Calls with the crash point armed, restarts, and returns the ended job's (status, body); 404: killed before it was committed."""
+        self.restart(RAMET_CRASH_POINT=point)
+        type(self).count += 1
+        job = f"{self.count:012x}4000800000000001{os.getpid() & 0xffff:04x}"[:32]
+        try:
+            self.api.send(method, "/zstack/v1" + path, body, {"X-Job-UUID": job})
+        except OSError:
+            pass  # it died before it could answer
+        end = time.monotonic() + 30
+        while self.server.process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertEqual(-9, self.server.process.poll(), f"{point} was never passed")
+        self.server.start()
+        type(self).api = self.server.api()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            status, text, _ = self.api.send("GET", "/zstack/v1/api-jobs/" + job)
+            if status != 202:
+                self.assertIn(status, (200, 503, 404), text)
+                return status, text
+            time.sleep(0.1)
+        self.fail(f"job {job} has not ended 60 s after the restart")
+
+    def check_whole(self):
+        self.assert_nothing_left_over()
+        self.assertEqual("Running", self.api.vm(self.source["uuid"])["state"])
+        self.assertEqual("alive", self.agent.run("echo alive"))
+
+    def touch(self):
+        self.agent.run("echo x >> /root/log; sync")  # else the capture has nothing to do
+
+    def test_taking_a_group_of_a_running_vm(self):
+        for point in STEP + CUT:
+            with self.subTest(point=point):
+                self.touch()
+                body = {"params": {"rootVolumeUuid": self.source["rootVolumeUuid"], "name": point}}
+                status, text = self.killed_during(point, "POST", "/volume-snapshots/group", body)
+                groups, snapshots = self.api.rows("/volume-snapshots/group"), self.api.rows("/volume-snapshots")
+                self.assertEqual((1, 1) if status == 200 else (0, 0), (len(groups), len(snapshots)), text)
+                self.check_whole()
+                for group in groups:
+                    self.api.delete("/volume-snapshots/group/" + group["uuid"])
+                self.check_whole()
+
+    def test_making_a_checkpoint_of_a_running_vm(self):
+        for point in CUT:
+            with self.subTest(point=point):
+                self.touch()
+                status, text = self.killed_during(point, "POST", f"/vm-instances/{self.source['uuid']}/checkpoints", {"params": {"name": point}})
+                checkpoints = self.api.rows("/checkpoints")
+                self.assertEqual(1 if status == 200 else 0, len(checkpoints), text)
+                self.check_whole()
+                for checkpoint in checkpoints:
+                    self.api.delete("/checkpoints/" + checkpoint["uuid"])
+                self.check_whole()
+
+    def test_reverting_a_stopped_vm(self):
+        for point in ["step-after-intent", "step-after-effect#2"] + REVERT:
+            with self.subTest(point=point):
+                root = self.cold["rootVolumeUuid"]
+                kept = self.api.post(f"/volumes/{root}/volume-snapshots", {"params": {"name": point}})["inventory"]
+                before = self.api.rows("/volumes", "uuid=" + root)[0]["installPath"]
+                status, text = self.killed_during(point, "PUT", f"/volume-snapshots/{kept['uuid']}/actions", {"revertVolumeFromSnapshot": {}})
+                self.assertEqual(200, status, text)
+                self.assertNotEqual(before, self.api.rows("/volumes", "uuid=" + root)[0]["installPath"])
+                self.assertFalse(os.path.exists(before))
+                self.check_whole()
+                self.api.delete("/volume-snapshots/" + kept["uuid"])
+                self.check_whole()
+
+    def test_deleting_what_keeps_the_last_hold_of_its_layers(self):
+        for point in ("snapshots-deleted", "layers-doomed", "layer-file-removed"):
+            with self.subTest(point=point):
+                root = self.cold["rootVolumeUuid"]
+                first = self.api.post(f"/volumes/{root}/volume-snapshots", {"params": {"name": "first"}})["inventory"]
+                self.restart()
+                vm = self.api.action(self.cold["uuid"], "startVmInstance")["inventory"]
+                Agent(self.server.data_dir, vm["uuid"]).run("echo y > /root/y; sync", 90)
+                self.api.action(self.cold["uuid"], "stopVmInstance", type="cold")
+                second = self.api.post(f"/volumes/{root}/volume-snapshots", {"params": {"name": "second"}})["inventory"]
+                self.api.put(f"/volume-snapshots/{first['uuid']}/actions", {"revertVolumeFromSnapshot": {}})
+                status, text = self.killed_during(point, "DELETE", "/volume-snapshots/" + second["uuid"])
+                self.assertEqual((200, {}), (status, json.loads(text)))
+                self.assertFalse(os.path.exists(second["primaryStorageInstallPath"]))
+                self.api.delete("/volume-snapshots/" + first["uuid"])
+                self.check_whole()
+
+    def test_deleting_a_checkpoint_and_cloning_from_one(self):
+        self.touch()
+        path = f"/vm-instances/{self.source['uuid']}/checkpoints"
+        checkpoint = self.api.post(path, {"params": {"name": "kept"}})["inventory"]
+        for point in ("job-after-reserve", "layer-written", "run:boot"):
+            with self.subTest(point=point):
+                body = {"cloneVmInstance": {"names": ["c"]}}
+                status, text = self.killed_during(point, "PUT", f"/checkpoints/{checkpoint['uuid']}/actions", body)
+                self.assertEqual((200, 1), (status, json.loads(text)["result"]["numberOfClonedVm"]))
+                self.expunge(json.loads(text)["result"]["inventories"][0]["inventory"]["uuid"])
+                self.check_whole()
+        status, text = self.killed_during("checkpoint-deleted", "DELETE", "/checkpoints/" + checkpoint["uuid"])
+        self.assertEqual((200, []), (status, self.api.rows("/checkpoints")))
+        self.check_whole()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
