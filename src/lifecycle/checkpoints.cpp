@@ -178,13 +178,7 @@ Result<Saga> delete_saga(Parts& parts, const Job& job) {
 
 Result<void> check_source(Transaction& transaction, const VmRows& rows, const CheckpointPlan& plan, const JobId& job) {
     TRY(require_state(ErrorCode::operation_failed, rows.vm, "CreateCheckpoint", {VmState::running, VmState::paused, VmState::stopped}, job));
-    for (const Volume& volume : rows.volumes) {
-        if (volume.is_shareable)
-            return fail(ErrorCode::operation_failed,
-                        fmt::format("volume '{}' is shareable and cannot be kept at one instant with the others; detach it first", volume.name));
-        if (volume.status != VolumeStatus::ready || !volume.top_layer_uuid)
-            return fail(ErrorCode::operation_failed, fmt::format("volume '{}' is {}; it must be Ready", volume.name, name_of(volume.status)));
-    }
+    for (const Volume& volume : rows.volumes) TRY(require_cuttable(volume));
     TRY_ASSIGN(const std::int64_t taken, store::count<AccountResourceRef>(transaction, {{"resourceUuid", plan.checkpoint.text()}}));
     if (taken == 0) return {};
     return fail(ErrorCode::invalid_argument, "resourceUuid: '" + plan.checkpoint.text() + "' is the uuid of another resource; choose another");

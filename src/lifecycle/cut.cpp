@@ -45,6 +45,14 @@ struct Cut::Source {
     std::vector<Disk> disks;
 };
 
+Result<void> require_cuttable(const Volume& volume) {
+    if (volume.is_shareable)
+        return fail(ErrorCode::operation_failed, "volume '" + volume.name + "' is shareable and cannot be kept at one instant; detach it first");
+    if (volume.status == VolumeStatus::ready && volume.top_layer_uuid) return {};
+    return fail(ErrorCode::operation_failed,
+                "volume '" + volume.name + "' is " + std::string(name_of(volume.status)) + "; it must be Ready to be kept");
+}
+
 std::vector<std::string> Cut::locks() const {
     if (order_.vm) return {order_.vm->text()};
     std::vector<std::string> names;

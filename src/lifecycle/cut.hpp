@@ -35,6 +35,9 @@ struct CutOrder {
     bool all_attached = false;  // the volumes must be all that the VM has when the cut is made
 };
 
+// operation_failed when the volume has no disk, or one that others write to at the same time.
+Result<void> require_cuttable(const Volume& volume);
+
 // The layer that holds the instant of each volume, in the order of CutOrder::volumes.
 using SealedLayers = std::vector<LayerId>;
 

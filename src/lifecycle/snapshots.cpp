@@ -213,13 +213,7 @@ Result<Saga> take_saga(Parts& parts, const Job& job) {
 
 // Checked before the job is made, and again by the cut.
 Result<void> check_volume(Transaction& transaction, const Volume& volume, std::string_view message, const JobId& job) {
-    if (volume.status != VolumeStatus::ready || !volume.top_layer_uuid) {
-        return fail(ErrorCode::operation_failed,
-                    fmt::format("volume '{}' is {}; it must be Ready to take a snapshot of it", volume.name, name_of(volume.status)));
-    }
-    if (volume.is_shareable)
-        return fail(ErrorCode::operation_failed,
-                    fmt::format("volume '{}' is shareable and cannot be kept at one instant; detach it first", volume.name));
+    TRY(require_cuttable(volume));
     if (volume.vm_instance_uuid) {
         TRY_ASSIGN(const VmInstance vm, store::get<VmInstance>(transaction, volume.vm_instance_uuid->text()));
         TRY(require_state(ErrorCode::operation_failed, vm, message, {VmState::running, VmState::paused, VmState::stopped}, job));

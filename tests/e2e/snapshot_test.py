@@ -257,6 +257,22 @@ class Snapshots(World):
         self.expunge(beside["uuid"])  # the last that needs it
         self.assertFalse(layer.exists())
 
+    def test_a_kept_vm_can_be_copied_to_another_storage(self):
+        zone = self.api.rows("/zones")[0]["uuid"]
+        params = {"name": "second", "url": self.directory + "/second", "zoneUuid": zone}
+        other = self.api.post("/primary-storage/local-storage", {"params": params})["inventory"]
+        group = self.group("g")
+        result = self.api.clone(self.source["uuid"], ["moved"], strategy="CreateStopped", volumeSnapshotGroupUuid=group["uuid"],
+                                primaryStorageUuidForRootVolume=other["uuid"])
+        root = result["inventories"][0]["inventory"]["allVolumes"][0]
+        facts = subprocess.run(["qemu-img", "info", "--output=json", "-f", "qcow2", root["installPath"]], check=True, capture_output=True, text=True)
+        self.assertNotIn("backing-filename", json.loads(facts.stdout))
+        checkpoint = self.checkpoint(root["vmInstanceUuid"], "there")
+        self.expunge(root["vmInstanceUuid"])
+        self.refused("SYS.1006", "volume of a checkpoint", call=lambda: self.api.delete("/primary-storage/" + other["uuid"]))
+        self.api.delete("/checkpoints/" + checkpoint["uuid"])
+        self.api.delete("/primary-storage/" + other["uuid"])
+
     # --- accounts and the command line
 
     def test_accounts_see_and_touch_their_own_only(self):
