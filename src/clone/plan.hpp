@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/describe.hpp"
+#include "lifecycle/await_guest.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "model/vm.hpp"
 
@@ -28,6 +29,8 @@ struct PlannedClone {
 struct ClonePlan {
     VmId source;
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
+    lifecycle::WaitFor wait_for = lifecycle::WaitFor::running;
+    std::int64_t wait_seconds = 0;
     std::vector<PlannedVolume> volumes;  // the root volume first
     std::vector<PlannedClone> clones;    // one per name, in order
 };
