@@ -155,6 +155,8 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 struct CloneOptions {
     std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
+    std::string wait_for;
+    std::int64_t wait_seconds = 0;
     bool full = false;
 };
 
@@ -175,6 +177,8 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     TRY(refer("primaryStorageUuidForDataVolume", "/primary-storage", "storage", options.data_storage));
     TRY(refer("clusterUuid", "/clusters", "cluster", options.cluster));
     TRY(refer("hostUuid", "/hosts", "host", options.host));
+    if (!options.wait_for.empty()) parameters["waitFor"] = options.wait_for;
+    if (options.wait_seconds > 0) parameters["waitForSeconds"] = options.wait_seconds;
     if (!options.root_tags.empty()) parameters["rootVolumeSystemTags"] = json::value_from(options.root_tags);
     if (!options.data_tags.empty()) parameters["dataVolumeSystemTags"] = json::value_from(options.data_tags);
     if (!options.nics.empty()) parameters["vmNicParams"] = json::value_from(options.nics);
@@ -227,6 +231,8 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("SOURCE", options->source, "Name or uuid of the VM to clone")->required();
     command->add_option("NAMES", options->names, "Names of the clones; 'web-{01..10}' stands for ten")->required();
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
+    command->add_option("--wait-for", options->wait_for, "When a clone counts as made: created, running, agent or ip");
+    command->add_option("--wait-seconds", options->wait_seconds, "How long a guest is waited for");
     command->add_flag("--full", options->full, "Clone the data volumes too");
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");
     command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");
