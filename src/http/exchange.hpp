@@ -33,11 +33,11 @@ struct Response {
     std::vector<Header> headers = {};
 };
 
-// Fires once; who listens is told, also when it fired before. Thread-safe; the listener runs on the thread that fires.
+// Fires once; who listens, the last to ask for it, is told, also when it fired before. Thread-safe; the listener runs on the thread that fires.
 class Signal {
 public:
     void fire();
-    void on_fire(std::function<void()> listener);  // at most one listener
+    void on_fire(std::function<void()> listener);  // instead of an earlier one
 
 private:
     std::mutex mutex_;
