@@ -11,8 +11,10 @@
 #include <filesystem>
 #include <fstream>
 #include <thread>
+#include <utility>
 
 #include "base/id.hpp"
+#include "event_stream.hpp"
 
 namespace ramet::cli {
 
@@ -25,6 +27,8 @@ constexpr long kConnectSeconds = 10;
 constexpr long kAnswerSeconds = 120;
 constexpr std::size_t kReplyBytesMax = 256U << 20U;
 constexpr std::chrono::milliseconds kPollPauseMin{20}, kPollPauseMax{1000};
+constexpr std::chrono::milliseconds kShowAfter{100};
+constexpr long kSilenceSeconds = 60;  // the server speaks every 15
 
 std::string sha512_hex(const std::string& clear) {
     std::array<unsigned char, crypto_hash_sha512_BYTES> hash{};
@@ -204,18 +208,37 @@ Result<json::object> ApiClient::request(const std::string& method, const std::st
     return request(method, path, body, false);
 }
 
-void ApiClient::show_progress(const std::string& job) {
-    const Result<HttpReply> reply = send("GET", connection_.server + std::string(kBase) + "/jobs/" + job, {}, true);
-    if (!reply.has_value() || reply->status != 200) return;
-    const Result<json::object> detail = object_of(*reply);
-    if (!detail.has_value()) return;
-    const json::value* progress = detail->if_contains("progress");
-    if (progress == nullptr || !progress->is_int64()) return;
-    constexpr std::size_t kBarWidth = 40;
-    const auto percent = static_cast<std::size_t>(std::clamp<std::int64_t>(progress->as_int64(), 0, 100));
-    const std::size_t filled = percent * kBarWidth / 100;
-    fmt::print(stderr, "\r[{}{}] {:3}%", std::string(filled, '#'), std::string(kBarWidth - filled, ' '), percent);
-    std::fflush(stderr);
+namespace {
+
+std::size_t feed(char* data, std::size_t size, std::size_t count, void* reader) {
+    return static_cast<EventReader*>(reader)->take({data, size * count}) ? size * count : 0;
+}
+
+}  // namespace
+
+Result<void> ApiClient::events(const std::string& path, const std::function<void(const std::string&, const std::string&)>& listener) {
+    if (session_.empty()) {
+        if (!connection_.password) return fail(ErrorCode::session_invalid, "not logged in; run `ramet login`, or set RAMET_PASSWORD");
+        TRY(log_in(*connection_.password));
+    }
+    Curl curl;
+    EventReader reader(listener);
+    curl_slist* headers = curl_slist_append(nullptr, ("Authorization: OAuth " + session_).c_str());
+    headers = curl_slist_append(headers, "Accept: text/event-stream");
+    curl_easy_setopt(curl.handle, CURLOPT_URL, (connection_.server + std::string(kBase) + path).c_str());
+    curl_easy_setopt(curl.handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(curl.handle, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl.handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
+    curl_easy_setopt(curl.handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl.handle, CURLOPT_LOW_SPEED_TIME, kSilenceSeconds);
+    curl_easy_setopt(curl.handle, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl.handle, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(curl.handle, CURLOPT_WRITEFUNCTION, &feed);
+    curl_easy_setopt(curl.handle, CURLOPT_WRITEDATA, &reader);
+    const CURLcode code = curl_easy_perform(curl.handle);
+    curl_slist_free_all(headers);
+    if (code != CURLE_OK) return fail(ErrorCode::operation_failed, fmt::format("the events of {} ended: {}", path, curl_easy_strerror(code)));
+    return {};
 }
 
 Result<json::object> ApiClient::await(const std::string& location) {
@@ -226,12 +249,11 @@ Result<json::object> ApiClient::await(const std::string& location) {
     for (;;) {
         TRY_ASSIGN(const HttpReply reply, send("GET", url, {}, true));
         if (reply.status != 202) {
-            if (connection_.show_progress) fmt::print(stderr, "\r{}\r", std::string(50, ' '));
             if (reply.status == 200) return object_of(reply);
             return error_of(reply);
         }
-        if (connection_.show_progress) show_progress(last_job_);
         std::this_thread::sleep_for(pause);
+        if (show_ && pause >= kShowAfter) std::exchange(show_, nullptr)(*this, last_job_);
         pause = std::min(pause * 3 / 2, kPollPauseMax);
     }
 }

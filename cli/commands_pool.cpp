@@ -1,4 +1,4 @@
-// login; image, volume, network, storage, host, offering; job.
+// login; image, volume, network, storage, host, offering; doctor.
 #include <fmt/format.h>
 #include <termios.h>
 #include <unistd.h>
@@ -204,7 +204,7 @@ void add_place_commands(CLI::App& app, Context& context) {
     });
 }
 
-void add_job_commands(CLI::App& app, Context& context) {
+void add_doctor_command(CLI::App& app, Context& context) {
     app.add_subcommand("doctor", "Look for files, processes, taps and addresses that nobody owns; exit 1 when there are any")->callback([&context] {
         context.command = [&context](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const json::object answer, api.get("/doctor"));
@@ -216,20 +216,6 @@ void add_job_commands(CLI::App& app, Context& context) {
             return findings.empty() ? kDone : kFailed;
         };
     });
-    CLI::App* job = app.add_subcommand("job", "Jobs")->require_subcommand(1);
-    for (const std::string verb : {"show", "cancel"}) {
-        auto target = std::make_shared<std::string>();
-        CLI::App* command =
-            job->add_subcommand(verb, verb == "show" ? "Show a job with its steps and their times" : "Cancel a job and undo what it did");
-        command->add_option("JOB", *target, "Its uuid")->required();
-        command->callback([&context, target, verb] {
-            context.command = [&context, target, verb](ApiClient& api) -> Result<int> {
-                TRY_ASSIGN(const json::object answer, verb == "show" ? api.get("/jobs/" + *target) : api.call("DELETE", "/jobs/" + *target, {}));
-                print_object(answer, context.format);
-                return kDone;
-            };
-        });
-    }
 }
 
 }  // namespace ramet::cli

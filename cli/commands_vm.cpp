@@ -156,6 +156,8 @@ struct CloneOptions {
     std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
     std::string checkpoint, snapshot;  // set: cloned from this, and `source` is the first name
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
+    std::string wait_for;
+    std::int64_t wait_seconds = 0;
     bool full = false;
 };
 
@@ -179,6 +181,8 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     TRY(refer("primaryStorageUuidForDataVolume", "/primary-storage", "storage", options.data_storage));
     TRY(refer("clusterUuid", "/clusters", "cluster", options.cluster));
     TRY(refer("hostUuid", "/hosts", "host", options.host));
+    if (!options.wait_for.empty()) parameters["waitFor"] = options.wait_for;
+    if (options.wait_seconds > 0) parameters["waitForSeconds"] = options.wait_seconds;
     if (!options.root_tags.empty()) parameters["rootVolumeSystemTags"] = json::value_from(options.root_tags);
     if (!options.data_tags.empty()) parameters["dataVolumeSystemTags"] = json::value_from(options.data_tags);
     if (!options.nics.empty()) parameters["vmNicParams"] = json::value_from(options.nics);
@@ -247,6 +251,8 @@ void add_clone_command(CLI::App& app, Context& context) {
     CLI::Option* checkpoint = command->add_option("--checkpoint", options->checkpoint, "Clone this checkpoint, by name or uuid");
     command->add_option("--snapshot", options->snapshot, "Clone this snapshot of a VM, by name or uuid")->excludes(checkpoint);
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
+    command->add_option("--wait-for", options->wait_for, "When a clone counts as made: created, running, agent or ip");
+    command->add_option("--wait-seconds", options->wait_seconds, "How long a guest is waited for");
     command->add_flag("--full", options->full, "Clone the data volumes too");
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");
     command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "commands.hpp"
+#include "job_watch.hpp"
 
 namespace {
 
@@ -41,11 +42,17 @@ int main(int argc, char** argv) {
     add_checkpoint_commands(app, context);
     add_place_commands(app, context);
     add_job_commands(app, context);
+    add_doctor_command(app, context);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? kDone : kWrongUse; }
-    context.connection.show_progress = ::isatty(STDERR_FILENO) == 1;
     ApiClient api(context.connection);
+    if (::isatty(STDERR_FILENO) == 1) {
+        api.while_waiting([](ApiClient& waiting, const std::string& job) {
+            JobScreen screen(JobScreen::Style::bars);
+            (void)watch_job(waiting, job, screen);  // the answer itself is fetched afterwards
+        });
+    }
     const ramet::Result<int> outcome = context.command(api);
     if (outcome.has_value()) return *outcome;
     fmt::print(stderr, "ramet: {}\n", outcome.error().message);

@@ -37,6 +37,7 @@ struct MessageInfo {
     DescribeFunction query_row = nullptr;  // set for queries: GET path and GET path/{uuid}
     std::string_view request_example;      // JSON of the object under body_key
     std::string_view response_example;     // JSON of the whole 200 body
+    std::string_view reply_media = "application/json";  // of a 200
     std::span<const Change> history{};
     // Where the resource acted on stands: the request's path field whose owner is checked (may be empty).
     std::shared_ptr<void> (*make)() = nullptr;  // a new, empty request struct

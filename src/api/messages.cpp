@@ -7,10 +7,13 @@ std::vector<const MessageInfo*> identity_messages();
 std::vector<const MessageInfo*> resource_messages();
 std::vector<const MessageInfo*> vm_messages();
 std::vector<const MessageInfo*> snapshot_messages();
+std::vector<const MessageInfo*> job_messages();
 
 std::vector<const MessageInfo*> all_messages() {
     std::vector<const MessageInfo*> all = identity_messages();
-    for (const auto& group : {resource_messages(), vm_messages(), snapshot_messages()}) all.insert(all.end(), group.begin(), group.end());
+    for (const auto& group : {resource_messages(), vm_messages(), snapshot_messages(), job_messages()}) {
+        all.insert(all.end(), group.begin(), group.end());
+    }
     return all;
 }
 

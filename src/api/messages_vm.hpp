@@ -45,6 +45,7 @@ struct CloneVmInstance {
     bool atomic = false;
     bool dry_run = false;
     std::string wait_for = "running";
+    std::int64_t wait_seconds = 300;
     std::optional<std::int64_t> expires_in;  // seconds
     std::optional<std::int64_t> bandwidth;   // bytes per second, of all copies of the job together
 };

@@ -104,9 +104,15 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
                                           {.one_of = kIdentityModes, .fallback = "reset", .since = "ramet 0.1"}),
         field<&CloneVmInstance::atomic>("atomic", "All clones or none: the first failure undoes all.", {.fallback = "false", .since = "ramet 0.1"}),
         field<&CloneVmInstance::dry_run>("dryRun", "Answers with the plan; nothing changes.", {.fallback = "false", .since = "ramet 0.1"}),
-        field<&CloneVmInstance::wait_for>("waitFor",
-                                          "When a clone counts as made: created, running, agent (its guest agent answers), ip (its address answers).",
-                                          {.one_of = kWaitForModes, .fallback = "running", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::wait_for>(
+            "waitFor",
+            "When a clone counts as made: created (its disks are made and, with InstantStart, its start is asked for in "
+            "a job of its own: a start that fails leaves the clone Stopped), running, agent (its guest agent answers), "
+            "ip (the guest answers on its address). agent and ip need InstantStart.",
+            {.one_of = kWaitForModes, .fallback = "running", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::wait_seconds>("waitForSeconds",
+                                              "How long a guest is waited for; after it the clone is undone and its entry is an error.",
+                                              {.at_least = 1, .at_most = 3600, .fallback = "300", .since = "ramet 0.1"}),
         field<&CloneVmInstance::expires_in>("expiresIn", "The clones' lease in seconds; after it they are destroyed.",
                                             {.at_least = 1, .at_most = 315360000, .since = "ramet 0.1"}),
         field<&CloneVmInstance::bandwidth>("bandwidth", "Limit of what the job's copies read and write, bytes per second.",

@@ -171,12 +171,12 @@ json::object reference(const std::string& to) {
     return out;
 }
 
-json::object json_content(json::object schema, std::string_view example) {
+json::object json_content(json::object schema, std::string_view example, std::string_view media_type = "application/json") {
     json::object media;
     media["schema"] = std::move(schema);
     if (!example.empty()) media["example"] = example_value(example);
     json::object content;
-    content["application/json"] = std::move(media);
+    content[media_type] = std::move(media);
     return content;
 }
 
@@ -267,6 +267,7 @@ private:
         if (message.completion == Completion::async) {
             for (const char* name : {"X-Job-UUID", "X-Web-Hook", "Prefer"}) out.push_back(reference("#/components/parameters/" + std::string(name)));
         }
+        if (message.access != Access::open && message.method != Method::get) out.push_back(reference("#/components/parameters/Idempotency-Key"));
         out.push_back(reference("#/components/parameters/X-Ramet-Mode"));
         return out;
     }
@@ -323,7 +324,7 @@ private:
     json::object responses(const MessageInfo& message) {
         json::object done;
         done["description"] = "Done.";
-        done["content"] = json_content(reply_schema(message), message.response_example);
+        done["content"] = json_content(reply_schema(message), message.response_example, message.reply_media);
         json::object out;
         out["200"] = std::move(done);
         if (message.completion == Completion::async) out["202"] = reference("#/components/responses/Accepted");
@@ -365,6 +366,9 @@ private:
         const auto header = [&](std::string_view name, std::string_view doc) { out[name] = parameter(name, "header", false, doc, typed("string")); };
         header("X-Job-UUID", "The uuid the job shall have (32 characters); the answer is then 202 at once. A repeat is refused.");
         header("X-Web-Hook", "A URL that is told the result when the job ends; the answer is then 202 at once.");
+        header("Idempotency-Key",
+               "A text of the caller's choice. A repeat with the same key and body gets the first call's job and answer; with another body 409. "
+               "A call that failed lets its key go.");
         header("Prefer", "respond-async: 202 at once; wait=N: hold the request up to N seconds.");
         header("X-Ramet-Mode", "mock: the request is checked in full and answered with the example; nothing changes.");
         return out;

@@ -21,8 +21,12 @@ inline constexpr std::size_t kRequestQueueMax = 1024;           // beyond it: 50
 inline constexpr std::size_t kRequestThreads = 24;              // handlers block on the database
 inline constexpr std::chrono::seconds kRequestReadTimeout{30};  // slow senders are cut off
 inline constexpr std::chrono::seconds kKeepAliveTimeout{75};
-inline constexpr std::chrono::seconds kJobWaitMax{55};    // a plain asynchronous request is held this long, then 202 (Go clients give up at 60)
-inline constexpr std::chrono::seconds kJobTimeout{1800};  // apiTimeout of the 202 answer
+inline constexpr std::size_t kEventStreamsMax = 256;          // a connection and a look twice a second each
+inline constexpr std::chrono::milliseconds kEventPause{500};  // between two looks at a watched job
+inline constexpr std::chrono::seconds kEventKeepAlive{15};    // proxies cut off what is silent for a minute
+inline constexpr int kKeyWaitsMax = 16;                       // turns a call waits for others with its Idempotency-Key
+inline constexpr std::chrono::seconds kJobWaitMax{55};        // a plain asynchronous request is held this long, then 202 (Go clients give up at 60)
+inline constexpr std::chrono::seconds kJobTimeout{1800};      // apiTimeout of the 202 answer
 
 // --- messages
 inline constexpr std::size_t kNamesMax = 1000;           // clones of one call

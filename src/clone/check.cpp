@@ -128,10 +128,17 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     if (message.identity != "reset") return refused("identity");
     if (message.atomic) return refused("atomic");
     if (message.dry_run) return refused("dryRun");
-    if (message.wait_for != "running") return refused("waitFor");
     if (message.expires_in) return refused("expiresIn");
     if (message.bandwidth) return refused("bandwidth");
     return {};
+}
+
+Result<void> check_wait_for(const api::CloneVmInstance& message) {
+    const bool waits_for_guest = message.wait_for == "agent" || message.wait_for == "ip";
+    if (!waits_for_guest || message.strategy == "InstantStart") return {};
+    return fail(ErrorCode::invalid_argument, fmt::format("waitFor '{}' needs strategy InstantStart: a clone that is not started never answers; leave "
+                                                         "waitFor out, or start the clones",
+                                                         message.wait_for));
 }
 
 }  // namespace
@@ -139,6 +146,7 @@ Result<void> check_options(const api::CloneVmInstance& message) {
 Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     CheckedClone checked;
     TRY(check_options(message));
+    TRY(check_wait_for(message));
     TRY(check_names(transaction, message.names));
     TRY_ASSIGN(const std::optional<lifecycle::KeptVm> kept, kept_source(transaction, message));
     checked.kept = kept.has_value();
@@ -200,6 +208,8 @@ Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInsta
     ClonePlan plan;
     plan.source = checked.source.vm.uuid;
     plan.kept = checked.kept;
+    plan.wait_for = enum_from<lifecycle::WaitFor>(message.wait_for).value_or(lifecycle::WaitFor::running);
+    plan.wait_seconds = message.wait_seconds;
     plan.strategy = enum_from<lifecycle::Strategy>(message.strategy).value_or(lifecycle::Strategy::instant_start);
     std::map<std::string, std::int64_t> bytes_on;
     const auto clones = static_cast<std::int64_t>(message.names.size());

@@ -39,7 +39,11 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
         }
         workflow::Branch branch{std::to_string(i), {}};
         branch.steps.push_back(std::make_unique<lifecycle::Materialize>(parts, vm, std::move(recipes), plan.strategy));
-        if (plan.strategy == Strategy::instant_start) branch.steps.push_back(std::make_unique<lifecycle::Boot>(parts, vm));
+        branch.label = plan.clones[i].name;
+        if (plan.strategy == Strategy::instant_start) {
+            std::ranges::move(lifecycle::start_steps(parts, vm, plan.wait_for, std::chrono::seconds(plan.wait_seconds)),
+                              std::back_inserter(branch.steps));
+        }
         spawn.branches.push_back(std::move(branch));
     }
     saga.fan_out(std::move(spawn));

@@ -24,8 +24,10 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
     static const TypeInfo info = object<ClonePlan>(
         "ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
         field<&ClonePlan::kept>("kept", "Whether it is cloned from something kept, without a capture."),
-        field<&ClonePlan::strategy>("strategy", "What becomes of the clones."), field<&ClonePlan::volumes>("volumes", "The volumes of each clone."),
-        field<&ClonePlan::clones>("clones", "One entry per name."));
+        field<&ClonePlan::strategy>("strategy", "What becomes of the clones."),
+        field<&ClonePlan::wait_for>("waitFor", "When a clone counts as made."),
+        field<&ClonePlan::wait_seconds>("waitForSeconds", "How long is waited for it."),
+        field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."));
     return info;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/describe.hpp"
+#include "lifecycle/await_guest.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "model/vm.hpp"
 
@@ -29,6 +30,8 @@ struct ClonePlan {
     VmId source;
     bool kept = false;  // cloned from kept layers, which are the parents already: nothing is captured, and the source may be gone
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
+    lifecycle::WaitFor wait_for = lifecycle::WaitFor::running;
+    std::int64_t wait_seconds = 0;
     std::vector<PlannedVolume> volumes;  // the root volume first
     std::vector<PlannedClone> clones;    // one per name, in order
 };

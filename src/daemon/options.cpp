@@ -4,6 +4,7 @@
 #include <charconv>
 #include <filesystem>
 #include <iostream>
+#include <map>
 
 namespace ramet::daemon {
 namespace {
@@ -32,6 +33,13 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
     app.add_option("--listen", listen, "Address and port of the API and the console")->capture_default_str();
     app.add_option("--qemu-user", options.qemu_user, "Unprivileged user that QEMU runs as when rametd is root")->capture_default_str();
     app.add_option("--console-dir", options.console_dir, "Serve the web pages from this directory instead of the built-in ones");
+    const std::map<std::string, http::HookAddresses> addresses{
+        {"guarded", http::HookAddresses::guarded}, {"public", http::HookAddresses::public_only}, {"local", http::HookAddresses::local}};
+    app.add_option("--web-hooks", options.web_hooks,
+                   "Where web hooks may go: public (the internet), local (also private addresses and this machine) or guarded (local for "
+                   "administrators' jobs, public for others'); link-local and metadata addresses never")
+        ->transform(CLI::CheckedTransformer(addresses))
+        ->default_str("guarded");
     app.add_flag("--force-tcg", options.force_tcg, "Emulate the CPU even where KVM works");
     app.add_flag("--teardown", options.teardown, "End every VM and remove every network object of the data directory, then exit");
     app.add_flag("-v,--verbose", options.verbose, "Log every request");

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "http/web_hooks.hpp"
+
 namespace ramet::daemon {
 
 struct Options {
@@ -13,6 +15,7 @@ struct Options {
     std::uint16_t listen_port = 8080;
     std::string qemu_user = "ramet-qemu";
     std::string console_dir;  // pages from a directory instead of the built-in ones
+    http::HookAddresses web_hooks = http::HookAddresses::guarded;
     bool force_tcg = false;
     bool verbose = false;
     bool teardown = false;  // end every VM and remove every network object of the data directory, then exit

@@ -14,6 +14,7 @@
 #include "clone/clone_vm.hpp"
 #include "daemon/assets.hpp"
 #include "daemon/data_dir.hpp"
+#include "daemon/job_access.hpp"
 #include "http/edge.hpp"
 #include "http/routes.hpp"
 #include "http/server.hpp"
@@ -173,15 +174,15 @@ Result<void> Service::Parts::listen() {
         TRY_ASSIGN(std::string body, inventory->query(message, parameters, call.caller));
         return http::Answer{http::Body{std::move(body)}};
     };
-    parts.jobs.find = [this](const JobId& job) { return log->find_job(job); };
-    parts.jobs.steps = [this](const JobId& job) { return log->steps_of(job); };
-    parts.jobs.save_finished = [this](const Job& job) { return log->save_job(job); };
-    parts.jobs.cancel = [this](const JobId& job) { return engine->cancel(job); };
+    parts.jobs = job_access(*log, *engine, *database);
+    parts.web_hooks.addresses = options.web_hooks;
     parts.assets = make_assets(options.console_dir);
     parts.openapi = api::openapi_document(RAMET_VERSION);
     parts.version = RAMET_VERSION;
     parts.fallback_authority = options.listen_address + ":" + std::to_string(options.listen_port);
-    edge = std::make_unique<http::Edge>(std::move(parts), http::make_routes(*lifecycle, *accounts), clock, metrics);
+    const http::Routes routes = http::make_routes(*lifecycle, *accounts, parts.jobs);
+    edge = std::make_unique<http::Edge>(std::move(parts), routes, clock, metrics);
+    edge->resume_web_hooks();
     engine->on_finished([this](const Job& job) { edge->job_finished(job); });
     // Jobs of the last server go on before anyone can ask for new ones.
     TRY_ASSIGN(const std::size_t taken_up, engine->recover());
@@ -209,6 +210,7 @@ void Service::Parts::maintain(const std::stop_token& stop) {
         warn(lifecycle::remove_doomed_layers(*lifecycle));
         warn(resources::expunge_expired_images(*resources));
         warn(accounts->purge_expired_sessions());
+        warn(log->purge_finished(Timestamp{clock.now().milliseconds - std::chrono::milliseconds(limits::kJobKept).count()}));
         std::unique_lock lock(maintenance_mutex);
         maintenance_wake.wait_for(lock, stop, kMaintenancePause, [] { return false; });
     }
@@ -234,6 +236,7 @@ Service::~Service() {
     }
     parts_->hypervisor->on_exit(nullptr);
     parts_->server.reset();
+    parts_->engine.reset();  // before what it tells of jobs that end
 }
 
 const std::string& Service::address() const { return parts_->address; }

@@ -55,6 +55,11 @@ bool is_web_url(std::string_view url) {
     return false;
 }
 
+bool is_key(std::string_view text) {
+    constexpr std::size_t kKeyCharactersMax = 255;
+    return !text.empty() && text.size() <= kKeyCharactersMax && std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
 }  // namespace
 
 Result<CallHeaders> read_call_headers(const Request& request, std::chrono::milliseconds patience_max) {
@@ -65,6 +70,11 @@ Result<CallHeaders> read_call_headers(const Request& request, std::chrono::milli
         if (!is_web_url(*hook) || hook->size() > kUrlCharactersMax)
             return fail(ErrorCode::malformed, "the header X-Web-Hook must be an http or https URL");
         out.web_hook = *hook;
+    }
+    if (const std::string* const key = request.header("Idempotency-Key")) {
+        const std::string_view text = trimmed(*key);
+        if (!is_key(text)) return fail(ErrorCode::malformed, "the header Idempotency-Key must have 1 to 255 printable ASCII characters");
+        out.key = std::string(text);
     }
     if (const std::string* const mode = request.header("X-Ramet-Mode")) {
         out.mock = equal_ignoring_case(*mode, "mock");

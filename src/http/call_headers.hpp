@@ -13,6 +13,7 @@ namespace ramet::http {
 struct CallHeaders {
     std::optional<JobId> job;               // X-Job-UUID
     std::optional<std::string> web_hook;    // X-Web-Hook
+    std::optional<std::string> key;         // Idempotency-Key
     std::chrono::milliseconds patience{0};  // how long an asynchronous call may be held; 0: 202 at once
     bool schema = false;                    // X-JSON-Schema
     bool mock = false;                      // X-Ramet-Mode: mock

@@ -85,6 +85,16 @@ Response fault() {
     return json_response(503, api::error_body(Error{ErrorCode::internal, "the server met a fault of its own; its log says more", {}, nullptr, {}}));
 }
 
+std::string head_of(const EventStream& stream) {
+    std::string head =
+        "HTTP/1.1 200 OK\r\nServer: ramet\r\nDate: " + http_date() +
+        "\r\nContent-Type: text/event-stream;charset=UTF-8\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n";
+    for (const auto& [name, value] : stream.headers) {
+        if (!beast::iequals(name, "Cache-Control")) head += name + ": " + value + "\r\n";
+    }
+    return head + "\r\n";
+}
+
 }  // namespace
 
 void Waker::wake() {
@@ -132,15 +142,24 @@ asio::awaitable<void> Server::Impl::wait_until_woken(std::shared_ptr<Connection>
     }
 }
 
-asio::awaitable<Response> Server::Impl::respond(std::shared_ptr<Connection> connection, std::shared_ptr<const Request> request) {
+// Until the pool has answered; a wake-up that was meant for an earlier wait is no answer.
+asio::awaitable<void> Server::Impl::wait_for_reply(std::shared_ptr<Connection> connection) {
     constexpr auto kForEver = std::chrono::steady_clock::time_point::max();
+    while (!connection->reply) {
+        co_await wait_until_woken(connection, kForEver);
+        connection->woken = false;
+    }
+}
+
+// The answer: a Response, or an EventStream to be sent.
+asio::awaitable<Reply> Server::Impl::respond(std::shared_ptr<Connection> connection, std::shared_ptr<const Request> request) {
     std::function<Reply()> work = [this, request] { return handle_(*request); };
     bool was_held = false;
     for (;;) {
         bool taken = run_on_pool(connection, work);
         if (!taken && !was_held) {
-            Response response = busy();
-            co_return response;
+            Reply reply = busy();
+            co_return reply;
         }
         while (!taken) {  // its job may have ended well: "busy" would be a lie
             connection->event.expires_after(kRetryPause);
@@ -148,8 +167,8 @@ asio::awaitable<Response> Server::Impl::respond(std::shared_ptr<Connection> conn
             static_cast<void>(ignored);
             taken = run_on_pool(connection, work);
         }
-        co_await wait_until_woken(connection, kForEver);
-        if (std::holds_alternative<Response>(*connection->reply)) break;
+        co_await wait_for_reply(connection);
+        if (!std::holds_alternative<Held>(*connection->reply)) break;
         const auto held = std::make_shared<Held>(std::move(std::get<Held>(*connection->reply)));
         connection->woken = connection->stopping;
         connection->held = true;
@@ -162,9 +181,9 @@ asio::awaitable<Response> Server::Impl::respond(std::shared_ptr<Connection> conn
         connection->waker.reset();
         work = [held]() -> Reply { return held->answer(); };
     }
-    Response response = std::move(std::get<Response>(*connection->reply));
+    Reply reply = std::move(*connection->reply);
     connection->reply.reset();
-    co_return response;
+    co_return reply;
 }
 
 asio::awaitable<bool> Server::Impl::write(std::shared_ptr<Connection> connection, Response response, unsigned version, bool keep_alive,
@@ -183,6 +202,45 @@ asio::awaitable<bool> Server::Impl::write(std::shared_ptr<Connection> connection
     auto [error, written] = co_await wire::async_write(connection->stream, message, kTuple);
     static_cast<void>(written);
     co_return !error;
+}
+
+asio::awaitable<bool> Server::Impl::write_text(std::shared_ptr<Connection> connection, std::shared_ptr<const std::string> text) {
+    connection->stream.expires_after(options_.write_timeout);
+    const asio::const_buffer bytes = asio::buffer(*text);
+    auto [error, written] = co_await asio::async_write(connection->stream, bytes, kTuple);
+    static_cast<void>(written);
+    connection->stream.expires_never();
+    co_return !error;
+}
+
+// The end of the connection is the end of the stream.
+asio::awaitable<void> Server::Impl::send_events(std::shared_ptr<Connection> connection, std::shared_ptr<EventStream> stream) {
+    const auto head = std::make_shared<const std::string>(head_of(*stream));
+    bool open = co_await write_text(connection, head);
+    while (open) {
+        const auto piece = std::make_shared<EventStream::Piece>();
+        std::function<Reply()> work = [piece, stream]() -> Reply {
+            *piece = stream->next();
+            return Response{};
+        };
+        const bool taken = run_on_pool(connection, work);
+        if (taken) {
+            co_await wait_for_reply(connection);
+            const auto text = std::make_shared<const std::string>(std::move(piece->text));
+            if (!text->empty()) open = co_await write_text(connection, text);
+            if (!open || piece->last || connection->stopping) co_return;
+        }
+        connection->woken = connection->stopping;
+        connection->held = true;
+        connection->waker = std::make_shared<Waker>(*connection);
+        stream->signal->on_fire([waker = connection->waker] { waker->wake(); });
+        const auto next_look = std::chrono::steady_clock::now() + stream->pause;
+        co_await wait_until_woken(connection, next_look);
+        connection->held = false;
+        connection->waker->disarm();
+        connection->waker.reset();
+        if (connection->stopping) co_return;
+    }
 }
 
 // Reads on for a little while, so that the answer is not lost to a reset while the sender still sends.
@@ -252,7 +310,13 @@ asio::awaitable<bool> Server::Impl::serve_one(std::shared_ptr<Connection> connec
     const bool wants_more = parser.get().keep_alive();
     const bool head_only = parser.get().method() == wire::verb::head;
     const std::shared_ptr<const Request> request = take_request(parser, connection->client_address);
-    Response response = co_await respond(connection, request);
+    Reply reply = co_await respond(connection, request);
+    if (std::holds_alternative<EventStream>(reply)) {
+        const auto stream_of_events = std::make_shared<EventStream>(std::move(std::get<EventStream>(reply)));
+        co_await send_events(connection, stream_of_events);
+        co_return false;
+    }
+    Response response = std::move(std::get<Response>(reply));
     const bool keep_alive = wants_more && !connection->stopping && !stopping_;
     const bool written = co_await write(connection, std::move(response), version, keep_alive, head_only);
     co_return written&& keep_alive;

@@ -2,6 +2,7 @@
 
 #include "api/json.hpp"
 #include "api/reply_schema.hpp"
+#include "http/job_events.hpp"
 #include "http/job_views.hpp"
 #include "telemetry/log.hpp"
 
@@ -57,6 +58,9 @@ struct Edge::Passage {
     ReadCall read;
     Call call;
     const api::MessageInfo& message() const { return *read.endpoint->message; }
+    bool keyed() const {
+        return headers.key && request.method != "GET" && message().access != api::Access::open && !headers.mock && !answers_with_a_secret(message());
+    }
     bool answered_later() const { return message().completion == api::Completion::async && headers.patience.count() == 0 && !headers.mock; }
 };
 
@@ -64,7 +68,9 @@ Edge::Edge(EdgeParts parts, const Routes& routes, const Clock& clock, telemetry:
     : parts_(std::move(parts)),
       clock_(clock),
       metrics_(metrics),
-      web_hooks_(parts_.web_hooks) {
+      web_hooks_(parts_.web_hooks,
+                 WebHookLedger{[this](const std::string& job, std::int64_t tries) { parts_.jobs.hook_tried(JobId::trusted(job), tries); },
+                               [this](const std::string& job) { parts_.jobs.hook_settled(JobId::trusted(job)); }}) {
     for (const Routes::Route& route : routes.routes()) {
         router_.add(*route.message, route.handler);
         messages_.emplace(route.message->name, route.message);
@@ -75,25 +81,38 @@ Edge::Edge(EdgeParts parts, const Routes& routes, const Clock& clock, telemetry:
 Reply Edge::handle(const Request& request) {
     const auto begun = std::chrono::steady_clock::now();
     metrics_.request_started();
-    Reply reply;
     try {
-        const Result<Target> target = parse_target(request.target);
-        reply = target.has_value() ? dispatch(request, *target, target->segments) : Reply(text_response(400, target.error().message));
+        Reply reply = route(request, limits::kKeyWaitsMax);
+        if (Response* const response = std::get_if<Response>(&reply)) {
+            finish(request, *response, begun);
+            return reply;
+        }
+        const Request head{request.method, request.target, {}, {}, request.client_address};  // a waiting request keeps no body
+        return finished(head, begun, std::move(reply));
     } catch (...) {  // the server answers it
         metrics_.request_finished(request.method, 503, 0);
         throw;
     }
+}
+
+Reply Edge::route(const Request& request, int key_waits) {
+    const Result<Target> target = parse_target(request.target);
+    if (!target.has_value()) return text_response(400, target.error().message);
+    return dispatch(request, *target, target->segments, key_waits);
+}
+
+// Sees to it that a request is counted when it is answered, however often it is held before.
+Reply Edge::finished(const Request& head, std::chrono::steady_clock::time_point begun, Reply reply) {
     if (Response* const response = std::get_if<Response>(&reply)) {
-        finish(request, *response, begun);
-        return reply;
+        finish(head, *response, begun);
+    } else if (EventStream* const stream = std::get_if<EventStream>(&reply)) {
+        Response opened;
+        finish(head, opened, begun);
+        stream->headers.insert(stream->headers.end(), opened.headers.begin(), opened.headers.end());
+    } else {
+        Held& held = std::get<Held>(reply);
+        held.answer = [this, head, begun, answer = std::move(held.answer)] { return finished(head, begun, answer()); };
     }
-    Held& held = std::get<Held>(reply);
-    const Request head{request.method, request.target, {}, {}, request.client_address};  // a waiting request keeps no body
-    held.answer = [this, head, begun, answer = std::move(held.answer)] {
-        Response response = answer();
-        finish(head, response, begun);
-        return response;
-    };
     return reply;
 }
 
@@ -105,19 +124,18 @@ void Edge::finish(const Request& request, Response& response, std::chrono::stead
     telemetry::log_debug("{} {} {} {} {:.1f} ms", request.client_address, request.method, path, response.status, took.count() * 1000);
 }
 
-Reply Edge::dispatch(const Request& request, const Target& target, const std::vector<std::string>& segments) {
+Reply Edge::dispatch(const Request& request, const Target& target, const std::vector<std::string>& segments, int key_waits) {
     if (segments.size() < 2 || segments[0] != "zstack" || segments[1] != "v1") return site_.answer(request, target);
     const std::vector<std::string> below(segments.begin() + 2, segments.end());
     if (below.size() == 2 && below[0] == "api-jobs") return poll_job(request, below[1]);
-    if (below.size() == 2 && below[0] == "jobs") return own_job(request, below[1]);
     const auto found = router_.find(request.method, below);
     if (std::holds_alternative<UnknownPath>(found)) return text_response(404, "no API maps to " + target.path);
     if (const WrongMethod* const wrong = std::get_if<WrongMethod>(&found)) return method_not_allowed(request.method, wrong->allowed);
-    return call(request, std::get<Found>(found), target);
+    return call(request, std::get<Found>(found), target, key_waits);
 }
 
 // Order is the contract: each line may rely on those above it, and what fails above "run" is an immediate 400.
-Reply Edge::call(const Request& request, const Found& found, const Target& target) {
+Reply Edge::call(const Request& request, const Found& found, const Target& target, int key_waits) {
     Result<CallHeaders> headers = read_call_headers(request, parts_.job_wait_max);
     if (!headers.has_value()) return failure(headers.error());
     Result<ReadCall> read = read_call(found, request, target);
@@ -131,8 +149,61 @@ Reply Edge::call(const Request& request, const Found& found, const Target& targe
     passage.call.job = passage.headers.job ? *passage.headers.job : JobId::random();
     passage.call.web_hook = passage.headers.web_hook;
     passage.call.client_address = request.client_address;
+    return passage.keyed() ? call_once(passage, key_waits) : perform(passage);
+}
+
+// A call with an Idempotency-Key: the answer of the first such call, or the first itself.
+Reply Edge::call_once(Passage& passage, int key_waits) {
+    if (const Result<void> known = authenticate(passage); !known.has_value()) return failure(known.error());
+    IdempotencyKey key;
+    key.uuid = key_uuid(passage.call.caller.account, *passage.headers.key);
+    key.fingerprint = fingerprint_of(passage.message(), passage.read.fields);
+    key.job_uuid = passage.call.job;
+    key.create_date = clock_.now();
+    passage.call.key = key;
+    Result<std::optional<Reply>> earlier = answer_of_key(passage);
+    if (!earlier.has_value()) return failure(earlier.error());
+    if (*earlier) return std::move(**earlier);
+    const auto free = std::make_shared<Signal>();
+    const std::optional<KeysInUse::Claim> claim = keys_in_use_.enter(key.uuid, free);
+    if (!claim) return wait_for_key(passage, free, key_waits);
+    earlier = answer_of_key(passage);  // another call may have been quicker
+    if (!earlier.has_value()) return failure(earlier.error());
+    if (*earlier) return std::move(**earlier);
+    return perform(passage);
+}
+
+// Nothing when the key is free: never used, or let go by a call that failed.
+Result<std::optional<Reply>> Edge::answer_of_key(Passage& passage) {
+    const IdempotencyKey& wanted = *passage.call.key;
+    TRY_ASSIGN(const std::optional<IdempotencyKey> stored, parts_.jobs.find_key(wanted.uuid));
+    if (!stored) return std::optional<Reply>();
+    TRY_ASSIGN(const std::optional<Job> job, parts_.jobs.find(stored->job_uuid));
+    if (!job || job->state == JobState::failed || job->state == JobState::cancelled) {  // it was undone, so it may be tried again
+        TRY(parts_.jobs.forget_key(wanted.uuid));
+        return std::optional<Reply>();
+    }
+    if (stored->fingerprint != wanted.fingerprint) {
+        return std::optional<Reply>(text_response(409, "the Idempotency-Key was used for another call or another body (job " + job->uuid.text() +
+                                                           "); send the first body again, or choose a new key"));
+    }
+    if (passage.answered_later()) return std::optional<Reply>(accepted_response(passage.request, job->uuid, parts_.fallback_authority));
+    return std::optional<Reply>(hold(passage, job->uuid));
+}
+
+Reply Edge::wait_for_key(const Passage& passage, std::shared_ptr<Signal> free, int key_waits) {
+    const Error busy{ErrorCode::overloaded, "another call with this Idempotency-Key is being worked on; ask again in a moment", {}, nullptr, {}};
+    if (key_waits <= 0) return failure(busy);
+    Held held;
+    held.signal = std::move(free);
+    held.deadline = std::chrono::steady_clock::now() + parts_.job_wait_max;
+    held.answer = [this, request = passage.request, key_waits] { return route(request, key_waits - 1); };
+    return held;
+}
+
+Reply Edge::perform(Passage& passage) {
     const Claim claim(claims_mutex_, claims_, passage.call.job);
-    if (passage.headers.job && request.method != "GET") {
+    if (passage.headers.job && passage.request.method != "GET") {
         const Result<std::optional<Job>> stored = parts_.jobs.find(passage.call.job);
         if (!stored.has_value()) return failure(stored.error());
         if (!claim.taken() || stored->has_value()) return text_response(400, "Duplicate job uuid[" + passage.call.job.text() + "]");
@@ -200,14 +271,18 @@ Reply Edge::deliver(Passage& passage, Result<Answer> answer) {
     if (passage.answered_later()) return store_and_accept(passage, std::move(answer));
     if (!answer.has_value()) return failure(answer.error());
     if (const Started* const started = std::get_if<Started>(&*answer)) return hold(passage, started->job);
+    if (const Watching* const watching = std::get_if<Watching>(&*answer)) return watch(watching->job);
+    if (passage.call.key) {
+        const Result<Job> kept = keep(passage, answer);
+        if (!kept.has_value()) return failure(kept.error());
+        if (kept->web_hook) job_finished(*kept);
+    }
     std::string& body = std::get<Body>(*answer).json;
     return json_response(200, passage.headers.schema ? api::with_schema(passage.message(), body) : std::move(body));
 }
 
-// 202 at once. What ended without a job becomes a job that has ended, so that polling finds it.
-Reply Edge::store_and_accept(Passage& passage, Result<Answer> answer) {
-    const auto accept = [&](const JobId& job) { return accepted_response(passage.request, job, parts_.fallback_authority); };
-    if (answer.has_value() && std::holds_alternative<Started>(*answer)) return accept(std::get<Started>(*answer).job);
+// What ended without a job becomes a job that has ended, so that polling and repeating find it.
+Result<Job> Edge::keep(const Passage& passage, const Result<Answer>& answer) {
     Job job;
     job.uuid = passage.call.job;
     job.kind = job.api_name = std::string(passage.message().name);
@@ -225,10 +300,18 @@ Reply Edge::store_and_accept(Passage& passage, Result<Answer> answer) {
         job.error = api::error_object(answer.error());
         if (answer.error().code == ErrorCode::internal) telemetry::log_error("{}: {}", answer.error().message, answer.error().detail);
     }
-    const Result<void> saved = parts_.jobs.save_finished(job);
-    if (!saved.has_value()) return failure(saved.error());
-    job_finished(job);
-    return accept(job.uuid);
+    TRY(parts_.jobs.save_finished(job, answer.has_value() ? passage.call.key : std::nullopt));
+    return job;
+}
+
+// 202 at once.
+Reply Edge::store_and_accept(Passage& passage, Result<Answer> answer) {
+    const auto accept = [&](const JobId& job) { return accepted_response(passage.request, job, parts_.fallback_authority); };
+    if (answer.has_value() && std::holds_alternative<Started>(*answer)) return accept(std::get<Started>(*answer).job);
+    const Result<Job> kept = keep(passage, answer);
+    if (!kept.has_value()) return failure(kept.error());
+    job_finished(*kept);
+    return accept(kept->uuid);
 }
 
 // Waits for the job without a thread; after the client's patience, 202.
@@ -255,11 +338,43 @@ Reply Edge::hold(Passage& passage, const JobId& job) {
     return held;
 }
 
+Reply Edge::watch(const JobId& job) {
+    if (streams_.fetch_add(1) >= limits::kEventStreamsMax) {
+        --streams_;
+        return failure(Error{ErrorCode::overloaded, "too many jobs are being watched; poll the job instead, or try again later", {}, nullptr, {}});
+    }
+    const std::shared_ptr<JobWaiter> waiter = waiters_.add(job);
+    const std::shared_ptr<JobEvents> events(new JobEvents(parts_.jobs, waiter), [this, waiter](JobEvents* ended) {
+        delete ended;
+        waiters_.remove(waiter);
+        --streams_;
+    });
+    return EventStream{waiter->signal(), limits::kEventPause, [events] { return events->next(); }};
+}
+
 void Edge::job_finished(const Job& job) {
     metrics_.job_finished(job.api_name, name_of(job.state));
     waiters_.finish(job);
-    if (!job.web_hook || job.web_hook->empty()) return;
-    web_hooks_.announce(WebHookCall{*job.web_hook, job.uuid.text(), job.state == JobState::succeeded, result_body(job)});
+    if (job.web_hook && !job.web_hook->empty()) web_hooks_.announce(hook_call(job, 0));
+}
+
+WebHookCall Edge::hook_call(const Job& job, std::int64_t tries) const {
+    WebHookCall call{*job.web_hook, job.uuid.text(), job.state == JobState::succeeded, result_body(job)};
+    call.batch = batch_outcome(job).value_or("");
+    call.by_admin = parts_.jobs.is_admin(job.account_uuid);
+    call.tries = tries;
+    return call;
+}
+
+void Edge::resume_web_hooks() {
+    const Result<std::vector<UndeliveredHook>> hooks = parts_.jobs.undelivered_hooks();
+    if (!hooks.has_value()) {
+        telemetry::log_error("web hooks of the last server cannot be read: {} {}", hooks.error().message, hooks.error().detail);
+        return;
+    }
+    for (const UndeliveredHook& hook : *hooks) {
+        if (hook.job.web_hook) web_hooks_.announce(hook_call(hook.job, hook.tries));
+    }
 }
 
 Response Edge::poll_job(const Request& request, const std::string& uuid) {
@@ -273,26 +388,6 @@ Response Edge::poll_job(const Request& request, const std::string& uuid) {
     const auto message = messages_.find((*job)->api_name);
     const bool wants_schema = request.header("X-JSON-Schema") != nullptr && message != messages_.end();
     return finished_response(**job, wants_schema ? message->second : nullptr);
-}
-
-Response Edge::own_job(const Request& request, const std::string& uuid) {
-    if (request.method != "GET" && request.method != "DELETE") return method_not_allowed(request.method, "GET, DELETE");
-    const Result<std::string> session = read_session_uuid(request);
-    if (!session.has_value()) return failure(session.error());
-    const auto answer = [&]() -> Result<std::string> {
-        TRY_ASSIGN(const identity::Caller caller, parts_.check_session(*session));
-        TRY_ASSIGN(const JobId id, JobId::parse(uuid));
-        TRY_ASSIGN(const std::optional<Job> job, parts_.jobs.find(id));
-        if (!job) return fail(ErrorCode::not_found, "no job has the uuid " + uuid + ", or it has expired");
-        if (!caller.admin && job->account_uuid != caller.account) return fail(ErrorCode::not_owner, "job " + uuid + " belongs to another account");
-        if (request.method == "DELETE") {
-            if (!has_ended(*job)) TRY(parts_.jobs.cancel(id));
-            return std::string("{}");
-        }
-        TRY_ASSIGN(const std::vector<JobStep> steps, parts_.jobs.steps(id));
-        return job_detail(*job, steps);
-    }();
-    return answer.has_value() ? json_response(200, *answer) : failure(answer.error());
 }
 
 }  // namespace ramet::http

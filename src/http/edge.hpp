@@ -1,6 +1,7 @@
 // The edge: from an HTTP request to a use case and back. It decides nothing about a VM.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -14,6 +15,8 @@
 #include "base/limits.hpp"
 #include "http/call_headers.hpp"
 #include "http/handler.hpp"
+#include "http/idempotency.hpp"
+#include "http/job_access.hpp"
 #include "http/job_waiters.hpp"
 #include "http/references.hpp"
 #include "http/request_reader.hpp"
@@ -26,14 +29,6 @@
 namespace ramet::http {
 
 using SessionCheck = std::function<Result<identity::Caller>(const std::string& session_uuid)>;  // session_invalid when unknown or expired
-
-// Jobs as the edge needs them; every call blocks and may come from many threads.
-struct JobAccess {
-    std::function<Result<std::optional<Job>>(const JobId&)> find;
-    std::function<Result<std::vector<JobStep>>(const JobId&)> steps;
-    std::function<Result<void>(const Job&)> save_finished;  // inserts a job that has ended already
-    std::function<Result<void>(const JobId&)> cancel;
-};
 
 struct EdgeParts {
     SessionCheck check_session;
@@ -56,21 +51,32 @@ public:
     Reply handle(const Request& request);
     // The engine's listener: a job has ended and its row is committed. Wakes held requests, sends its web hook.
     void job_finished(const Job& job);
+    // Announces again what an earlier server did not deliver. Once, before jobs end.
+    void resume_web_hooks();
     std::size_t held() const { return waiters_.size(); }
 
 private:
     struct Passage;  // one call on its way through
-    Reply dispatch(const Request& request, const Target& target, const std::vector<std::string>& segments);
-    Reply call(const Request& request, const Found& found, const Target& target);
+    // `key_waits`: how often the call may still wait for others with its Idempotency-Key.
+    Reply route(const Request& request, int key_waits);
+    Reply finished(const Request& head, std::chrono::steady_clock::time_point begun, Reply reply);
+    Reply dispatch(const Request& request, const Target& target, const std::vector<std::string>& segments, int key_waits);
+    Reply call(const Request& request, const Found& found, const Target& target, int key_waits);
+    Reply call_once(Passage& passage, int key_waits);
+    Result<std::optional<Reply>> answer_of_key(Passage& passage);
+    Reply wait_for_key(const Passage& passage, std::shared_ptr<Signal> free, int key_waits);
+    Reply perform(Passage& passage);
     Result<Answer> run(Passage& passage);
     Result<void> authenticate(Passage& passage);
     Result<Answer> answer_query(Passage& passage);
     Result<Answer> answer_message(Passage& passage);
     Reply deliver(Passage& passage, Result<Answer> answer);
     Reply hold(Passage& passage, const JobId& job);
+    Reply watch(const JobId& job);
+    Result<Job> keep(const Passage& passage, const Result<Answer>& answer);
     Reply store_and_accept(Passage& passage, Result<Answer> answer);
+    WebHookCall hook_call(const Job& job, std::int64_t tries) const;
     Response poll_job(const Request& request, const std::string& uuid);
-    Response own_job(const Request& request, const std::string& uuid);
     Response failure(const Error& error) const;
     void finish(const Request& request, Response& response, std::chrono::steady_clock::time_point begun);
 
@@ -83,6 +89,8 @@ private:
     JobWaiters waiters_;
     std::mutex claims_mutex_;
     std::set<JobId> claims_;  // X-Job-UUIDs of calls in progress
+    KeysInUse keys_in_use_;
+    std::atomic<std::size_t> streams_{0};
     WebHooks web_hooks_;
 };
 

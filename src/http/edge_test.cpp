@@ -460,8 +460,8 @@ TEST(WebHooks, GivesUpAfterItsTriesAndStopsAtOnce) {
     });
     ASSERT_TRUE(receiver.start().has_value());
     const std::string url = "http://127.0.0.1:" + std::to_string(receiver.port()) + "/";
-    WebHooks impatient(WebHookOptions{4, 1ms, 1000ms, 10});
-    WebHooks slow(WebHookOptions{15, 60s, 1000ms, 10});
+    WebHooks impatient(WebHookOptions{4, 1ms, 1000ms, 10, HookAddresses::local});
+    WebHooks slow(WebHookOptions{15, 60s, 1000ms, 10, HookAddresses::local});
     impatient.announce(WebHookCall{url, kJob, false, "{}"});
     const auto deadline = std::chrono::steady_clock::now() + 10s;
     while (tries < 4 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();

@@ -9,6 +9,7 @@
 
 #include "api/json.hpp"
 #include "http/edge.hpp"
+#include "http/routes.hpp"
 #include "http/server.hpp"
 #include "http/test_client.hpp"
 
@@ -79,12 +80,20 @@ public:
     std::size_t size() const;
     JobId wait_for_one() const;  // the first job that was started
     std::vector<JobId> cancelled() const;
+    void show(const JobId& id, const workflow::LiveJob& live);  // what look() gives while the job runs
+    std::vector<std::string> settled_hooks() const;
+    void add_undelivered(const Job& job, std::int64_t tries);
 
 private:
     mutable std::mutex mutex_;
     mutable std::condition_variable changed_;
     std::map<JobId, Job> jobs_;
     std::vector<JobId> cancelled_;
+    std::map<JobId, workflow::LiveJob> live_;
+    std::map<std::string, IdempotencyKey> keys_;
+    std::vector<std::string> settled_;
+    std::vector<UndeliveredHook> undelivered_;
+    friend class World;
 };
 
 class World {
@@ -96,6 +105,7 @@ public:
     Response ask(const std::string& method, const std::string& path, const std::string& body = "", const std::string& headers = "");
     std::string bytes(const std::string& method, const std::string& path, const std::string& body = "", const std::string& headers = "") const;
     std::uint16_t port() const { return server_->port(); }
+    void resume_web_hooks() { edge_->resume_web_hooks(); }
     void end_job(const JobId& id, JobState state, const std::string& text) { edge_->job_finished(jobs.end(id, state, text)); }
     // What the last handler got, as JSON; empty when none ran.
     std::string last_request() const;

@@ -1,6 +1,8 @@
 // The calls and fakes of edge_test_world.hpp.
 #include "http/edge_test_world.hpp"
 
+#include "http/job_views.hpp"
+
 namespace ramet {
 
 using namespace http::edge_test;
@@ -155,17 +157,61 @@ JobAccess FakeJobs::access() {
         JobStep step{"s", id, "0", "write-overlay", StepStatus::done, "", std::nullopt, Timestamp{1000}, Timestamp{1007}};
         return std::vector<JobStep>{step};
     };
-    out.save_finished = [this](const Job& job) -> Result<void> {
+    out.look = [this](const JobId& id, std::size_t from) -> std::optional<workflow::LiveJob> {
+        const std::lock_guard lock(mutex_);
+        const auto found = live_.find(id);
+        if (found == live_.end() || has_ended(jobs_.at(id))) return std::nullopt;
+        workflow::LiveJob live = found->second;
+        live.changes.erase(live.changes.begin(), live.changes.begin() + static_cast<std::ptrdiff_t>(std::min(from, live.changes.size())));
+        return live;
+    };
+    out.save_finished = [this](const Job& job, const std::optional<IdempotencyKey>& key) -> Result<void> {
         const std::lock_guard lock(mutex_);
         jobs_[job.uuid] = job;
+        if (key) keys_[key->uuid] = *key;
         return {};
     };
+    out.find_key = [this](const std::string& uuid) -> Result<std::optional<IdempotencyKey>> {
+        const std::lock_guard lock(mutex_);
+        const auto found = keys_.find(uuid);
+        return found == keys_.end() ? std::nullopt : std::optional<IdempotencyKey>(found->second);
+    };
+    out.forget_key = [this](const std::string& uuid) -> Result<void> {
+        const std::lock_guard lock(mutex_);
+        keys_.erase(uuid);
+        return {};
+    };
+    out.undelivered_hooks = [this]() -> Result<std::vector<UndeliveredHook>> {
+        const std::lock_guard lock(mutex_);
+        return undelivered_;
+    };
+    out.hook_tried = [](const JobId&, std::int64_t) {};
+    out.hook_settled = [this](const JobId& id) {
+        const std::lock_guard lock(mutex_);
+        settled_.push_back(id.text());
+    };
+    out.is_admin = [](const AccountId& account) { return account == AccountId::trusted("a"); };
     out.cancel = [this](const JobId& id) -> Result<void> {
         const std::lock_guard lock(mutex_);
         cancelled_.push_back(id);
         return {};
     };
     return out;
+}
+
+void FakeJobs::show(const JobId& id, const workflow::LiveJob& live) {
+    const std::lock_guard lock(mutex_);
+    live_[id] = live;
+}
+
+std::vector<std::string> FakeJobs::settled_hooks() const {
+    const std::lock_guard lock(mutex_);
+    return settled_;
+}
+
+void FakeJobs::add_undelivered(const Job& job, std::int64_t tries) {
+    const std::lock_guard lock(mutex_);
+    undelivered_.push_back({job, tries});
 }
 
 void FakeJobs::start(const JobId& id, const std::string& api_name, const AccountId& account, const std::optional<std::string>& hook) {
@@ -288,6 +334,10 @@ Routes World::routes() {
             if (!fill_answer_.has_value()) return fill_answer_.error();
             if (!fill_answer_->empty()) return Answer(Body{*fill_answer_});
         }
+        if (call.key) {  // committed with the job
+            const std::lock_guard lock(jobs.mutex_);
+            jobs.keys_[call.key->uuid] = *call.key;
+        }
         jobs.start(call.job, "FillBox", call.caller.account, call.web_hook);
         return Answer(Started{call.job});
     });
@@ -306,6 +356,7 @@ Routes World::routes() {
     out.bind<RuleBoxes>([plain](const Call&, RuleBoxes& request) { return plain(request); });
     out.bind<Knock>([plain](const Call&, Knock& request) { return plain(request); });
     out.add(query_message(), nullptr);
+    bind_job_routes(out, jobs.access());
     return out;
 }
 

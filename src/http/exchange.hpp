@@ -33,11 +33,11 @@ struct Response {
     std::vector<Header> headers = {};
 };
 
-// Fires once; who listens is told, also when it fired before. Thread-safe; the listener runs on the thread that fires.
+// Fires once; who listens, the last to ask for it, is told, also when it fired before. Thread-safe; the listener runs on the thread that fires.
 class Signal {
 public:
     void fire();
-    void on_fire(std::function<void()> listener);  // at most one listener
+    void on_fire(std::function<void()> listener);  // instead of an earlier one
 
 private:
     std::mutex mutex_;
@@ -45,15 +45,30 @@ private:
     std::function<void()> listener_;
 };
 
+struct Held;
+struct EventStream;
+using Reply = std::variant<Response, Held, EventStream>;
+
 // A request that is answered later. No thread waits for it: `answer` is called once on a handler thread, after `signal` fired,
 // at the deadline, or when the server stops.
 struct Held {
     std::shared_ptr<Signal> signal;
     std::chrono::steady_clock::time_point deadline;
-    std::function<Response()> answer;
+    std::function<Reply()> answer;
 };
 
-using Reply = std::variant<Response, Held>;
+// An answer of text/event-stream in pieces. `next` is called on a handler thread for each piece: at once, then after each `pause`, and when
+// `signal` fired; never twice at a time. After the last piece, or when the client has gone or the server stops, the connection ends.
+struct EventStream {
+    struct Piece {
+        std::string text;
+        bool last = true;
+    };
+    std::shared_ptr<Signal> signal;
+    std::chrono::milliseconds pause;
+    std::function<Piece()> next;
+    std::vector<Header> headers = {};
+};
 
 bool equal_ignoring_case(std::string_view left, std::string_view right);
 Response text_response(int status, std::string_view text);  // text/plain

@@ -11,6 +11,7 @@
 #include "base/id.hpp"
 #include "base/result.hpp"
 #include "identity/caller.hpp"
+#include "model/account.hpp"
 #include "query/query.hpp"
 
 namespace ramet::http {
@@ -20,7 +21,8 @@ struct Call {
     identity::Caller caller;
     JobId job;
     std::optional<std::string> web_hook;
-    std::string session_uuid;  // as sent; empty for open calls
+    std::optional<IdempotencyKey> key;  // to be committed with the job
+    std::string session_uuid;           // as sent; empty for open calls
     std::string client_address;
 };
 
@@ -30,7 +32,10 @@ struct Body {  // the whole 200 body
 struct Started {  // a job now runs; its result is the answer
     JobId job;
 };
-using Answer = std::variant<Body, Started>;
+struct Watching {  // the job's events
+    JobId job;
+};
+using Answer = std::variant<Body, Started, Watching>;
 
 using Handler = std::function<Result<Answer>(const Call& call, void* request)>;
 using QueryHandler = std::function<Result<Answer>(const Call& call, const api::MessageInfo& message, const query::Parameters& parameters)>;

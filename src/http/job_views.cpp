@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "api/json.hpp"
+#include "api/messages_jobs.hpp"
 #include "api/reply_schema.hpp"
 #include "base/limits.hpp"
+#include "workflow/step_error.hpp"
 
 namespace ramet::http {
 
@@ -21,32 +23,77 @@ std::string authority_of(const Request& request, const std::string& fallback) {
     return plain ? *host : fallback;
 }
 
-void append_text(std::string& out, std::string_view name, std::string_view text) {
-    out += out.back() == '{' ? "\"" : ",\"";
-    out += name;
-    out += "\":";
-    api::append_json_string(out, text);
-}
-
 void append_json(std::string& out, std::string_view name, std::string_view json) {
-    out += out.back() == '{' ? "\"" : ",\"";
+    out.pop_back();
+    out += ",\"";
     out += name;
     out += "\":";
     out += json;
+    out += '}';
 }
 
-void append_step(std::string& out, const JobStep& step) {
-    out += '{';
-    append_text(out, "name", step.name);
-    if (!step.branch.empty()) append_text(out, "branch", step.branch);
-    append_text(out, "status", name_of(step.status));
-    append_text(out, "start", to_wire_date(step.start_date));
-    if (step.finish_date) {
-        append_text(out, "finish", to_wire_date(*step.finish_date));
-        append_json(out, "ms", std::to_string(step.finish_date->milliseconds - step.start_date.milliseconds));
-    }
-    if (step.error && !step.error->empty()) append_json(out, "error", *step.error);
-    out += '}';
+// Errors of steps are kept as the engine has them, with details for the log that are nobody else's business.
+std::optional<api::ErrorInventory> error_of(const JobStep& step) {
+    if (!step.error || step.error->empty()) return std::nullopt;
+    const std::optional<Error> error = workflow::error_from_text(*step.error);
+    if (!error) return std::nullopt;
+    return api::ErrorInventory{std::string(api::api_code(error->code)), std::string(api::api_description(error->code)), error->message};
+}
+
+api::JobStepView view_of(const JobStep& step) {
+    api::JobStepView view;
+    view.name = step.name;
+    if (!step.branch.empty()) view.branch = step.branch;
+    view.status = name_of(step.status);
+    view.start = step.start_date;
+    view.finish = step.finish_date;
+    if (step.finish_date) view.ms = step.finish_date->milliseconds - step.start_date.milliseconds;
+    view.error = error_of(step);
+    return view;
+}
+
+// Into a view of the whole job, or of one branch.
+template <class View>
+void fill_progress(View& view, const workflow::Progress& progress) {
+    if (progress.total <= 0) return;
+    view.done = progress.done;
+    view.total = progress.total;
+    view.rate = progress.rate;
+    view.seconds_left = progress.seconds_left;
+}
+
+api::JobBranchView view_of(const workflow::BranchProgress& branch) {
+    api::JobBranchView view;
+    view.branch = branch.branch;
+    if (!branch.label.empty()) view.name = branch.label;
+    if (!branch.step.empty()) view.step = branch.step;
+    view.status = std::string(name_of(branch.status));
+    view.progress = branch.progress.percent;
+    fill_progress(view, branch.progress);
+    return view;
+}
+
+api::JobView view_of(const Job& job, const workflow::JobProgress* progress) {
+    api::JobView view;
+    view.uuid = job.uuid;
+    view.kind = job.kind;
+    view.api_name = job.api_name;
+    if (!job.account_uuid.empty()) view.account_uuid = job.account_uuid;
+    view.target_uuid = job.target_uuid;
+    view.state = name_of(job.state);
+    view.progress = job.progress;
+    view.create_date = job.create_date;
+    view.last_op_date = job.last_op_date;
+    view.finish_date = job.finish_date;
+    if (job.finish_date) view.ms = job.finish_date->milliseconds - job.create_date.milliseconds;
+    if (progress == nullptr) return view;
+    fill_progress(view, progress->whole);
+    for (const workflow::BranchProgress& branch : progress->branches) view.branches.push_back(view_of(branch));
+    return view;
+}
+
+const boost::json::value* find_member(const boost::json::value* object, std::string_view name) {
+    return object != nullptr && object->is_object() ? object->get_object().if_contains(name) : nullptr;
 }
 
 }  // namespace
@@ -84,31 +131,34 @@ Response accepted_response(const Request& request, const JobId& job, const std::
     return json_response(202, body + ",\"apiTimeout\":" + std::to_string(timeout.count()) + "}");
 }
 
-std::string job_detail(const Job& job, const std::vector<JobStep>& steps) {
-    std::string out = "{";
-    append_text(out, "uuid", job.uuid.text());
-    append_text(out, "kind", job.kind);
-    append_text(out, "apiName", job.api_name);
-    if (!job.account_uuid.empty()) append_text(out, "accountUuid", job.account_uuid.text());
-    if (job.target_uuid) append_text(out, "targetUuid", *job.target_uuid);
-    append_text(out, "state", name_of(job.state));
-    append_json(out, "progress", std::to_string(job.progress));
-    append_text(out, "createDate", to_wire_date(job.create_date));
-    append_text(out, "lastOpDate", to_wire_date(job.last_op_date));
-    if (job.finish_date) {
-        append_text(out, "finishDate", to_wire_date(*job.finish_date));
-        append_json(out, "ms", std::to_string(job.finish_date->milliseconds - job.create_date.milliseconds));
+std::optional<std::string_view> batch_outcome(const Job& job) {
+    if (job.api_name != "CloneVmInstance") return std::nullopt;
+    if (job.state != JobState::succeeded) return "FAIL";
+    const Result<boost::json::value> result = api::parse_json(job.result.value_or("{}"));
+    const boost::json::value* const entries = result.has_value() ? find_member(find_member(&*result, "result"), "inventories") : nullptr;
+    if (entries == nullptr || !entries->is_array()) return "SUCCESS";
+    std::size_t errors = 0;
+    for (const boost::json::value& entry : entries->get_array()) errors += find_member(&entry, "error") != nullptr ? 1 : 0;
+    if (errors == 0) return "SUCCESS";
+    return errors == entries->get_array().size() ? "FAIL" : "PARTIAL";
+}
+
+bool is_internal_step(const JobStep& step) { return step.name.starts_with('@'); }
+
+std::string step_json(const JobStep& step) { return api::to_json(view_of(step)); }
+
+std::string progress_json(const workflow::LiveJob& live) { return api::to_json(view_of(live.row, &live.progress)); }
+
+std::string job_json(const Job& job, const std::vector<JobStep>& steps, const workflow::LiveJob* live) {
+    api::JobView view = view_of(job, live == nullptr ? nullptr : &live->progress);
+    for (const JobStep& step : steps) {
+        if (!is_internal_step(step)) view.steps.push_back(view_of(step));
     }
+    std::string out = api::to_json(view);
     if (job.detail && !job.detail->empty()) append_json(out, "detail", *job.detail);
-    out += ",\"steps\":[";
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-        if (i != 0) out += ',';
-        append_step(out, steps[i]);
-    }
-    out += ']';
     if (job.result && !job.result->empty()) append_json(out, "result", *job.result);
     if (job.error && !job.error->empty()) append_json(out, "error", *job.error);
-    return out + '}';
+    return out;
 }
 
 }  // namespace ramet::http

@@ -1,12 +1,15 @@
 // Jobs as the API shows them.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/message.hpp"
 #include "http/exchange.hpp"
 #include "model/account.hpp"
+#include "workflow/engine.hpp"
 
 namespace ramet::http {
 
@@ -17,7 +20,16 @@ std::string result_body(const Job& job);
 Response finished_response(const Job& job, const api::MessageInfo* schema_of);
 // 202 with the place to poll.
 Response accepted_response(const Request& request, const JobId& job, const std::string& fallback_authority);
-// The whole job with its steps, for GET /zstack/v1/jobs/{uuid}.
-std::string job_detail(const Job& job, const std::vector<JobStep>& steps);
+// X-Job-Batch of a web hook: SUCCESS, FAIL or PARTIAL; nothing for calls that make one thing.
+std::optional<std::string_view> batch_outcome(const Job& job);
+
+// The engine's own rows among a job's steps, which are shown to nobody.
+bool is_internal_step(const JobStep& step);
+// One entry of a job's steps.
+std::string step_json(const JobStep& step);
+// How far a job is, with its branches and without steps.
+std::string progress_json(const workflow::LiveJob& live);
+// The whole job; `live` may be null.
+std::string job_json(const Job& job, const std::vector<JobStep>& steps, const workflow::LiveJob* live);
 
 }  // namespace ramet::http

@@ -113,7 +113,7 @@ void bind_resource_routes(Routes& routes, resources::Parts& parts) {
     bind_pool(routes, parts);
     bind_rest(routes, parts);
     routes.bind<api::AddImage>([&parts](const Call& call, auto& request) -> Result<Answer> {
-        TRY_ASSIGN(JobId job, resources::add_image(parts, call.caller, request, call.job, call.web_hook));
+        TRY_ASSIGN(JobId job, resources::add_image(parts, call.caller, request, call.job, call.web_hook, call.key));
         return Answer{Started{std::move(job)}};
     });
 }

@@ -11,7 +11,7 @@
 namespace ramet::http {
 namespace {
 
-lifecycle::Request request_of(const Call& call) { return {call.caller, call.job, call.web_hook}; }
+lifecycle::Request request_of(const Call& call) { return {call.caller, call.job, call.web_hook, call.key}; }
 
 Result<Answer> started(Result<JobId> job) {
     if (!job.has_value()) return std::unexpected(std::move(job.error()));

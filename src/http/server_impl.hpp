@@ -72,7 +72,10 @@ private:
     asio::awaitable<bool> refuse(std::shared_ptr<Connection> connection, Response response);
     asio::awaitable<void> drain(std::shared_ptr<Connection> connection);
     asio::awaitable<bool> write(std::shared_ptr<Connection> connection, Response response, unsigned version, bool keep_alive, bool head_only);
-    asio::awaitable<Response> respond(std::shared_ptr<Connection> connection, std::shared_ptr<const Request> request);
+    asio::awaitable<void> send_events(std::shared_ptr<Connection> connection, std::shared_ptr<EventStream> stream);
+    asio::awaitable<bool> write_text(std::shared_ptr<Connection> connection, std::shared_ptr<const std::string> text);
+    asio::awaitable<void> wait_for_reply(std::shared_ptr<Connection> connection);
+    asio::awaitable<Reply> respond(std::shared_ptr<Connection> connection, std::shared_ptr<const Request> request);
     asio::awaitable<void> wait_until_woken(std::shared_ptr<Connection> connection, std::chrono::steady_clock::time_point deadline);
     bool run_on_pool(const std::shared_ptr<Connection>& connection, std::function<Reply()> work);
 

@@ -86,6 +86,8 @@ public:
         return closed_;
     }
 
+    const std::string& buffered() const { return buffer_; }
+
 private:
     bool read_more(std::chrono::steady_clock::time_point deadline) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();

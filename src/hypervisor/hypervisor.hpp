@@ -100,6 +100,8 @@ public:
     virtual Result<void> set_link(const VmId& vm, const NicId& nic, bool up) = 0;
     // Guest agent. `timeout` error when it does not answer.
     virtual Result<void> agent_ping(const VmId& vm, std::chrono::milliseconds patience) = 0;
+    // Every IPv4 address that the guest says it has.
+    virtual Result<std::vector<std::string>> agent_addresses(const VmId& vm, std::chrono::milliseconds patience) = 0;
     virtual Result<ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
                                           const std::string& input, std::chrono::milliseconds patience) = 0;
     virtual Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) = 0;

@@ -47,6 +47,8 @@ public:
     virtual Result<void> plug(const PortSpec& port) = 0;
     virtual Result<void> unplug(const PortSpec& port) = 0;  // also releases the DHCP lease
     virtual Result<void> set_port(const std::string& tap, bool enabled) = 0;
+    // Whether the guest behind the port answers ARP for the port's address with the port's MAC. Asks, and looks at what came so far: call again.
+    virtual Result<bool> answers(const PortSpec& port) = 0;
     virtual Result<std::vector<std::string>> taps() = 0;  // of this data directory, for the orphan scan
     virtual Result<void> remove_all() = 0;                // teardown
 };

@@ -17,6 +17,7 @@ Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order
     job.create_date = job.last_op_date = parts.now();
     crash_point("job-before-reserve");
     TRY(parts.database().write([&](store::Transaction& transaction) -> Result<void> {
+        if (request.key) TRY(store::insert(transaction, *request.key));
         if (reserve) TRY(reserve(transaction, job));
         return store::insert(transaction, job);
     }));

@@ -17,6 +17,7 @@ struct Request {
     identity::Caller caller;
     JobId job;
     std::optional<std::string> web_hook;
+    std::optional<IdempotencyKey> key;  // committed with the job
 };
 
 class Action final : public workflow::Step {

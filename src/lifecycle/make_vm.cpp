@@ -1,6 +1,7 @@
 #include "lifecycle/make_vm.hpp"
 
 #include "base/crash_point.hpp"
+#include "lifecycle/layers.hpp"
 #include "lifecycle/rows.hpp"
 #include "network/addresses.hpp"
 #include "resources/tag_patterns.hpp"
@@ -68,16 +69,35 @@ Result<void> reserve_vms(Transaction& transaction, const identity::Caller& calle
 }
 
 Result<Output> Materialize::run(StepContext& step) {
+    TRY_ASSIGN(const std::int64_t total, bytes_to_copy());
+    std::int64_t before = 0;  // of the layers that are written
     for (const VolumeRecipe& recipe : recipes_) {
         if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
-        TRY(write_layer(recipe, step));
+        std::int64_t bytes = 0;
+        TRY(write_layer(recipe, step, [&](storage::CopyProgress progress) {
+            bytes = progress.total_bytes;
+            step.progress(before + progress.done_bytes, total);
+        }));
+        before += bytes;
         crash_point("layer-written");
     }
     TRY(finish(step.job()));
     return Output{};
 }
 
-Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& step) {
+Result<std::int64_t> Materialize::bytes_to_copy() {
+    return store::read(parts_.database(), [&](Transaction& transaction) -> Result<std::int64_t> {
+        std::int64_t total = 0;
+        for (const VolumeRecipe& recipe : recipes_) {
+            if (recipe.mode != LayerMode::copy) continue;
+            TRY_ASSIGN(const Layer layer, store::get<Layer>(transaction, recipe.layer.text()));
+            total += layer.size;
+        }
+        return total;
+    });
+}
+
+Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& step, const storage::CopyObserver& observer) {
     struct Work {
         Layer layer;
         storage::Place place;
@@ -104,9 +124,7 @@ Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& s
             if (there) return {};
             return fail(ErrorCode::internal, "the layer to copy from is gone", "layer " + recipe.layer.text());
         }
-        return storage->full_copy(
-            work.chain, work.place.path, work.layer.size, provisioning,
-            [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); }, step.stop());
+        return storage->full_copy(work.chain, work.place.path, work.layer.size, provisioning, observer, step.stop());
     }
     return {};
 }
@@ -135,7 +153,12 @@ Result<void> Materialize::finish(const JobId&) {
     });
 }
 
-Result<void> Materialize::undo(StepContext&) { return demolish_vm(parts_, vm_); }
+Result<void> Materialize::undo(StepContext&) {
+    TRY(demolish_vm(parts_, vm_));
+    // A VM that was finished already keeps what is attached to it; what this job made goes all the same.
+    for (const VolumeRecipe& recipe : recipes_) TRY(demolish_volume(parts_, recipe.volume));
+    return {};
+}
 
 Result<Output> Boot::run(StepContext& step) {
     if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");

@@ -66,7 +66,8 @@ public:
     std::vector<std::string> locks() const override { return {vm_.text()}; }
 
 private:
-    Result<void> write_layer(const VolumeRecipe& recipe, workflow::StepContext& step);
+    Result<std::int64_t> bytes_to_copy();
+    Result<void> write_layer(const VolumeRecipe& recipe, workflow::StepContext& step, const storage::CopyObserver& observer);
     Result<void> finish(const JobId& job);
     Parts& parts_;
     VmId vm_;

@@ -50,6 +50,25 @@ template <> const TypeInfo& describe<Job>() {
     return info;
 }
 
+template <> const TypeInfo& describe<IdempotencyKey>() {
+    static const TypeInfo info =
+        row<IdempotencyKey>({"idempotency_key", "IdempotencyKeyVO"}, "IdempotencyKey", "A call that may be repeated.",
+                            field<&IdempotencyKey::uuid>("uuid", "Derived from account and key.", {.primary = true, .internal = true}),
+                            field<&IdempotencyKey::fingerprint>("fingerprint", "Of the call and its body.", {.internal = true}),
+                            field<&IdempotencyKey::job_uuid>("jobUuid", "The job that answers the call.", {.internal = true}),
+                            field<&IdempotencyKey::create_date>("createDate", "When the call was first made.", {.internal = true}));
+    return info;
+}
+
+template <> const TypeInfo& describe<PendingWebHook>() {
+    static const TypeInfo info =
+        row<PendingWebHook>({"web_hook", "WebHookVO"}, "PendingWebHook", "A web hook that waits for its delivery.",
+                            field<&PendingWebHook::job_uuid>("jobUuid", "The job whose end it tells.", {.primary = true, .internal = true}),
+                            field<&PendingWebHook::tries>("tries", "How often it was tried.", {.internal = true}),
+                            field<&PendingWebHook::create_date>("createDate", "When the job ended.", {.internal = true}));
+    return info;
+}
+
 template <> const TypeInfo& describe<JobStep>() {
     static const TypeInfo info =
         row<JobStep>({"job_step", "JobStepVO"}, "JobStep", "One step of a job.",

@@ -57,6 +57,23 @@ struct Job {
 };
 template <> const TypeInfo& describe<Job>();
 
+// A call that was made with an Idempotency-Key, and the job that answers it. Goes with the job's row.
+struct IdempotencyKey {
+    std::string uuid;         // the key: derived from account and Idempotency-Key, which itself is not kept
+    std::string fingerprint;  // of the call and its body
+    JobId job_uuid;
+    Timestamp create_date;
+};
+template <> const TypeInfo& describe<IdempotencyKey>();
+
+// A web hook that has not been delivered: made in the transaction that ends its job, gone when it is taken or given up.
+struct PendingWebHook {
+    JobId job_uuid;
+    std::int64_t tries = 0;
+    Timestamp create_date;
+};
+template <> const TypeInfo& describe<PendingWebHook>();
+
 enum class StepStatus : std::uint8_t { pending, running, done, failed, undoing, undone, stuck };
 inline constexpr std::array<std::string_view, 7> kStepStatusNames{"pending", "running", "done", "failed", "undoing", "undone", "stuck"};
 template <> inline constexpr std::span<const std::string_view> enum_names<StepStatus>{kStepStatusNames};

@@ -97,11 +97,12 @@ Result<CheckedAddImage> check_add_image(store::Transaction& transaction, const i
 }
 
 Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobId& job_uuid,
-                        const std::optional<std::string>& web_hook) {
+                        const std::optional<std::string>& web_hook, const std::optional<IdempotencyKey>& key) {
     TRY(storage::check_image_url(request.url, caller.admin));
     const Timestamp now = parts.clock.now();
     Job job;
     const auto reserve = [&](store::Transaction& transaction) -> Result<void> {
+        if (key) TRY(store::insert(transaction, *key));
         TRY_ASSIGN(const CheckedAddImage checked, check_add_image(transaction, caller, request, now));
         job.uuid = job_uuid;
         job.kind = "add-image";

@@ -27,7 +27,7 @@ void register_image_sagas(workflow::Engine& engine, Parts& parts);
 
 // Checks, reserves, starts; the job's result is {"inventory":{...}}. `job` is the caller's choice; conflict when it exists already.
 Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobId& job,
-                        const std::optional<std::string>& web_hook = std::nullopt);
+                        const std::optional<std::string>& web_hook = std::nullopt, const std::optional<IdempotencyKey>& key = std::nullopt);
 
 // Each answers with the JSON body of the reply.
 Result<std::string> update_image(Parts& parts, const identity::Caller& caller, const api::UpdateImage& request);

@@ -53,6 +53,30 @@ bool is_public6(const std::uint8_t* bytes) {
     return !begins({0x20, 0x01, 0x0d, 0xb8}) && !(begins({0x3f, 0xff}) && bytes[2] < 0x10);          // documentation
 }
 
+// Where no request of ours goes, whoever asks.
+constexpr std::array kForbidden4{
+    Range4{0x00000000, 8},   // this network
+    Range4{0xa9fe0000, 16},  // link-local, cloud metadata
+    Range4{0x646464c8, 32},  // metadata of a large cloud
+    Range4{0xa83f8110, 32},  // metadata of another
+    Range4{0xe0000000, 3},   // multicast, reserved, broadcast
+};
+
+bool is_forbidden4(std::uint32_t address) {
+    return std::any_of(kForbidden4.begin(), kForbidden4.end(),
+                       [address](const Range4& range) { return static_cast<std::uint64_t>(address ^ range.network) >> (32 - range.bits) == 0; });
+}
+
+bool is_forbidden6(const std::uint8_t* bytes) {
+    const auto begins = [bytes](std::initializer_list<std::uint8_t> prefix) { return std::equal(prefix.begin(), prefix.end(), bytes); };
+    if (begins({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff})) return is_forbidden4(four(bytes + 12));     // IPv4-mapped
+    if (begins({0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0})) return is_forbidden4(four(bytes + 12));  // NAT64
+    if (begins({0x20, 0x02})) return is_forbidden4(four(bytes + 2));                                    // 6to4
+    if (bytes[0] == 0xff || (bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80)) return true;               // multicast, link-local
+    if (begins({0xfd, 0x00, 0x0e, 0xc2})) return true;                                                  // metadata of a large cloud
+    return std::all_of(bytes, bytes + 16, [](std::uint8_t byte) { return byte == 0; });
+}
+
 }  // namespace
 
 bool is_public_address(const sockaddr* address, socklen_t length) {
@@ -67,6 +91,20 @@ bool is_public_address(const sockaddr* address, socklen_t length) {
         return is_public6(v6.sin6_addr.s6_addr);
     }
     return false;
+}
+
+bool is_forbidden_address(const sockaddr* address, socklen_t length) {
+    if (address->sa_family == AF_INET && length >= sizeof(sockaddr_in)) {
+        sockaddr_in v4{};
+        std::memcpy(&v4, address, sizeof v4);
+        return is_forbidden4(ntohl(v4.sin_addr.s_addr));
+    }
+    if (address->sa_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
+        sockaddr_in6 v6{};
+        std::memcpy(&v6, address, sizeof v6);
+        return is_forbidden6(v6.sin6_addr.s6_addr);
+    }
+    return true;
 }
 
 }  // namespace ramet::storage

@@ -20,6 +20,11 @@ Result<std::vector<Row>> select_rows(Transaction& transaction, const std::string
     return rows;
 }
 
+Result<void> note_hook(Transaction& transaction, const Job& job) {
+    if (!is_terminal(job.state) || !job.web_hook || job.web_hook->empty()) return {};
+    return insert(transaction, PendingWebHook{job.uuid, 0, job.last_op_date});
+}
+
 }  // namespace
 
 Result<void> DatabaseSagaLog::save_step(const JobStep& step) {
@@ -33,9 +38,64 @@ Result<void> DatabaseSagaLog::save_step(const JobStep& step) {
 Result<void> DatabaseSagaLog::save_job(const Job& job) {
     return database_.write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(const std::optional<Job> known, find<Job>(transaction, {{"uuid", job.uuid.text()}}));
-        if (!known) return insert(transaction, job);
-        if (is_terminal(known->state)) return {};
-        return update(transaction, job);
+        if (known && is_terminal(known->state)) return {};
+        TRY(known ? update(transaction, job) : insert(transaction, job));
+        return note_hook(transaction, job);
+    });
+}
+
+Result<void> DatabaseSagaLog::save_finished(const Job& job, const std::optional<IdempotencyKey>& key) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        TRY(insert(transaction, job));
+        if (key) TRY(insert(transaction, *key));
+        return note_hook(transaction, job);
+    });
+}
+
+Result<std::optional<IdempotencyKey>> DatabaseSagaLog::find_key(const std::string& uuid) {
+    return read(database_, [&](Transaction& transaction) { return find<IdempotencyKey>(transaction, {{"uuid", uuid}}); });
+}
+
+Result<void> DatabaseSagaLog::forget_key(const std::string& uuid) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        TRY(erase<IdempotencyKey>(transaction, {{"uuid", uuid}}));
+        return {};
+    });
+}
+
+Result<std::vector<DatabaseSagaLog::PendingHook>> DatabaseSagaLog::pending_hooks() {
+    return read(database_, [](Transaction& transaction) -> Result<std::vector<PendingHook>> {
+        TRY_ASSIGN(const std::vector<PendingWebHook> rows, list<PendingWebHook>(transaction, {}, "createDate"));
+        std::vector<PendingHook> hooks;
+        for (const PendingWebHook& row : rows) {
+            TRY_ASSIGN(const std::optional<Job> job, find<Job>(transaction, {{"uuid", row.job_uuid.text()}}));
+            if (job) hooks.push_back({*job, row.tries});
+        }
+        return hooks;
+    });
+}
+
+Result<void> DatabaseSagaLog::note_hook_tries(const JobId& job, std::int64_t tries) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(std::optional<PendingWebHook> row, find<PendingWebHook>(transaction, {{"jobUuid", job.text()}}));
+        if (!row) return {};
+        row->tries = tries;
+        return update(transaction, *row);
+    });
+}
+
+Result<void> DatabaseSagaLog::drop_hook(const JobId& job) {
+    return database_.write([&](Transaction& transaction) -> Result<void> {
+        TRY(erase<PendingWebHook>(transaction, {{"jobUuid", job.text()}}));
+        return {};
+    });
+}
+
+Result<std::int64_t> DatabaseSagaLog::purge_finished(Timestamp before) {
+    return write(database_, [&](Transaction& transaction) {
+        const auto text = [](JobState state) { return std::string(name_of(state)); };
+        return transaction.execute("DELETE FROM job WHERE \"finishDate\" < $1 AND \"state\" IN ($2, $3, $4)",
+                                   {before.milliseconds, text(JobState::succeeded), text(JobState::failed), text(JobState::cancelled)});
     });
 }
 

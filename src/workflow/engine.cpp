@@ -17,6 +17,7 @@
 namespace ramet::workflow {
 namespace {
 
+constexpr std::size_t kCancelThreads = 2;              // for jobs that are cancelled before a worker takes them
 constexpr std::chrono::milliseconds kForeignPoll{50};  // a job that no thread of this engine knows: its row is looked at this often
 
 Error no_such_job(const JobId& job) {
@@ -31,19 +32,22 @@ public:
         : log_(log),
           options_(complete(std::move(options))),
           branch_pool_(std::max<std::size_t>(options_.branch_threads, 1), limits::kJobQueueMax),
-          services_{log, clock, options_, locks_, branch_pool_, shutdown_.get_token(), [this](const Job& job) { return build(job); }} {
+          services_{log, clock, options_, locks_, branch_pool_, timer_, shutdown_.get_token(), [this](const Job& job) { return build(job); }} {
         for (std::size_t i = 0; i < std::max<std::size_t>(options_.job_threads, 1); ++i) workers_.emplace_back([this] { work(); });
     }
 
     ~Impl() {
+        std::vector<std::shared_ptr<Run>> runs;
         {
             const std::lock_guard lock(mutex_);
             stopping_ = true;
-            shutdown_.request_stop();
-            for (const auto& [job, run] : runs_) run->interrupt();
+            for (const auto& [job, run] : runs_) runs.push_back(run);
         }
+        shutdown_.request_stop();
+        for (const std::shared_ptr<Run>& run : runs) run->interrupt();
         ready_.notify_all();
         workers_.clear();
+        cancelling_.reset();
     }
 
     void add_kind(std::string kind, SagaFactory factory) {
@@ -82,7 +86,7 @@ public:
 
     Result<void> cancel(const JobId& job) {
         std::shared_ptr<Run> run = known(job);
-        bool mine = false;  // nothing was done yet: it ends on this thread, at once
+        bool mine = false;  // no worker has it: it goes back on a thread of its own, past the queue
         if (run == nullptr) {
             // Committed as queued, but start() has not come yet: taken up here, past the queue.
             TRY_ASSIGN(const std::optional<Job> row, log_.find_job(job));
@@ -92,7 +96,7 @@ public:
         }
         mine = mine || take_from_queue(*run);
         const Result<void> asked = run->cancel();
-        if (mine) execute(run);
+        if (mine && !cancelling_->post([this, run] { execute(run); })) execute(run);
         return asked;
     }
 
@@ -105,6 +109,12 @@ public:
             ++taken;
         }
         return taken;
+    }
+
+    std::optional<LiveJob> look(const JobId& job, std::size_t changes_from) const {
+        const std::shared_ptr<Run> run = known(job);
+        if (run == nullptr) return std::nullopt;
+        return run->look(changes_from);
     }
 
     std::size_t running_jobs() const { return running_; }
@@ -157,7 +167,6 @@ private:
 
     bool take_from_queue(const Run& run) {
         const std::lock_guard lock(mutex_);
-        if (!run.untouched()) return false;
         return std::erase_if(queue_, [&](const std::shared_ptr<Run>& queued) { return queued.get() == &run; }) > 0;
     }
 
@@ -199,6 +208,7 @@ private:
     std::stop_source shutdown_;
     LockTable locks_;
     ThreadPool branch_pool_;
+    Timer timer_;
     const RunServices services_;
     std::atomic<std::size_t> running_{0};
 
@@ -209,6 +219,7 @@ private:
     std::unordered_map<JobId, std::shared_ptr<Run>> runs_;  // queued and running
     std::unordered_map<std::string, SagaFactory> kinds_;
     std::vector<std::function<void(const Job&)>> listeners_;
+    std::optional<ThreadPool> cancelling_{std::in_place, kCancelThreads, limits::kJobQueueMax};
     std::vector<std::jthread> workers_;  // last: they use all of the above
 };
 
@@ -220,6 +231,7 @@ Result<Job> Engine::wait(const JobId& job, std::chrono::milliseconds patience) {
 Result<void> Engine::cancel(const JobId& job) { return impl_->cancel(job); }
 void Engine::on_finished(std::function<void(const Job&)> listener) { impl_->add_listener(std::move(listener)); }
 Result<std::size_t> Engine::recover() { return impl_->recover(); }
+std::optional<LiveJob> Engine::look(const JobId& job, std::size_t changes_from) const { return impl_->look(job, changes_from); }
 std::size_t Engine::running_jobs() const { return impl_->running_jobs(); }
 
 }  // namespace ramet::workflow

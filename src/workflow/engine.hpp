@@ -20,6 +20,7 @@
 #include "base/id.hpp"
 #include "base/result.hpp"
 #include "model/account.hpp"
+#include "workflow/progress.hpp"
 #include "workflow/saga.hpp"
 
 namespace ramet::workflow {
@@ -47,6 +48,13 @@ struct EngineOptions {
     std::chrono::milliseconds undo_pause{50};  // before the second try of an undo; grows fourfold
 };
 
+// A job that is queued or running here, as it is this moment.
+struct LiveJob {
+    Job row;
+    JobProgress progress;
+    std::vector<JobStep> changes;  // of its steps, from the number asked for on
+};
+
 class Engine {
 public:
     Engine(SagaLog& log, Clock& clock, EngineOptions options);
@@ -56,7 +64,10 @@ public:
     Result<void> start(const Job& job);
     // The job when it is terminal, or its present row when `patience` is over.
     Result<Job> wait(const JobId& job, std::chrono::milliseconds patience);
-    Result<void> cancel(const JobId& job);  // asks; wait() tells
+    // Asks; wait() tells. Durable when it returns. The job goes back at once, whatever else the engine is busy with.
+    Result<void> cancel(const JobId& job);
+    // From memory; nothing for a job that has ended or that this engine does not know.
+    std::optional<LiveJob> look(const JobId& job, std::size_t changes_from = 0) const;
     // Calls `listener` once for each job that becomes terminal (webhooks, metrics). Before recover().
     void on_finished(std::function<void(const Job&)> listener);
     // How many jobs were taken up; one unreadable job is made stuck and stops no other. May be called again: takes up what rests.

@@ -17,7 +17,8 @@ Output RunContext::output_of(std::string_view trunk_step) const {
 }
 
 void RunContext::progress(std::int64_t done, std::int64_t total) {
-    if (total <= 0) return;
+    if (total <= 0 || !counted_) return;
+    run_.board_.report(branch_, done, total);
     const double share = std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0);
     if (share <= reported_) return;
     run_.add_progress(share - reported_);
@@ -54,6 +55,12 @@ Result<void> Run::cancel() {
     stop_.request_stop();
     if (!durable) return fail(ErrorCode::internal, "the cancellation could not be recorded; the job rests until the server starts again");
     return {};
+}
+
+LiveJob Run::look(std::size_t changes_from) const {
+    LiveJob live{job(), {}, board_.changes(changes_from)};
+    live.progress = board_.look(live.row.progress);
+    return live;
 }
 
 bool Run::ended() const {
@@ -108,9 +115,14 @@ Result<void> Run::build_rows() {
     };
     for (const Saga::Stage& stage : saga_->stages()) {
         StageRows& rows = rows_.emplace_back();
-        if (stage.step != nullptr) { TRY_ASSIGN(rows.step, add({}, stage.step->name())); }
+        rows.waiting.resize(stage.branches.branches.size());
+        if (stage.step != nullptr) {
+            TRY_ASSIGN(rows.step, add({}, stage.step->name()));
+            board_.add_lane({}, {}, 1);
+        }
         for (const Branch& branch : stage.branches.branches) {
             if (branch.name.empty()) return fail(ErrorCode::internal, "the job's plan has a branch without a name");
+            board_.add_lane(branch.name, branch.label, branch.steps.size());
             std::vector<JobStep>& branch_rows = rows.branches.emplace_back();
             for (const std::unique_ptr<Step>& step : branch.steps) { TRY_ASSIGN(branch_rows.emplace_back(), add(branch.name, step->name())); }
         }
@@ -123,6 +135,7 @@ Result<void> Run::place_history(const std::vector<JobStep>& history) {
     for (const JobStep& row : history) {
         if (row.uuid != step_uuid(row.job_uuid, {}, kCauseRow)) {
             TRY(place(row));
+            board_.step_changed(row);
             continue;
         }
         const std::optional<Error> error = error_from_text(row.error.value_or(""));
@@ -230,7 +243,9 @@ bool Run::move(JobStep& row, StepEvent event) {
     row.status = *status;
     if (event == StepEvent::started) row.start_date = journal_.now();
     if (event == StepEvent::finished || event == StepEvent::undo_finished || event == StepEvent::undo_failed) row.finish_date = journal_.now();
-    return journal_.save(row);
+    if (!journal_.save(row)) return false;
+    board_.step_changed(row);
+    return true;
 }
 
 }  // namespace ramet::workflow

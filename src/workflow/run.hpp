@@ -22,7 +22,9 @@
 #include "workflow/engine.hpp"
 #include "workflow/journal.hpp"
 #include "workflow/lock_table.hpp"
+#include "workflow/progress.hpp"
 #include "workflow/step_state.hpp"
+#include "workflow/timer.hpp"
 
 namespace ramet::workflow {
 
@@ -33,6 +35,7 @@ struct RunServices {
     const EngineOptions& options;
     LockTable& locks;
     ThreadPool& branch_pool;
+    Timer& timer;
     std::stop_token shutdown;
     SagaFactory build;
 };
@@ -46,16 +49,22 @@ public:
     Result<void> cancel();
     void interrupt() { stop_.request_stop(); }  // the engine stops: running steps end early, nothing is undone
     Job job() const { return journal_.job(); }
-    bool untouched() const { return !has_history_ && job().state == JobState::queued; }
+    LiveJob look(std::size_t changes_from) const;
     bool ended() const;                                                     // execute() has returned: the job is terminal, or rests
     bool wait_until(std::chrono::steady_clock::time_point deadline) const;  // ended?
 
 private:
     friend class RunContext;
-    enum class StepEnd : std::uint8_t { done, failed, interrupted };
+    enum class StepEnd : std::uint8_t { done, failed, interrupted, waits };
+    struct StepRun {                         // one call of a step
+        bool again = false;                  // it has run before and asked to be called again
+        Error why;                           // failed
+        std::chrono::milliseconds pause{0};  // waits
+    };
     struct StageRows {
         JobStep step;
         std::vector<std::vector<JobStep>> branches;
+        std::vector<char> waiting;  // by branch: its present step is to be called again
     };
 
     // run.cpp: the frame
@@ -77,9 +86,9 @@ private:
     void go_forward();
     bool run_trunk_step(std::size_t stage);
     void run_fan_out(std::size_t stage);
-    void run_branch(std::size_t stage, std::size_t branch);
+    std::optional<std::chrono::milliseconds> run_branch(std::size_t stage, std::size_t branch);  // a pause: call again after it
     void branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error);
-    StepEnd run_step(Step& step, JobStep& row, Error& why);
+    StepEnd run_step(Step& step, JobStep& row, StepRun& call);
     void make_report();
     std::vector<BranchOutcome> outcomes();
 
@@ -100,6 +109,7 @@ private:
     std::optional<Saga> saga_;
     std::vector<StageRows> rows_;  // as saga_->stages(); each row belongs to the thread that works on its branch
     std::size_t units_ = 0;        // steps in all
+    ProgressBoard board_;
 
     mutable std::mutex mutex_;
     mutable std::condition_variable changed_;
@@ -115,22 +125,28 @@ private:
 class RunContext final : public StepContext {
 public:
     // `counted`: what the step reports moves the job's progress; an undo's does not.
-    RunContext(Run& run, std::stop_token stop, bool counted)
+    RunContext(Run& run, std::stop_token stop, std::string branch, bool counted)
         : run_(run),
           stop_(std::move(stop)),
           id_(run.saga_->job()),
-          reported_(counted ? 0.0 : 1.0) {}
+          branch_(std::move(branch)),
+          counted_(counted) {}
     const JobId& job() const override { return id_; }
     std::stop_token stop() const override { return stop_; }
     Output output_of(std::string_view trunk_step) const override;
     void progress(std::int64_t done, std::int64_t total) override;
+    void come_back(std::chrono::milliseconds pause) override { pause_ = pause; }
     double reported() const { return reported_; }
+    std::optional<std::chrono::milliseconds> pause() const { return pause_; }
 
 private:
     Run& run_;
     std::stop_token stop_;
     JobId id_;
-    double reported_;  // share of this step, 0..1
+    std::string branch_;
+    bool counted_;
+    double reported_ = 0;  // share of this step, 0..1
+    std::optional<std::chrono::milliseconds> pause_;
 };
 
 }  // namespace ramet::workflow

@@ -5,7 +5,6 @@
 #include "telemetry/log.hpp"
 #include "workflow/crash_points.hpp"
 #include "workflow/run.hpp"
-#include "workflow/side_by_side.hpp"
 #include "workflow/step_error.hpp"
 
 namespace ramet::workflow {
@@ -45,8 +44,9 @@ void Run::undo_stage(std::size_t stage) {
         undo_step(*steps.step, rows_[stage].step);
         return;
     }
-    side_by_side(services_.branch_pool, steps.branches.branches.size(), steps.branches.parallel,
-                 [&](std::size_t branch) { undo_branch(stage, branch); });
+    // On threads of its own: who cancels does not wait for a pool that other jobs keep busy.
+    const std::size_t parallel = std::min(std::max<std::size_t>(steps.branches.parallel, 1), limits::kBranchThreads);
+    for_each_parallel(steps.branches.branches.size(), parallel, [&](std::size_t branch) { undo_branch(stage, branch); });
 }
 
 void Run::undo_branch(std::size_t stage, std::size_t branch) {
@@ -107,7 +107,7 @@ Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, 
 
 Result<void> Run::try_undo(Step& step) {
     // Not the run's own token: a cancel must not cut short the undo that it asked for.
-    RunContext context(*this, services_.shutdown, false);
+    RunContext context(*this, services_.shutdown, {}, false);
     return try_often("the undo of step '" + std::string(step.name()) + "'", services_.options.undo_pause, services_.shutdown,
                      [&] { return step.undo(context); });
 }

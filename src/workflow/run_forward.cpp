@@ -50,15 +50,20 @@ void Run::go_forward() {
 bool Run::run_trunk_step(std::size_t stage) {
     JobStep& row = rows_[stage].step;
     if (row.status == StepStatus::done) return true;
-    Error why;
-    switch (run_step(*saga_->stages()[stage].step, row, why)) {
-    case StepEnd::done: return true;
-    case StepEnd::interrupted: return false;
-    case StepEnd::failed: break;
+    StepRun call;
+    for (;;) {
+        switch (run_step(*saga_->stages()[stage].step, row, call)) {
+        case StepEnd::done: return true;
+        case StepEnd::interrupted: return false;
+        case StepEnd::failed:
+            row.error = error_to_text(call.why);
+            claim(call.why);
+            return false;
+        case StepEnd::waits:
+            call.again = true;
+            if (!pause(call.pause, stop_.get_token())) return false;
+        }
     }
-    row.error = error_to_text(why);
-    claim(why);
-    return false;
 }
 
 void Run::run_fan_out(std::size_t stage) {
@@ -69,24 +74,30 @@ void Run::run_fan_out(std::size_t stage) {
         const bool done = std::all_of(rows.begin(), rows.end(), [](const JobStep& row) { return row.status == StepStatus::done; });
         if (!done) open.push_back(branch);
     }
-    side_by_side(services_.branch_pool, open.size(), fan_out.parallel, [&](std::size_t index) { run_branch(stage, open[index]); });
+    side_by_side(services_.branch_pool, services_.timer, open.size(), fan_out.parallel, stop_.get_token(),
+                 [&](std::size_t index) { return run_branch(stage, open[index]); });
 }
 
-void Run::run_branch(std::size_t stage, std::size_t branch) {
+std::optional<std::chrono::milliseconds> Run::run_branch(std::size_t stage, std::size_t branch) {
     std::vector<JobStep>& rows = rows_[stage].branches[branch];
     const Branch& steps = saga_->stages()[stage].branches.branches[branch];
     if (branch_error(rows)) {  // failed before a crash: its undo ends now
         if (!resting() && !claimed()) undo_branch(stage, branch);
-        return;
+        return std::nullopt;
     }
     for (std::size_t step = 0; step < rows.size(); ++step) {
-        if (resting() || claimed()) return;
+        if (resting() || claimed()) return std::nullopt;
         if (rows[step].status == StepStatus::done) continue;
-        Error why;
-        const StepEnd end = run_step(*steps.steps[step], rows[step], why);
-        if (end == StepEnd::failed) branch_failed(stage, branch, step, std::move(why));
-        if (end != StepEnd::done) return;
+        char& waiting = rows_[stage].waiting[branch];
+        StepRun call;
+        call.again = waiting != 0;
+        const StepEnd end = run_step(*steps.steps[step], rows[step], call);
+        waiting = end == StepEnd::waits ? 1 : 0;
+        if (end == StepEnd::waits) return call.pause;
+        if (end == StepEnd::failed) branch_failed(stage, branch, step, std::move(call.why));
+        if (end != StepEnd::done) return std::nullopt;
     }
+    return std::nullopt;
 }
 
 void Run::branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error) {
@@ -105,20 +116,26 @@ void Run::branch_failed(std::size_t stage, std::size_t branch, std::size_t step,
     undo_branch(stage, branch);
 }
 
-Run::StepEnd Run::run_step(Step& step, JobStep& row, Error& why) {
-    RunContext context(*this, stop_.get_token(), true);
+Run::StepEnd Run::run_step(Step& step, JobStep& row, StepRun& call) {
+    RunContext context(*this, stop_.get_token(), row.branch, true);
     const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), stop_.get_token());
     if (!held.has_value()) return StepEnd::interrupted;
-    crash_point("step-before-intent");
-    if (!move(row, StepEvent::started)) return StepEnd::interrupted;
-    crash_point("step-after-intent");
-    crash_point_of_step("run:", row.name);
+    if (!call.again) {
+        crash_point("step-before-intent");
+        if (!move(row, StepEvent::started)) return StepEnd::interrupted;
+        crash_point("step-after-intent");
+        crash_point_of_step("run:", row.name);
+    }
     Result<Output> outcome = call_run(step, context);
     if (!outcome.has_value()) {
         // An engine that stops makes steps end early; such a step runs again after the next start.
         if (resting()) return StepEnd::interrupted;
-        why = std::move(outcome.error());
+        call.why = std::move(outcome.error());
         return StepEnd::failed;
+    }
+    if (context.pause()) {
+        call.pause = *context.pause();
+        return StepEnd::waits;
     }
     crash_point("step-after-effect");
     crash_point_of_step("ran:", row.name);
@@ -145,7 +162,7 @@ void Run::make_report() {
     Result<Report> report = Report{};
     if (saga_->reporter()) {
         try {
-            const RunContext context(*this, services_.shutdown, false);
+            const RunContext context(*this, services_.shutdown, {}, false);
             report = saga_->reporter()(context, outcomes());
         } catch (const std::exception& thrown) {
             report = fail(ErrorCode::internal, "an internal error while the job's result was put together; see the server's log", thrown.what());

@@ -11,6 +11,7 @@
 // Thread rules: the steps of one branch run one after another, branches in parallel; a step object is used by one thread at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,9 @@ public:
     virtual std::stop_token stop() const = 0;                          // requested: the job is cancelled, end early with ErrorCode::cancelled
     virtual Output output_of(std::string_view trunk_step) const = 0;   // of a finished trunk step; empty if none
     virtual void progress(std::int64_t done, std::int64_t total) = 0;  // bytes or items of this step; monotone
+    // For steps that wait for something outside: run() is called again after `pause` instead of counting as done when it returns without an
+    // error. Until then no thread is held. The step's locks are let go meanwhile.
+    virtual void come_back(std::chrono::milliseconds pause) = 0;
 };
 
 class Step {
@@ -49,6 +53,7 @@ public:
 struct Branch {
     std::string name;  // unique within the fan-out; stable, made from the plan ("0", "1", ...)
     std::vector<std::unique_ptr<Step>> steps;
+    std::string label{};  // for people, such as the name of a clone
 };
 
 enum class BranchFailure : std::uint8_t { undo_branch, undo_all };  // undo_all: atomic

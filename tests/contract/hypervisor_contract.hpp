@@ -220,6 +220,9 @@ TEST_P(HypervisorContract, SaysWhereTheConsoleIsAndThatNoAgentAnswers) {
     const Result<void> silent = vms().agent_ping(spec.vm, std::chrono::milliseconds(50));
     ASSERT_FALSE(silent.has_value());
     EXPECT_EQ(silent.error().code, ErrorCode::timeout);
+    const auto unknown = vms().agent_addresses(spec.vm, std::chrono::milliseconds(50));
+    ASSERT_FALSE(unknown.has_value());
+    EXPECT_EQ(unknown.error().code, ErrorCode::timeout);
     stop(spec.vm);
 }
 

@@ -203,6 +203,17 @@ public:
         return with_agent("agent_ping", vm, [](Domain&) -> Result<void> { return {}; });
     }
 
+    Result<std::vector<std::string>> agent_addresses(const VmId& vm, std::chrono::milliseconds) override {
+        std::vector<std::string> found;
+        TRY(with_agent("agent_addresses", vm, [&](Domain& domain) -> Result<void> {
+            for (const hypervisor::NicSpec& nic : domain.spec.nics) {
+                if (!nic.ip.empty() && nic.link_up) found.push_back(nic.ip);
+            }
+            return {};
+        }));
+        return found;
+    }
+
     Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
                                               const std::string& input, std::chrono::milliseconds) override {
         hypervisor::ExecResult result{0, {}, {}};

@@ -27,6 +27,14 @@ public:
     Result<void> plug(const hypervisor::PortSpec& port) override { return note("plug " + port.tap); }
     Result<void> unplug(const hypervisor::PortSpec& port) override { return note("unplug " + port.tap); }
     Result<void> set_port(const std::string& tap, bool enabled) override { return note((enabled ? "enable " : "disable ") + tap); }
+    void set_answering(const std::string& ip) {
+        const std::lock_guard lock(mutex_);
+        answering_ = ip;
+    }
+    Result<bool> answers(const hypervisor::PortSpec& port) override {
+        const std::lock_guard lock(mutex_);
+        return !port.ip.empty() && port.ip == answering_;
+    }
     Result<std::vector<std::string>> taps() override { return std::vector<std::string>{}; }
     Result<void> remove_all() override { return note("remove_all"); }
 
@@ -41,6 +49,7 @@ private:
     }
     mutable std::mutex mutex_;
     std::vector<std::string> calls_;
+    std::string answering_;
     std::optional<Error> next_;
 };
 

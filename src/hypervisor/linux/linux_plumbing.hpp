@@ -25,6 +25,7 @@ public:
     Result<void> plug(const PortSpec& port) override;
     Result<void> unplug(const PortSpec& port) override;
     Result<void> set_port(const std::string& tap, bool enabled) override;
+    Result<bool> answers(const PortSpec& port) override;
     Result<std::vector<std::string>> taps() override;
     Result<void> remove_all() override;
 

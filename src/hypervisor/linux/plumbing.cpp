@@ -27,6 +27,7 @@ public:
     Result<void> plug(const PortSpec&) override { return {}; }
     Result<void> unplug(const PortSpec&) override { return {}; }
     Result<void> set_port(const std::string&, bool) override { return {}; }
+    Result<bool> answers(const PortSpec&) override { return false; }
     Result<std::vector<std::string>> taps() override { return std::vector<std::string>{}; }
     Result<void> remove_all() override { return {}; }
 };

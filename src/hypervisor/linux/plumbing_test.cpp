@@ -141,6 +141,30 @@ TEST(LinuxPlumbing, MasqueradesWhatLeavesTheNetwork) {
     });
 }
 
+TEST(LinuxPlumbing, HearsWhetherAGuestAnswersOnItsAddress) {
+    in_sandbox([] {
+        Pair pair;
+        const std::string gateway_mac = mac_of(bridge_of(pair.site));
+        EXPECT_FALSE(pair.site.plumbing().answers(pair.alice_port).value());
+        bool answers = false;
+        const auto end = std::chrono::steady_clock::now() + kPatience;
+        while (!answers && std::chrono::steady_clock::now() < end) {
+            answers = pair.site.plumbing().answers(pair.alice_port).value();
+            const std::optional<Bytes> question = pair.alice->receive(
+                [](const Bytes& frame) { return frame[12] == 8 && frame[13] == 6 && frame[21] == 1; }, std::chrono::milliseconds(100));
+            if (!question) continue;
+            Bytes reply = arp_reply(pair.alice_port.mac, pair.alice_port.ip);
+            std::copy(question->begin() + 22, question->begin() + 32, reply.begin() + 18);
+            pair.alice->send(ethernet(gateway_mac, pair.alice_port.mac, 0x0806, reply));
+        }
+        EXPECT_TRUE(answers);
+        PortSpec another = pair.alice_port;
+        another.mac = pair.bob_port.mac;  // the address was another guest's before
+        EXPECT_FALSE(pair.site.plumbing().answers(another).value());
+        EXPECT_FALSE(pair.site.plumbing().answers(pair.bob_port).value());
+    });
+}
+
 TEST(LinuxPlumbing, ADisabledPortCarriesNothing) {
     in_sandbox([] {
         Pair pair;

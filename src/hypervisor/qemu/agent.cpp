@@ -105,6 +105,23 @@ Result<json::value> Agent::run(const std::string& command, json::object argument
     return fail(ErrorCode::operation_failed, "The guest agent refused '" + command + "'", reason);
 }
 
+Result<std::vector<std::string>> Agent::addresses(Deadline deadline) {
+    TRY_ASSIGN(const json::value interfaces, run("guest-network-get-interfaces", {}, deadline));
+    if (!interfaces.is_array()) return unexpected_reply("guest-network-get-interfaces");
+    std::vector<std::string> found;
+    for (const json::value& interface : interfaces.as_array()) {
+        const json::value* list = member(interface, "ip-addresses");
+        if (list == nullptr || !list->is_array()) continue;
+        for (const json::value& entry : list->as_array()) {
+            const json::value* type = member(entry, "ip-address-type");
+            const json::value* address = member(entry, "ip-address");
+            if (type == nullptr || !type->is_string() || type->as_string() != "ipv4" || address == nullptr || !address->is_string()) continue;
+            found.emplace_back(std::string(address->as_string()));
+        }
+    }
+    return found;
+}
+
 Result<ExecResult> Agent::exec(const std::string& program, const std::vector<std::string>& arguments, const std::string& input, Deadline deadline) {
     json::object request{{"path", program}, {"capture-output", true}};
     json::array list;

@@ -22,6 +22,7 @@ public:
     // For commands that answer with silence.
     Result<void> send(const std::string& command, boost::json::object arguments, Deadline deadline);
 
+    Result<std::vector<std::string>> addresses(Deadline deadline);  // IPv4, of all interfaces
     Result<ExecResult> exec(const std::string& program, const std::vector<std::string>& arguments, const std::string& input, Deadline deadline);
     Result<void> write_file(const std::string& path, const std::string& content, Deadline deadline);
     Result<std::string> read_file(const std::string& path, std::size_t bytes_max, Deadline deadline);

@@ -111,6 +111,7 @@ public:
     Result<void> detach_disk(const VmId& vm, const VolumeId& volume) override { return machine(vm)->detach_disk(volume); }
     Result<void> set_link(const VmId& vm, const NicId& nic, bool up) override { return machine(vm)->set_link(nic, up); }
     Result<void> agent_ping(const VmId& vm, std::chrono::milliseconds patience) override;
+    Result<std::vector<std::string>> agent_addresses(const VmId& vm, std::chrono::milliseconds patience) override;
     Result<ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments, const std::string& input,
                                   std::chrono::milliseconds patience) override;
     Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) override;
@@ -176,6 +177,15 @@ Result<void> QemuHypervisor::agent_ping(const VmId& vm, std::chrono::millisecond
         TRY(agent.run("guest-ping", {}, deadline));
         return {};
     });
+}
+
+Result<std::vector<std::string>> QemuHypervisor::agent_addresses(const VmId& vm, std::chrono::milliseconds patience) {
+    std::vector<std::string> found;
+    TRY(machine(vm)->with_agent(patience, [&](Agent& agent, Deadline deadline) -> Result<void> {
+        TRY_ASSIGN(found, agent.addresses(deadline));
+        return {};
+    }));
+    return found;
 }
 
 Result<ExecResult> QemuHypervisor::agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,

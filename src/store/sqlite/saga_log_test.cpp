@@ -116,5 +116,53 @@ TEST_F(SagaLogOnSqlite, UnfinishedJobsComeOldestFirst) {
     EXPECT_EQ((*jobs)[2].uuid, newest.uuid);
 }
 
+TEST_F(SagaLogOnSqlite, TheEndOfAJobNotesItsWebHookOnce) {
+    DatabaseSagaLog log(*database_);
+    Job job = make_job(JobState::running, 1);
+    job.web_hook = "http://127.0.0.1/";
+    ASSERT_TRUE(log.save_job(job).has_value());
+    EXPECT_TRUE(log.pending_hooks()->empty());
+    job.state = JobState::succeeded;
+    ASSERT_TRUE(log.save_job(job).has_value());
+    ASSERT_TRUE(log.save_job(job).has_value());
+    ASSERT_TRUE(log.note_hook_tries(job.uuid, 4).has_value());
+    const auto hooks = log.pending_hooks();
+    ASSERT_EQ(hooks->size(), 1U);
+    EXPECT_EQ((*hooks)[0].job.web_hook, job.web_hook);
+    EXPECT_EQ((*hooks)[0].tries, 4);
+    ASSERT_TRUE(log.drop_hook(job.uuid).has_value());
+    ASSERT_TRUE(log.drop_hook(job.uuid).has_value());
+    EXPECT_TRUE(log.pending_hooks()->empty());
+}
+
+TEST_F(SagaLogOnSqlite, AFinishedCallIsKeptWithItsKeyOrNotAtAll) {
+    DatabaseSagaLog log(*database_);
+    const Job first = make_job(JobState::succeeded, 1);
+    const Job second = make_job(JobState::succeeded, 1);
+    const IdempotencyKey key{"k", "f", first.uuid, Timestamp{1}};
+    ASSERT_TRUE(log.save_finished(first, key).has_value());
+    EXPECT_EQ(log.find_key("k")->value().job_uuid, first.uuid);
+    const Result<void> taken = log.save_finished(second, IdempotencyKey{"k", "f", second.uuid, Timestamp{1}});
+    EXPECT_EQ(taken.error().code, ErrorCode::conflict);
+    EXPECT_EQ(count_rows<Job>(), 1);
+    ASSERT_TRUE(log.forget_key("k").has_value());
+    EXPECT_FALSE(log.find_key("k")->has_value());
+}
+
+TEST_F(SagaLogOnSqlite, OldJobsGoWithTheirKeysAndHooksAndStuckOnesStay) {
+    DatabaseSagaLog log(*database_);
+    for (const JobState state : {JobState::succeeded, JobState::failed, JobState::cancelled, JobState::stuck, JobState::running}) {
+        Job job = make_job(state, 1);
+        job.web_hook = "http://127.0.0.1/";
+        if (state != JobState::running) job.finish_date = Timestamp{10};
+        ASSERT_TRUE(log.save_finished(job, IdempotencyKey{job.uuid.text(), "f", job.uuid, Timestamp{1}}).has_value());
+    }
+    EXPECT_EQ(log.purge_finished(Timestamp{10}).value(), 0);
+    EXPECT_EQ(log.purge_finished(Timestamp{11}).value(), 3);
+    EXPECT_EQ(count_rows<Job>(), 2);
+    EXPECT_EQ(count_rows<IdempotencyKey>(), 2);
+    EXPECT_EQ(count_rows<PendingWebHook>(), 1);
+}
+
 }  // namespace
 }  // namespace ramet::store

@@ -9,5 +9,6 @@ extern const std::string_view kSchema1Places;    // accounts, jobs, settings, ta
 extern const std::string_view kSchema1Pool;      // storages, images, offerings, networks
 extern const std::string_view kSchema1Machines;  // VM instances with their NICs, addresses, volumes, layers
 extern const std::string_view kSchemaSnapshots;  // volume snapshots, their trees and groups, checkpoints
+extern const std::string_view kSchemaJobs;       // idempotency keys, web hooks that wait
 
 }  // namespace ramet::store::sqlite
