@@ -11,10 +11,16 @@ namespace ramet {
 
 template <> const TypeInfo& describe<clone::CaptureReport>() {
     using clone::CaptureReport;
-    static const TypeInfo info = object<CaptureReport>("CaptureReport", "What the capture did to the source.",
-                                                       field<&CaptureReport::source_state>("sourceState", "The source's state."),
-                                                       field<&CaptureReport::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
-                                                       field<&CaptureReport::layers_reused>("layersReused", "Whether nothing had to be captured."));
+    static const TypeInfo info = object<CaptureReport>(
+        "CaptureReport", "What the capture did to the source.", field<&CaptureReport::source_state>("sourceState", "The source's state."),
+        field<&CaptureReport::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
+        field<&CaptureReport::layers_reused>("layersReused", "Whether nothing had to be captured."),
+        field<&CaptureReport::consistency>("consistency",
+                                           "filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: the "
+                                           "same, of a paused source; stopped: the source was off."),
+        field<&CaptureReport::consistency_reason>("consistencyReason", "Why the file systems were not frozen."),
+        field<&CaptureReport::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
+        field<&CaptureReport::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."));
     return info;
 }
 
@@ -81,7 +87,7 @@ Result<Capture::Source> Capture::load_and_check() {
 }
 
 // Nothing was written since the present overlays were made: what is below them is this very instant.
-Result<bool> Capture::can_reuse(const Source& source) {
+Result<bool> Capture::can_reuse(const Source& source, CaptureReport& report) {
     const bool all_empty = std::ranges::all_of(
         source.disks, [](const Source::Disk& disk) { return !disk.adopted && disk.top.untouched && disk.top.parent_uuid.has_value(); });
     if (!all_empty) return false;
@@ -92,7 +98,40 @@ Result<bool> Capture::can_reuse(const Source& source) {
         const auto top = std::ranges::find(tops, disk.volume.uuid, &hypervisor::DiskTop::volume);
         if (top == tops.end() || top->place.path != disk.top.path) return false;
     }
-    return parts_.hypervisor.disks_untouched(plan_.source);
+    TRY_ASSIGN(const bool untouched, parts_.hypervisor.disks_untouched(plan_.source));
+    return untouched && has_nothing_to_freeze(source, report);
+}
+
+// A freeze would write what the guest still holds in memory, so only a guest that is not going to be frozen is as its disks are.
+bool Capture::has_nothing_to_freeze(const Source& source, CaptureReport& report) {
+    if (source.domain == hypervisor::DomainState::paused) {
+        report.consistency = hypervisor::Consistency::paused;
+        report.consistency_reason = "The VM is paused: its guest cannot freeze anything";
+        return plan_.quiesce != hypervisor::Quiesce::required;
+    }
+    if (plan_.quiesce == hypervisor::Quiesce::required) return false;
+    report.consistency_reason = "No freeze was asked for";
+    if (plan_.quiesce == hypervisor::Quiesce::never) return true;
+    const Result<void> answers = parts_.hypervisor.agent_answers(plan_.source);
+    if (answers.has_value()) return false;
+    report.consistency_reason = answers.error().message;
+    return true;
+}
+
+// Freeze, cut, thaw. What cannot be frozen is told by the source's state.
+Result<void> Capture::cut(const Source& source, CaptureReport& report) {
+    std::vector<hypervisor::OverlaySpec> overlays;
+    for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
+    TRY_ASSIGN(const hypervisor::CaptureFacts facts, parts_.hypervisor.snapshot_disks(plan_.source, overlays, plan_.quiesce));
+    report.paused_microseconds = facts.paused.count();
+    report.consistency = facts.freeze.consistency;
+    report.consistency_reason = facts.freeze.reason.empty() ? std::nullopt : std::optional(facts.freeze.reason);
+    report.frozen_file_systems = facts.freeze.file_systems;
+    report.frozen_microseconds = facts.freeze.frozen.count();
+    // A cut that an ended server made cannot be vouched for (see snapshot_disks).
+    if (plan_.quiesce == hypervisor::Quiesce::required && report.consistency != hypervisor::Consistency::filesystem)
+        return fail(ErrorCode::operation_failed, "quiesce 'require': " + facts.freeze.reason + "; clone again");
+    return {};
 }
 
 Result<void> Capture::reserve_overlays(const Source& source) {
@@ -152,17 +191,16 @@ Result<void> Capture::adopt(const Source& source, bool reused) {
 Result<Output> Capture::run(StepContext&) {
     TRY_ASSIGN(const Source source, load_and_check());
     CaptureReport report{.source_state = std::string(name_of(source.vm.state))};
-    TRY_ASSIGN(report.layers_reused, can_reuse(source));
+    TRY_ASSIGN(report.layers_reused, can_reuse(source, report));
     if (!report.layers_reused) {
         TRY(reserve_overlays(source));
         TRY(write_overlays(source));
-        if (source.domain != hypervisor::DomainState::shut_off) {
-            std::vector<hypervisor::OverlaySpec> overlays;
-            for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
-            TRY_ASSIGN(const hypervisor::CaptureFacts facts, parts_.hypervisor.snapshot_disks(plan_.source, overlays));
-            report.paused_microseconds = facts.paused.count();
-        }
+        if (source.domain != hypervisor::DomainState::shut_off) TRY(cut(source, report));
         crash_point("captured-before-rows");
+    }
+    if (source.domain == hypervisor::DomainState::shut_off) {
+        report.consistency = hypervisor::Consistency::stopped;
+        report.consistency_reason = "The source was off; whether it was shut down cleanly is not known";
     }
     TRY(adopt(source, report.layers_reused));
     crash_point("captured");

@@ -18,6 +18,10 @@ struct CaptureReport {
     std::string source_state;  // "Running", "Paused", "Stopped"
     std::int64_t paused_microseconds = 0;
     bool layers_reused = false;  // nothing had been written since the last capture: no pause, no new layer
+    hypervisor::Consistency consistency = hypervisor::Consistency::crash;
+    std::optional<std::string> consistency_reason;  // why it is not `filesystem`
+    std::int64_t frozen_file_systems = 0;
+    std::int64_t frozen_microseconds = 0;
 };
 
 class Capture final : public workflow::Step {
@@ -33,7 +37,9 @@ private:
     struct Source;
     Result<Source> load(store::Transaction& transaction) const;
     Result<Source> load_and_check();
-    Result<bool> can_reuse(const Source& source);
+    Result<bool> can_reuse(const Source& source, CaptureReport& report);
+    bool has_nothing_to_freeze(const Source& source, CaptureReport& report);
+    Result<void> cut(const Source& source, CaptureReport& report);
     Result<void> reserve_overlays(const Source& source);
     Result<void> write_overlays(const Source& source);
     Result<void> adopt(const Source& source, bool reused);

@@ -115,7 +115,6 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     };
     if (message.memory) return refused("memory");
     if (message.copy != "auto") return refused("copy");
-    if (message.quiesce == "require") return refused("quiesce 'require'");
     if (message.identity != "reset") return refused("identity");
     if (message.atomic) return refused("atomic");
     if (message.dry_run) return refused("dryRun");
@@ -184,6 +183,7 @@ Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInsta
     ClonePlan plan;
     plan.source = message.vm_instance_uuid;
     plan.strategy = enum_from<lifecycle::Strategy>(message.strategy).value_or(lifecycle::Strategy::instant_start);
+    plan.quiesce = enum_from<hypervisor::Quiesce>(message.quiesce).value_or(hypervisor::Quiesce::automatic);
     std::map<std::string, std::int64_t> bytes_on;
     const auto clones = static_cast<std::int64_t>(message.names.size());
     for (std::size_t i = 0; i < checked.source.volumes.size(); ++i) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/describe.hpp"
+#include "hypervisor/hypervisor.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "model/vm.hpp"
 
@@ -28,6 +29,7 @@ struct PlannedClone {
 struct ClonePlan {
     VmId source;
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
+    hypervisor::Quiesce quiesce = hypervisor::Quiesce::automatic;
     std::vector<PlannedVolume> volumes;  // the root volume first
     std::vector<PlannedClone> clones;    // one per name, in order
 };

@@ -262,9 +262,7 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     return facts;
 }
 
-Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays) {
-    const std::lock_guard lock(mutex_);
-    TRY(require_alive());
+Result<bool> Machine::already_cut(const std::vector<OverlaySpec>& overlays) {
     std::size_t done_before = 0;
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
@@ -272,8 +270,16 @@ Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& ove
         if (overlay.overlay.format != DiskFormat::qcow2) return fail(ErrorCode::invalid_argument, "An overlay has to be a qcow2 file");
         if (same_place(disk->chain_top_first.front(), overlay.overlay)) ++done_before;
     }
-    if (done_before == overlays.size()) return CaptureFacts{};
+    if (done_before == overlays.size()) return true;
     if (done_before != 0) return fail(ErrorCode::wrong_state, "Some volumes of the snapshot have been cut already, others not; take a new snapshot");
+    return false;
+}
+
+Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays) {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    TRY_ASSIGN(const bool done_before, already_cut(overlays));
+    if (done_before) return CaptureFacts{};
     TRY_ASSIGN(const std::string status, run_state());
     Result<void> ready = add_overlays(overlays);
     if (ready.has_value()) {

@@ -241,7 +241,7 @@ std::string RunDirectory::log_tail() const {
 }
 
 void RunDirectory::remove_leftovers() const {
-    for (const char* name : {"qmp.sock", "agent.sock", "vnc.sock", "pid"}) ::unlinkat(fd_.get(), name, 0);
+    for (const char* name : {"qmp.sock", "guard.sock", "agent.sock", "vnc.sock", "pid"}) ::unlinkat(fd_.get(), name, 0);
 }
 
 Result<void> RunDirectory::remove() {
