@@ -15,9 +15,10 @@ template <> const TypeInfo& describe<clone::CaptureReport>() {
         "CaptureReport", "What the capture did to the source.", field<&CaptureReport::source_state>("sourceState", "The source's state."),
         field<&CaptureReport::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
         field<&CaptureReport::layers_reused>("layersReused", "Whether nothing had to be captured."),
-        field<&CaptureReport::consistency>("consistency",
-                                           "filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: the "
-                                           "same, of a paused source; stopped: the source was off."),
+        field<&CaptureReport::consistency>(
+            "consistency",
+            "filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: the "
+            "same, of a paused source; stopped: the source was off."),
         field<&CaptureReport::consistency_reason>("consistencyReason", "Why the file systems were not frozen."),
         field<&CaptureReport::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
         field<&CaptureReport::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."));

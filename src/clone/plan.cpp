@@ -25,8 +25,7 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
         "ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
         field<&ClonePlan::strategy>("strategy", "What becomes of the clones."),
         field<&ClonePlan::quiesce>("quiesce", "Whether the source's file systems are frozen for the capture."),
-        field<&ClonePlan::volumes>("volumes", "The volumes of each clone."),
-        field<&ClonePlan::clones>("clones", "One entry per name."));
+        field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."));
     return info;
 }
 

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kGuardDelay = 500ms;           // what the guard may be late, on a busy machine
-constexpr std::size_t kGuardLineMax = 8192;   // its longest line has a reason of 300 characters
+constexpr auto kGuardDelay = 500ms;          // what the guard may be late, on a busy machine
+constexpr std::size_t kGuardLineMax = 8192;  // its longest line has a reason of 300 characters
 constexpr const char* kNoGuard = "the program that guarantees the thaw cannot be started; check that ramet-freeze-guard lies beside rametd";
 
 std::string text_in(const json::object& object, const char* name) {
