@@ -153,7 +153,7 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 }
 
 struct CloneOptions {
-    std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
+    std::string source, strategy = "InstantStart", quiesce = "auto", root_storage, data_storage, cluster, host;
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
     bool full = false;
 };
@@ -164,7 +164,7 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
         TRY_ASSIGN(const std::vector<std::string> expanded, expand_names(pattern, kNamesMax));
         for (const std::string& name : expanded) names.emplace_back(name);
     }
-    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}};
+    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}, {"quiesce", options.quiesce}};
     const auto refer = [&](const std::string& key, const std::string& path, const std::string& kind, const std::string& wanted) -> Result<void> {
         if (wanted.empty()) return {};
         TRY_ASSIGN(const std::string uuid, api.resolve(path, kind, wanted));
@@ -228,6 +228,8 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("NAMES", options->names, "Names of the clones; 'web-{01..10}' stands for ten")->required();
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
     command->add_flag("--full", options->full, "Clone the data volumes too");
+    command->add_option("--quiesce", options->quiesce, "never, auto or require: freeze the source's file systems for the capture")
+        ->capture_default_str();
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");
     command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");
     command->add_option("--cluster", options->cluster, "Cluster the clones run in");

@@ -14,7 +14,7 @@ from support import Agent, ApiError, World
 MIB = 1 << 20
 WRITER = pathlib.Path(os.environ.get("RAMETD", "build/release/bin/rametd")).parent / "guest-writer"
 STALL_MAX = 8.0
-STOP_AGENT_WHEN_FROZEN = "while [ ! -e /run/qga.state.isfrozen ]; do :; done; {} $(cat /run/qemu-ga.pid)"
+STOP_AGENT_WHEN_FROZEN = "while [ ! -e /run/qga.state.isfrozen ]; do :; done; killall {} qemu-ga"
 
 
 class QuiesceWorld(World):
@@ -128,7 +128,7 @@ class Levels(QuiesceWorld):
             self.expunge(vm)
 
     def test_an_agent_that_hangs_costs_little_and_is_remembered(self):
-        self.in_background("kill -STOP $(cat /run/qemu-ga.pid); sleep 12; kill -CONT $(cat /run/qemu-ga.pid)")
+        self.in_background("killall -STOP qemu-ga; sleep 12; killall -CONT qemu-ga")
         time.sleep(0.5)
         times = []
         for _ in range(3):
@@ -169,7 +169,7 @@ class Stalls(QuiesceWorld):
     """A writer in the guest fsyncs every 10 ms and keeps its longest stall."""
 
     def setUp(self):
-        self.agent.run("killall writer 2>/dev/null; rm -f /run/stall; echo 1 > /proc/sys/kernel/sysrq; cat /run/qemu-ga.pid >/dev/null")
+        self.agent.run("killall writer 2>/dev/null; rm -f /run/stall; echo 1 > /proc/sys/kernel/sysrq")
         self.in_background("/run/writer stall /root/stall /run/stall")
 
     def tearDown(self):
@@ -199,7 +199,7 @@ class Stalls(QuiesceWorld):
         self.assertLess(self.stall()[0], 2)
 
     def test_the_agent_is_stopped_in_the_middle_of_a_freeze(self):
-        self.in_background(STOP_AGENT_WHEN_FROZEN.format("kill -STOP") + "; sleep 12; kill -CONT $(cat /run/qemu-ga.pid)")
+        self.in_background(STOP_AGENT_WHEN_FROZEN.format("-STOP") + "; sleep 12; killall -CONT qemu-ga")
         time.sleep(0.5)
         capture = self.capture()[1]
         self.assertEqual("crash", capture["consistency"], capture)
@@ -208,7 +208,7 @@ class Stalls(QuiesceWorld):
         self.assertEqual("thawed", self.agent.call("guest-fsfreeze-status"))
 
     def test_the_agent_is_killed_in_the_middle_of_a_freeze(self):
-        self.in_background(STOP_AGENT_WHEN_FROZEN.format("kill -KILL"))
+        self.in_background(STOP_AGENT_WHEN_FROZEN.format("-KILL"))
         time.sleep(0.5)
         capture = self.capture()[1]
         self.assertIn(capture["consistency"], ("crash", "filesystem"))

@@ -94,7 +94,7 @@ void Machine::thaw_without_guard() {
     if (!agent.has_value()) return;
     const auto conversation = Agent::adopt(Fd(::fcntl(agent->get(), F_DUPFD_CLOEXEC, 3)), limits::kFreezeReplyBytesMax);
     const Result<json::value> thawed = conversation->run_afresh("guest-fsfreeze-thaw", after(limits::kThawPatience));
-    if (!thawed.has_value()) telemetry::log_error("VM {}: {} ({})", vm_.text(), thawed.error().message, thawed.error().detail);
+    if (!thawed.has_value()) telemetry::log_error("VM {}: not thawed: {}", vm_.text(), thawed.error().message);
 }
 
 Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<Result<void>()>& capture) {

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <boost/json/serialize.hpp>
+
 #include "base/crash_point.hpp"
 #include "hypervisor/qemu/qmp.hpp"
 #include "telemetry/log.hpp"
@@ -83,7 +85,7 @@ void Freeze::await_answer(Deadline deadline) {
     }
     timed_out_ = flag_in(*heard, "timeout");
     facts_.reason = text_in(*heard, "why");
-    telemetry::log_info("no freeze: {} ({})", facts_.reason, text_in(*heard, "detail"));
+    telemetry::log_info("no freeze: {} ({})", facts_.reason, json::serialize(json::value(text_in(*heard, "detail"))));  // a guest's words
 }
 
 Result<json::object> Freeze::hear(Deadline deadline) {
