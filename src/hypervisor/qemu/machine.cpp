@@ -107,11 +107,6 @@ Result<void> Machine::require_alive() {
     return {};
 }
 
-Result<bool> Machine::take_up() {
-    const std::lock_guard lock(mutex_);
-    return alive();
-}
-
 void Machine::kill_run() {
     if (!run_) return;
     run_->stop_asked = true;

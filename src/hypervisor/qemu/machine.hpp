@@ -112,11 +112,12 @@ private:
     Result<bool> unplug_device(const std::string& device);  // false: the guest did not let go
     DiskSpec* find_disk(const VolumeId& volume);
 
-    // machine_quiesce.cpp; with agent_mutex_ held and without mutex_, but for the first
+    // machine_quiesce.cpp (and take_up); with agent_mutex_ held and without mutex_, but for the first
     Result<bool> channel_open();
     Result<Fd> reach_agent(Deadline deadline);
     Result<Freeze> begin_freeze(Quiesce quiesce, Deadline deadline);
     void thaw_without_guard();
+    void forget_freeze();
 
     Surroundings& surroundings_;
     const VmId vm_;

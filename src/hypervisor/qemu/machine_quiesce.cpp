@@ -74,6 +74,7 @@ Result<Freeze> Machine::begin_freeze(Quiesce quiesce, Deadline deadline) {
         const std::lock_guard lock(mutex_);
         TRY(require_alive());
         directory = Fd(::fcntl(directory_->fd(), F_DUPFD_CLOEXEC, 3));
+        directory_->note_freeze(true);
     }
     crash_point("quiesce.probed");
     TRY_ASSIGN(Freeze freeze, Freeze::begin({surroundings_.options.guard_binary, surroundings_.user, directory.get()}, std::move(agent), deadline));
@@ -85,7 +86,7 @@ Result<Freeze> Machine::begin_freeze(Quiesce quiesce, Deadline deadline) {
 
 // The guard is gone, and whether it thawed is not known.
 void Machine::thaw_without_guard() {
-    telemetry::log_error("VM {}: the freeze guard was lost; its guest is thawed without it", vm_.text());
+    telemetry::log_warning("VM {}: the freeze guard was lost; its guest is thawed without it", vm_.text());
     const Result<Fd> agent = [&]() -> Result<Fd> {
         const std::lock_guard lock(mutex_);
         TRY(require_alive());
@@ -94,7 +95,28 @@ void Machine::thaw_without_guard() {
     if (!agent.has_value()) return;
     const auto conversation = Agent::adopt(Fd(::fcntl(agent->get(), F_DUPFD_CLOEXEC, 3)), limits::kFreezeReplyBytesMax);
     const Result<json::value> thawed = conversation->run_afresh("guest-fsfreeze-thaw", after(limits::kThawPatience));
-    if (!thawed.has_value()) telemetry::log_error("VM {}: not thawed: {}", vm_.text(), thawed.error().message);
+    if (thawed.has_value())
+        forget_freeze();
+    else
+        telemetry::log_error("VM {}: not thawed: {}", vm_.text(), thawed.error().message);
+}
+
+void Machine::forget_freeze() {
+    const std::lock_guard lock(mutex_);
+    if (directory_) directory_->note_freeze(false);
+}
+
+Result<bool> Machine::take_up() {
+    bool frozen = false;
+    {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const bool running, alive());
+        if (!running) return false;
+        frozen = directory_->freeze_noted();
+    }
+    const std::lock_guard one_at_a_time(agent_mutex_);
+    if (frozen) thaw_without_guard();
+    return true;
 }
 
 Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<Result<void>()>& capture) {
@@ -130,6 +152,7 @@ Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<R
     }
     FreezeFacts facts = freeze->thaw();
     crash_point("quiesce.thawed");
+    if (freeze->thaw_confirmed()) forget_freeze();
     if (freeze->guard_lost()) thaw_without_guard();
     TRY(done);
     if (quiesce == Quiesce::required && facts.consistency != Consistency::filesystem) return cannot_freeze(facts.reason, "; try again");

@@ -105,9 +105,10 @@ FreezeFacts Freeze::thaw() {
     if (frozen_ && !guard_lost_) {
         const Result<json::object> heard = hear(std::chrono::steady_clock::now() + limits::kThawPatience + kGuardDelay);
         facts_.frozen = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun_);
+        thaw_confirmed_ = heard.has_value() && text_in(*heard, "said") == "thawed";
         if (!heard.has_value()) {
             facts_.reason = heard.error().message;
-        } else if (text_in(*heard, "said") != "thawed") {
+        } else if (!thaw_confirmed_) {
             facts_.reason = "The guest agent did not confirm the thaw, so it is not known how long its file systems were frozen";
         } else if (!flag_in(*heard, "ordered")) {
             facts_.reason = "The capture took too long: the file systems were thawed before it was done";

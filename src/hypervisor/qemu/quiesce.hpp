@@ -32,6 +32,7 @@ public:
     FreezeFacts thaw();
     const FreezeFacts& facts() const { return facts_; }
     const Process& guard() const { return guard_; }
+    bool thaw_confirmed() const { return thaw_confirmed_; }
     bool guard_lost() const { return guard_lost_; }  // it ended or hung without having confirmed a thaw: the caller owes one
 
 private:
@@ -42,7 +43,7 @@ private:
     Fd socket_;  // open until the thaw was ordered
     std::unique_ptr<LineReader> reader_;
     std::chrono::steady_clock::time_point begun_;
-    bool frozen_ = false, timed_out_ = false, guard_lost_ = false;
+    bool frozen_ = false, timed_out_ = false, thaw_confirmed_ = false, guard_lost_ = false;
     FreezeFacts facts_;
 };
 
