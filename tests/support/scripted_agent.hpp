@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <boost/json/serialize.hpp>
@@ -99,6 +100,7 @@ public:
         EXPECT_LT(path.size(), sizeof address.sun_path);
         std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
         EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        ::chmod(path.c_str(), 0777);
         EXPECT_EQ(::listen(listener_.get(), 4), 0);
         thread_ = std::thread([this] { work(); });
     }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <climits>
@@ -29,8 +30,11 @@ std::string guard_program() {
 
 class FreezeGuardTest : public testing::Test {
 protected:
+    FreezeGuardTest() { ::chmod(directory_.path().c_str(), 0755); }  // the guard is nobody when we are root
     Result<Freeze> begin(Fd agent, std::chrono::milliseconds patience = 2000ms) {
-        return Freeze::begin({guard_program(), std::nullopt, run_.get()}, std::move(agent), Clock::now() + patience);
+        std::optional<hypervisor::User> user;
+        if (::geteuid() == 0) user = hypervisor::User{"nobody", 65534, 65534, {}};
+        return Freeze::begin({guard_program(), user, run_.get()}, std::move(agent), Clock::now() + patience);
     }
     // begin(), which must have come to a guard.
     Freeze begun(Fd agent, std::chrono::milliseconds patience = 2000ms) {

@@ -22,8 +22,8 @@ std::int64_t number(const char* text) {
 }
 
 bool become(uid_t uid, gid_t gid) {
-    if (::geteuid() != 0) return ::geteuid() == uid;
-    return uid != 0 && ::setgroups(0, nullptr) == 0 && ::setresgid(gid, gid, gid) == 0 && ::setresuid(uid, uid, uid) == 0;
+    if (::geteuid() == uid) return true;
+    return ::setgroups(0, nullptr) == 0 && ::setresgid(gid, gid, gid) == 0 && ::setresuid(uid, uid, uid) == 0;
 }
 
 }  // namespace
