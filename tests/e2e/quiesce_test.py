@@ -38,6 +38,7 @@ class QuiesceWorld(World):
 
     @classmethod
     def in_background(cls, script):
+        """Returns once it has begun; one that ends or stops the agent has to wait a second, or the agent cannot say so."""
         cls.agent.run(f"setsid sh -c '{script}' </dev/null >/dev/null 2>&1 &")
 
     def job_uuid(self):
@@ -158,8 +159,8 @@ class Quiesce(OrderOfWrites, QuiesceWorld):
         self.assertEqual("thawed", self.agent.call("guest-fsfreeze-status"))
 
     def test_a_guest_without_an_agent_is_not_waited_for_and_cannot_be_required_to_freeze(self):
-        self.in_background("cd /etc/ramet; cp agent /run/kept; echo \"#!/bin/sh\" > agent; echo \"exec sleep 8\" >> agent; killall qemu-ga; sleep 5; cp /run/kept agent")
-        time.sleep(0.7)
+        self.in_background("sleep 1; cd /etc/ramet; cp agent /run/kept; echo \"#!/bin/sh\" > agent; echo \"exec sleep 8\" >> agent; killall qemu-ga; sleep 5; cp /run/kept agent")
+        time.sleep(1.7)
         before = self.inventory()
         start = time.monotonic()
         with self.assertRaises(ApiError) as caught:
@@ -180,8 +181,8 @@ class Quiesce(OrderOfWrites, QuiesceWorld):
         self.agent.call("guest-ping", 60)
 
     def test_an_agent_that_hangs_costs_little_and_is_remembered(self):
-        self.in_background("killall -STOP qemu-ga; sleep 7; killall -CONT qemu-ga")
-        time.sleep(0.5)
+        self.in_background("sleep 1; killall -STOP qemu-ga; sleep 7; killall -CONT qemu-ga")
+        time.sleep(1.7)
         times = []
         for _ in range(3):
             start = time.monotonic()

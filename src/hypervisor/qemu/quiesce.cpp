@@ -67,8 +67,12 @@ Result<Freeze> Freeze::begin(const GuardLaunch& launch_as, Fd agent, Deadline de
     return freeze;
 }
 
-Freeze::~Freeze() {
-    if (socket_.valid()) (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
+Freeze::~Freeze() { order_thaw(); }
+
+void Freeze::order_thaw() {
+    if (ordered_ || !socket_.valid()) return;
+    ordered_ = true;
+    (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
 }
 
 void Freeze::await_answer(Deadline deadline) {
@@ -101,7 +105,7 @@ Result<json::object> Freeze::hear(Deadline deadline) {
 
 FreezeFacts Freeze::thaw() {
     if (!socket_.valid()) return facts_;
-    (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
+    order_thaw();
     if (frozen_ && !guard_lost_) {
         const Result<json::object> heard = hear(std::chrono::steady_clock::now() + limits::kThawPatience + kGuardDelay);
         facts_.frozen = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun_);
