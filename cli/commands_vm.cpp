@@ -153,7 +153,7 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 }
 
 struct CloneOptions {
-    std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
+    std::string source, strategy = "InstantStart", quiesce = "auto", root_storage, data_storage, cluster, host;
     std::string checkpoint, snapshot;  // set: cloned from this, and `source` is the first name
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
     std::string wait_for;
@@ -170,7 +170,7 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
         TRY_ASSIGN(const std::vector<std::string> expanded, expand_names(pattern, kNamesMax));
         for (const std::string& name : expanded) names.emplace_back(name);
     }
-    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}};
+    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}, {"quiesce", options.quiesce}};
     const auto refer = [&](const std::string& key, const std::string& path, const std::string& kind, const std::string& wanted) -> Result<void> {
         if (wanted.empty()) return {};
         TRY_ASSIGN(const std::string uuid, api.resolve(path, kind, wanted));
@@ -254,6 +254,8 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("--wait-for", options->wait_for, "When a clone counts as made: created, running, agent or ip");
     command->add_option("--wait-seconds", options->wait_seconds, "How long a guest is waited for");
     command->add_flag("--full", options->full, "Clone the data volumes too");
+    command->add_option("--quiesce", options->quiesce, "never, auto or require: freeze the source's file systems for the capture")
+        ->capture_default_str();
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");
     command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");
     command->add_option("--cluster", options->cluster, "Cluster the clones run in");

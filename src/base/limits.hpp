@@ -60,6 +60,13 @@ inline constexpr std::int64_t kStorageReservedBytes = 1 * kGiB;  // contract 9.2
 inline constexpr std::chrono::seconds kGracefulStopTimeout{60};  // then the power button is replaced by the plug
 inline constexpr std::chrono::seconds kQmpTimeout{20};           // one monitor command
 inline constexpr std::chrono::seconds kAgentTimeout{5};          // one guest-agent command
+inline constexpr std::chrono::milliseconds kAgentProbe{500};     // a capture waits this long to learn that an agent hangs
+inline constexpr std::chrono::seconds kAgentSilenceKept{10};     // and does not ask again for this long
+inline constexpr std::chrono::milliseconds kFreezeBudget{2000};  // from the first word to the agent to "frozen"; then there is no freeze
+inline constexpr std::chrono::milliseconds kFrozenMax{4000};     // after the freeze was sent the guard thaws unasked; Windows gives 10 s
+inline constexpr std::chrono::milliseconds kThawPatience{1000};  // for the agent to confirm a thaw; then it is sent again, by keyboard too
+inline constexpr std::chrono::seconds kThawTriedFor{60};         // an agent that comes back within this time is told
+inline constexpr std::size_t kFreezeReplyBytesMax = 64 * kKiB;   // the longest honest answer has under 1 KiB
 inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
 

@@ -12,7 +12,7 @@ using workflow::StepContext;
 namespace {
 
 lifecycle::CutOrder order_of(const JobId& job, const ClonePlan& plan) {
-    lifecycle::CutOrder order{job, "CloneVmInstance", plan.source, {}, false};
+    lifecycle::CutOrder order{job, "CloneVmInstance", plan.source, {}, false, plan.quiesce};
     for (const PlannedVolume& volume : plan.volumes) order.volumes.push_back(volume.source);
     return order;
 }

@@ -124,7 +124,6 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     };
     if (message.memory) return refused("memory");
     if (message.copy != "auto") return refused("copy");
-    if (message.quiesce == "require") return refused("quiesce 'require'");
     if (message.identity != "reset") return refused("identity");
     if (message.atomic) return refused("atomic");
     if (message.dry_run) return refused("dryRun");
@@ -211,6 +210,7 @@ Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInsta
     plan.wait_for = enum_from<lifecycle::WaitFor>(message.wait_for).value_or(lifecycle::WaitFor::running);
     plan.wait_seconds = message.wait_seconds;
     plan.strategy = enum_from<lifecycle::Strategy>(message.strategy).value_or(lifecycle::Strategy::instant_start);
+    plan.quiesce = enum_from<hypervisor::Quiesce>(message.quiesce).value_or(hypervisor::Quiesce::automatic);
     std::map<std::string, std::int64_t> bytes_on;
     const auto clones = static_cast<std::int64_t>(message.names.size());
     for (std::size_t i = 0; i < checked.source.volumes.size(); ++i) {

@@ -7,6 +7,7 @@
 
 #include "base/describe.hpp"
 #include "lifecycle/await_guest.hpp"
+#include "hypervisor/hypervisor.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "model/vm.hpp"
 
@@ -32,6 +33,7 @@ struct ClonePlan {
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
     lifecycle::WaitFor wait_for = lifecycle::WaitFor::running;
     std::int64_t wait_seconds = 0;
+    hypervisor::Quiesce quiesce = hypervisor::Quiesce::automatic;
     std::vector<PlannedVolume> volumes;  // the root volume first
     std::vector<PlannedClone> clones;    // one per name, in order
 };

@@ -2,12 +2,14 @@
 // Every call may be repeated. Thread rules: all calls from any thread; calls on one VM are serialised inside.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/id.hpp"
@@ -60,8 +62,30 @@ struct DiskTop {
     storage::Place place;
 };
 
+// Whether the guest's file systems are frozen for a capture. automatic: if its agent answers; required: else there is no capture.
+enum class Quiesce : std::uint8_t { never, automatic, required };
+inline constexpr std::array<std::string_view, 3> kQuiesceNames{"never", "auto", "require"};
+
+// What a capture's disks are worth.
+enum class Consistency : std::uint8_t {
+    crash,       // as after a power cut at that instant
+    filesystem,  // the guest's agent had written everything out and stopped all writing
+    paused,      // the VM was paused: as `crash`, and what its memory held is not on the disks
+    stopped,     // the VM was off; whether it was shut down cleanly is not known
+};
+inline constexpr std::array<std::string_view, 4> kConsistencyNames{"crash", "filesystem", "paused", "stopped"};
+
+// How a capture was frozen, or why it was not.
+struct FreezeFacts {
+    Consistency consistency = Consistency::crash;
+    std::string reason;                   // why not `filesystem`, for people; no word of the guest's in it
+    std::int64_t file_systems = 0;        // frozen, as the agent says
+    std::chrono::microseconds frozen{0};  // from the freeze being asked for to the thaw's answer
+};
+
 struct CaptureFacts {
     std::chrono::microseconds paused{0};  // between QEMU's STOP and RESUME events; 0 when the source was not running
+    FreezeFacts freeze;
 };
 
 struct Capabilities {
@@ -92,12 +116,16 @@ public:
     // True when no guest write has reached any of the VM's disks since their top layers were opened or made by snapshot_disks.
     virtual Result<bool> disks_untouched(const VmId& vm) = 0;
     // All disks at one instant. The overlays are opened before the pause; a paused VM stays paused. Repeating it after success is success.
-    virtual Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays) = 0;
+    // The guest is frozen before it, for kFreezeBudget at most, and thawed after it, even if this process ends in between. Quiesce::required
+    // fails with nothing touched when there is no freeze; when a freeze did not hold until the cut it fails after it (see disk_tops).
+    virtual Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce = Quiesce::never) = 0;
     // What the disks really stand on: for undo and recovery, which must not trust the rows. Empty for a VM without a run directory.
     virtual Result<std::vector<DiskTop>> disk_tops(const VmId& vm) = 0;
     virtual Result<void> attach_disk(const VmId& vm, const DiskSpec& disk) = 0;
     virtual Result<void> detach_disk(const VmId& vm, const VolumeId& volume) = 0;  // waits for the guest to let go, then fails saying so
     virtual Result<void> set_link(const VmId& vm, const NicId& nic, bool up) = 0;
+    // Whether the guest's agent answers now: kAgentProbe at most, and a silent one is not asked again for kAgentSilenceKept. The error says why.
+    virtual Result<void> agent_answers(const VmId& vm) = 0;
     // Guest agent. `timeout` error when it does not answer.
     virtual Result<void> agent_ping(const VmId& vm, std::chrono::milliseconds patience) = 0;
     // Every IPv4 address that the guest says it has.
@@ -115,3 +143,8 @@ public:
 };
 
 }  // namespace ramet::hypervisor
+
+namespace ramet {
+template <> inline constexpr std::span<const std::string_view> enum_names<hypervisor::Quiesce>{hypervisor::kQuiesceNames};
+template <> inline constexpr std::span<const std::string_view> enum_names<hypervisor::Consistency>{hypervisor::kConsistencyNames};
+}  // namespace ramet

@@ -135,7 +135,7 @@ public:
     KeepVm(Parts& parts, const JobId& job, CheckpointPlan plan)
         : parts_(parts),
           plan_(std::move(plan)),
-          cut_(parts, {job, "CreateCheckpoint", plan_.vm, plan_.volumes, true}) {}
+          cut_(parts, {job, "CreateCheckpoint", plan_.vm, plan_.volumes, true, hypervisor::Quiesce::automatic}) {}
     std::string_view name() const override { return "keep"; }
     Result<workflow::Output> run(StepContext&) override {
         TRY_ASSIGN(const CutFacts facts,

@@ -12,7 +12,13 @@ template <> const TypeInfo& describe<lifecycle::CutFacts>() {
     static const TypeInfo info =
         object<CutFacts>("CutFacts", "What a capture did to its source.", field<&CutFacts::source_state>("sourceState", "The source's state."),
                          field<&CutFacts::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
-                         field<&CutFacts::layers_reused>("layersReused", "Whether nothing had to be captured."));
+                         field<&CutFacts::layers_reused>("layersReused", "Whether nothing had to be captured."),
+                         field<&CutFacts::consistency>(
+                             "consistency", "filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: "
+                                            "the same, of a paused source; stopped: the source was off."),
+                         field<&CutFacts::consistency_reason>("consistencyReason", "Why the file systems were not frozen."),
+                         field<&CutFacts::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
+                         field<&CutFacts::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."));
     return info;
 }
 
@@ -107,7 +113,7 @@ Result<Cut::Source> Cut::load_and_check() {
 }
 
 // Nothing was written since the present overlays were made: what is below them is this very instant.
-Result<bool> Cut::can_reuse(const Source& source) {
+Result<bool> Cut::can_reuse(const Source& source, CutFacts& facts) {
     const bool all_empty = std::ranges::all_of(
         source.disks, [](const Source::Disk& disk) { return !disk.adopted && disk.top.untouched && disk.top.parent_uuid.has_value(); });
     if (!all_empty) return false;
@@ -118,7 +124,24 @@ Result<bool> Cut::can_reuse(const Source& source) {
         const auto top = std::ranges::find(tops, disk.volume.uuid, &hypervisor::DiskTop::volume);
         if (top == tops.end() || top->place.path != disk.top.path) return false;
     }
-    return parts_.hypervisor.disks_untouched(*order_.vm);
+    TRY_ASSIGN(const bool untouched, parts_.hypervisor.disks_untouched(*order_.vm));
+    return untouched && has_nothing_to_freeze(source, facts);
+}
+
+// A freeze would write what the guest still holds in memory, so only a guest that is not going to be frozen is as its disks are.
+bool Cut::has_nothing_to_freeze(const Source& source, CutFacts& facts) {
+    if (source.domain == hypervisor::DomainState::paused) {
+        facts.consistency = hypervisor::Consistency::paused;
+        facts.consistency_reason = "The VM is paused: its guest cannot freeze anything";
+        return order_.quiesce != hypervisor::Quiesce::required;
+    }
+    if (order_.quiesce == hypervisor::Quiesce::required) return false;
+    facts.consistency_reason = "No freeze was asked for";
+    if (order_.quiesce == hypervisor::Quiesce::never) return true;
+    const Result<void> answers = parts_.hypervisor.agent_answers(*order_.vm);
+    if (answers.has_value()) return false;
+    facts.consistency_reason = answers.error().message;
+    return true;
 }
 
 Result<void> Cut::reserve_overlays(const Source& source) {
@@ -140,15 +163,21 @@ Result<void> Cut::write_overlays(const Source& source) {
     return {};
 }
 
-// The only place where the disks of a running VM are cut.
-Result<CutFacts> Cut::cut_disks(const Source& source) {
-    CutFacts facts;
-    if (source.domain == hypervisor::DomainState::shut_off) return facts;
+// The only place where the disks of a running VM are cut: freeze, cut, thaw. What cannot be frozen is told by the source's state.
+Result<void> Cut::cut_disks(const Source& source, CutFacts& facts) {
+    if (source.domain == hypervisor::DomainState::shut_off) return {};
     std::vector<hypervisor::OverlaySpec> overlays;
     for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
-    TRY_ASSIGN(const hypervisor::CaptureFacts captured, parts_.hypervisor.snapshot_disks(*order_.vm, overlays));
+    TRY_ASSIGN(const hypervisor::CaptureFacts captured, parts_.hypervisor.snapshot_disks(*order_.vm, overlays, order_.quiesce));
     facts.paused_microseconds = captured.paused.count();
-    return facts;
+    facts.consistency = captured.freeze.consistency;
+    facts.consistency_reason = captured.freeze.reason.empty() ? std::nullopt : std::optional(captured.freeze.reason);
+    facts.frozen_file_systems = captured.freeze.file_systems;
+    facts.frozen_microseconds = captured.freeze.frozen.count();
+    // A cut that an ended server made cannot be vouched for (see snapshot_disks).
+    if (order_.quiesce == hypervisor::Quiesce::required && facts.consistency != hypervisor::Consistency::filesystem)
+        return fail(ErrorCode::operation_failed, "quiesce 'require': " + captured.freeze.reason + "; clone again");
+    return {};
 }
 
 // The rows follow what has happened to the disks: the new tops, the sealed layers, and what they are kept for, in one transaction.
@@ -180,14 +209,18 @@ Result<void> Cut::adopt(const Source& source, bool reused, const Keep& keep) {
 Result<CutFacts> Cut::run(const Keep& keep) {
     TRY_ASSIGN(const Source source, load_and_check());
     CutFacts facts;
-    TRY_ASSIGN(const bool reused, can_reuse(source));
+    TRY_ASSIGN(const bool reused, can_reuse(source, facts));
     if (!reused) {
         TRY(reserve_overlays(source));
         TRY(write_overlays(source));
-        TRY_ASSIGN(facts, cut_disks(source));
+        TRY(cut_disks(source, facts));
         crash_point("captured-before-rows");
     }
     facts.layers_reused = reused;
+    if (source.domain == hypervisor::DomainState::shut_off) {
+        facts.consistency = hypervisor::Consistency::stopped;
+        facts.consistency_reason = "The source was off; whether it was shut down cleanly is not known";
+    }
     if (source.vm) facts.source_state = std::string(name_of(source.vm->state));
     TRY(adopt(source, reused, keep));
     crash_point("captured");

@@ -24,6 +24,10 @@ struct CutFacts {
     std::string source_state;  // "Running", "Paused", "Stopped"; empty for a detached volume
     std::int64_t paused_microseconds = 0;
     bool layers_reused = false;  // nothing had been written since the last cut: no pause, no new layer
+    hypervisor::Consistency consistency = hypervisor::Consistency::crash;
+    std::optional<std::string> consistency_reason;  // why it is not `filesystem`
+    std::int64_t frozen_file_systems = 0;
+    std::int64_t frozen_microseconds = 0;
 };
 
 // What is to be cut, from the job's plan alone: the overlays' uuids are derived from the job's, so a repeated cut meets its own leftovers.
@@ -33,6 +37,7 @@ struct CutOrder {
     std::optional<VmId> vm;  // whose volumes; absent: one volume that is attached to none
     std::vector<VolumeId> volumes;
     bool all_attached = false;  // the volumes must be all that the VM has when the cut is made
+    hypervisor::Quiesce quiesce = hypervisor::Quiesce::never;
 };
 
 // operation_failed when the volume has no disk, or one that others write to at the same time.
@@ -56,10 +61,11 @@ private:
     struct Source;
     Result<Source> load(store::Transaction& transaction) const;
     Result<Source> load_and_check();
-    Result<bool> can_reuse(const Source& source);
+    Result<bool> can_reuse(const Source& source, CutFacts& facts);
+    bool has_nothing_to_freeze(const Source& source, CutFacts& facts);
     Result<void> reserve_overlays(const Source& source);
     Result<void> write_overlays(const Source& source);
-    Result<CutFacts> cut_disks(const Source& source);
+    Result<void> cut_disks(const Source& source, CutFacts& facts);
     Result<void> adopt(const Source& source, bool reused, const Keep& keep);
     Parts& parts_;
     CutOrder order_;

@@ -92,6 +92,7 @@ TEST_P(HypervisorContract, RefusesWhatNeedsARunningVm) {
     EXPECT_TRUE(refused(vms().detach_disk(spec.vm, spec.disks[0].volume)));
     EXPECT_TRUE(refused(vms().set_link(spec.vm, spec.nics[0].nic, true)));
     EXPECT_TRUE(refused(vms().console_socket(spec.vm)));
+    EXPECT_TRUE(refused(vms().agent_answers(spec.vm)));
     EXPECT_TRUE(refused(vms().agent_ping(spec.vm, std::chrono::milliseconds(50))));
 }
 
@@ -130,6 +131,41 @@ TEST_P(HypervisorContract, LeavesAPausedVmPausedWhenCuttingItsDisks) {
     EXPECT_EQ(facts->paused.count(), 0);
     EXPECT_EQ(state(spec.vm), hypervisor::DomainState::paused);
     EXPECT_EQ(top(spec.vm, spec.disks[0].volume), overlay.path);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, CutsWithoutAFreezeWhereNoAgentAnswersAndSaysWhy) {
+    const hypervisor::DomainSpec spec = started();
+    const storage::Place first = under_test_->overlay_for(spec.disks[0]);
+    auto facts = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, first}}, hypervisor::Quiesce::automatic);
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_EQ(facts->freeze.consistency, hypervisor::Consistency::crash);
+    EXPECT_FALSE(facts->freeze.reason.empty());
+    EXPECT_EQ(facts->freeze.file_systems, 0);
+    const storage::Place second = under_test_->overlay_for({spec.disks[0].volume, 0, {first}});
+    facts = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, second}}, hypervisor::Quiesce::never);
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_EQ(facts->freeze.consistency, hypervisor::Consistency::crash);
+    EXPECT_EQ(vms().agent_answers(spec.vm).error().code, ErrorCode::timeout);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, CutsNothingWhenARequiredFreezeCannotBeHad) {
+    const hypervisor::DomainSpec spec = started();
+    for (const bool paused : {false, true}) {
+        if (paused) ASSERT_TRUE(vms().pause(spec.vm).has_value());
+        const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
+        const auto refused = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, overlay}}, hypervisor::Quiesce::required);
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().code, ErrorCode::operation_failed);
+        EXPECT_NE(refused.error().message.find("quiesce"), std::string::npos) << refused.error().message;
+        EXPECT_EQ(state(spec.vm), paused ? hypervisor::DomainState::paused : hypervisor::DomainState::running);
+        EXPECT_EQ(top(spec.vm, spec.disks[0].volume), spec.disks[0].chain_top_first[0].path);
+    }
+    const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
+    const auto facts = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, overlay}}, hypervisor::Quiesce::automatic);
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_EQ(facts->freeze.consistency, hypervisor::Consistency::paused);
     stop(spec.vm);
 }
 

@@ -30,6 +30,8 @@ public:
         bool written = false;                      // the guest wrote since the tops were opened
         bool agent = false;                        // a guest agent answers
         bool holds_disks = false;                  // the guest does not let go of a disk
+        bool refuses_freeze = false;               // the agent answers, but freezes nothing
+        int freezes = 0, thaws = 0;                // each freeze that was tried has its thaw
         std::map<std::string, std::string> files;  // what the agent wrote and reads
     };
     using Exec = std::function<hypervisor::ExecResult(const VmId&, const std::string& program, const std::vector<std::string>& arguments,
@@ -134,7 +136,8 @@ public:
         return untouched;
     }
 
-    Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays) override {
+    Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays,
+                                                    hypervisor::Quiesce quiesce) override {
         hypervisor::CaptureFacts facts;
         TRY(with("snapshot_disks", vm, [&](Domain& domain) -> Result<void> {
             std::size_t done_before = 0;
@@ -143,8 +146,10 @@ public:
                 if (disk == nullptr) return fail(ErrorCode::wrong_state, "a volume of the snapshot is not attached to the running VM");
                 if (same(disk->chain_top_first.front(), overlay.overlay)) ++done_before;
             }
+            facts.freeze.reason = "it had been cut before";
             if (done_before == overlays.size()) return {};
             if (done_before != 0) return fail(ErrorCode::wrong_state, "some volumes of the snapshot have been cut already, others not");
+            TRY_ASSIGN(facts.freeze, freeze(domain, quiesce));
             for (const hypervisor::OverlaySpec& overlay : overlays) {
                 auto& chain = find(domain, overlay.volume)->chain_top_first;
                 chain.insert(chain.begin(), overlay.overlay);
@@ -154,6 +159,10 @@ public:
             return {};
         }));
         return facts;
+    }
+
+    Result<void> agent_answers(const VmId& vm) override {
+        return with_agent("agent_answers", vm, [](Domain&) -> Result<void> { return {}; });
     }
 
     Result<std::vector<hypervisor::DiskTop>> disk_tops(const VmId& vm) override {
@@ -275,6 +284,33 @@ private:
             if (disk.volume == volume) return &disk;
         }
         return nullptr;
+    }
+
+    // Frozen and, as nothing can come in between here, thawed.
+    Result<hypervisor::FreezeFacts> freeze(Domain& domain, hypervisor::Quiesce quiesce) const {
+        using hypervisor::Consistency, hypervisor::Quiesce;
+        hypervisor::FreezeFacts facts;
+        if (quiesce == Quiesce::never) {
+            facts.reason = "no freeze was asked for";
+        } else if (domain.state == hypervisor::DomainState::paused) {
+            facts.consistency = Consistency::paused;
+            facts.reason = "the VM is paused";
+        } else if (!domain.agent && !agent_everywhere_) {
+            facts.reason = "the guest agent does not answer";
+        } else {
+            ++domain.freezes;
+            ++domain.thaws;
+            if (domain.refuses_freeze) {
+                facts.reason = "the guest agent refused to freeze";
+            } else {
+                facts.consistency = Consistency::filesystem;
+                facts.file_systems = 1;
+                facts.frozen = std::chrono::milliseconds(20);
+            }
+        }
+        if (quiesce == Quiesce::required && facts.consistency != Consistency::filesystem)
+            return fail(ErrorCode::operation_failed, "quiesce 'require': the guest's file systems cannot be frozen: " + facts.reason);
+        return facts;
     }
 
     template <class Use>

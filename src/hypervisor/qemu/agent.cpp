@@ -59,15 +59,20 @@ Result<std::string> from_base64(const std::string& text) {
 }
 
 Result<std::unique_ptr<Agent>> Agent::open(Fd socket, Deadline deadline) {
-    std::unique_ptr<Agent> agent(new Agent(std::move(socket)));
-    TRY(agent->synchronise(deadline));
+    std::unique_ptr<Agent> agent(new Agent(std::move(socket), limits::kAgentReplyBytesMax));
+    TRY(agent->send_synchronised("", deadline));
     return agent;
 }
 
-Result<void> Agent::synchronise(Deadline deadline) {
+std::unique_ptr<Agent> Agent::adopt(Fd socket, std::size_t reply_bytes_max) {
+    return std::unique_ptr<Agent>(new Agent(std::move(socket), reply_bytes_max));
+}
+
+// Returns when what comes next is the answer to `more`.
+Result<void> Agent::send_synchronised(const std::string& more, Deadline deadline) {
     const auto id = static_cast<std::int64_t>(randombytes_random());
     const json::object request{{"execute", "guest-sync-delimited"}, {"arguments", json::object{{"id", id}}}};
-    TRY(send_all(socket_.get(), kDelimiter + json::serialize(request) + "\n", -1, deadline));
+    TRY(send_all(socket_.get(), kDelimiter + json::serialize(request) + "\n" + more, -1, deadline));
     // Answers to earlier questions, and ids of earlier conversations, may come first.
     while (true) {
         Result<std::string> skipped = reader_.read_line(deadline, kDelimiter);
@@ -89,6 +94,15 @@ Result<void> Agent::send(const std::string& command, json::object arguments, Dea
 
 Result<json::value> Agent::run(const std::string& command, json::object arguments, Deadline deadline) {
     TRY(send(command, std::move(arguments), deadline));
+    return answer(command, deadline);
+}
+
+Result<json::value> Agent::run_afresh(const std::string& command, Deadline deadline) {
+    TRY(send_synchronised(json::serialize(json::object{{"execute", command}}) + "\n", deadline));
+    return answer(command, deadline);
+}
+
+Result<json::value> Agent::answer(const std::string& command, Deadline deadline) {
     Result<std::string> line = reader_.read_line(deadline);
     if (!line.has_value()) {
         if (line.error().code != ErrorCode::timeout) return std::unexpected<Error>(std::move(line.error()));

@@ -17,8 +17,15 @@ namespace ramet::hypervisor {
 class Agent {
 public:
     static Result<std::unique_ptr<Agent>> open(Fd socket, Deadline deadline);  // timeout when it does not answer
+    // A socket that is in step already; longer answers than `reply_bytes_max` are errors.
+    static std::unique_ptr<Agent> adopt(Fd socket, std::size_t reply_bytes_max);
+    Fd release() { return std::move(socket_); }  // in step; nothing else may be asked of this object
+    int fd() const { return socket_.get(); }
 
     Result<boost::json::value> run(const std::string& command, boost::json::object arguments, Deadline deadline);
+    // Brings the stream into step first. All is sent before anything is read: an agent that hangs now finds the command when it wakes.
+    Result<boost::json::value> run_afresh(const std::string& command, Deadline deadline);
+    Result<boost::json::value> answer(const std::string& command, Deadline deadline);  // to what was sent last; may be called again after a timeout
     // For commands that answer with silence.
     Result<void> send(const std::string& command, boost::json::object arguments, Deadline deadline);
 
@@ -28,8 +35,8 @@ public:
     Result<std::string> read_file(const std::string& path, std::size_t bytes_max, Deadline deadline);
 
 private:
-    explicit Agent(Fd socket) : socket_(std::move(socket)), reader_(socket_.get(), limits::kAgentReplyBytesMax) {}
-    Result<void> synchronise(Deadline deadline);
+    Agent(Fd socket, std::size_t reply_bytes_max) : socket_(std::move(socket)), reader_(socket_.get(), reply_bytes_max) {}
+    Result<void> send_synchronised(const std::string& more, Deadline deadline);
     Result<std::int64_t> open_file(const std::string& path, const char* mode, Deadline deadline);
     void close_file(std::int64_t handle);
     Fd socket_;

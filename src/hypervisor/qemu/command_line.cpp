@@ -87,6 +87,9 @@ void add_channels(Arguments& arguments, const CommandLineInput& input) {
     // Files handed over later are closed when the last monitor disconnects; this one never does.
     arguments.add("-chardev", "file,id=keep,path=/dev/null");
     arguments.add("-mon", "chardev=keep,mode=control");
+    // The freeze guard's own: it has to reach QEMU when the server hangs or is gone.
+    arguments.add("-chardev", "socket,id=guard,path=guard.sock,server=on,wait=off");
+    arguments.add("-mon", "chardev=guard,mode=control");
     arguments.add("-chardev", "socket,id=agent,path=agent.sock,server=on,wait=off");
     arguments.add("-device", "virtserialport,id=agentport,bus=serialbus.0,nr=1,chardev=agent,name=org.qemu.guest_agent.0");
     arguments.add("-chardev", "file,id=console,path=serial.log,append=on");

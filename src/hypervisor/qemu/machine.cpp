@@ -107,11 +107,6 @@ Result<void> Machine::require_alive() {
     return {};
 }
 
-Result<bool> Machine::take_up() {
-    const std::lock_guard lock(mutex_);
-    return alive();
-}
-
 void Machine::kill_run() {
     if (!run_) return;
     run_->stop_asked = true;
@@ -398,7 +393,8 @@ Result<void> Machine::forget() {
 
 Result<void> Machine::with_agent(std::chrono::milliseconds patience, const std::function<Result<void>(Agent&, Deadline)>& use) {
     const Deadline deadline = after(patience);
-    const std::lock_guard one_at_a_time(agent_mutex_);
+    const std::unique_lock one_at_a_time(agent_mutex_, deadline);
+    if (!one_at_a_time.owns_lock()) return fail(ErrorCode::timeout, "The guest agent is busy with another task");
     Fd directory;
     {
         const std::lock_guard lock(mutex_);
@@ -407,6 +403,7 @@ Result<void> Machine::with_agent(std::chrono::milliseconds patience, const std::
     }
     TRY_ASSIGN(Fd socket, connect_unix(directory.get(), "agent.sock", deadline));
     TRY_ASSIGN(const std::unique_ptr<Agent> agent, Agent::open(std::move(socket), deadline));
+    agent_silent_until_ = {};
     return use(*agent, deadline);
 }
 

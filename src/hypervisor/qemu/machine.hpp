@@ -23,6 +23,8 @@
 
 namespace ramet::hypervisor {
 
+class Freeze;
+
 // What all machines share. Outlives them.
 struct Surroundings {
     QemuOptions options;  // run_root is canonical
@@ -45,7 +47,12 @@ public:
     Result<void> reset();
     Result<DomainState> state();
     Result<bool> disks_untouched();
-    Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays);
+    Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce);
+    // freeze -> `capture` -> thaw. `capture` is not called when a required freeze cannot be had; it may use all but the agent. It calls what it
+    // is given as soon as the instant is taken: the thaw need not wait for the rest.
+    using CutDone = std::function<void()>;
+    Result<FreezeFacts> while_frozen(Quiesce quiesce, const std::function<Result<void>(const CutDone&)>& capture);
+    Result<void> agent_answers();
     Result<std::vector<DiskTop>> disk_tops();
     Result<void> attach_disk(const DiskSpec& disk);
     Result<void> detach_disk(const VolumeId& volume);
@@ -96,7 +103,9 @@ private:
     void remove_overlays(const std::vector<OverlaySpec>& overlays);
     void remove_layer(std::int64_t device_id, std::size_t level);
     Result<bool> are_on_top(const std::vector<OverlaySpec>& overlays);
-    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running);
+    Result<bool> already_cut(const std::vector<OverlaySpec>& overlays);
+    Result<CaptureFacts> cut_disks(const std::vector<OverlaySpec>& overlays, const CutDone& cut_done);  // without mutex_
+    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running, const CutDone& cut_done);
     Result<void> blockdev_snapshot(const std::vector<OverlaySpec>& overlays);
     Result<void> ensure_running();
     void commit_overlays(const std::vector<OverlaySpec>& overlays, const std::map<std::string, std::int64_t>& counters);
@@ -105,10 +114,18 @@ private:
     Result<bool> unplug_device(const std::string& device);  // false: the guest did not let go
     DiskSpec* find_disk(const VolumeId& volume);
 
+    // machine_quiesce.cpp (and take_up); with agent_mutex_ held and without mutex_, but for the first
+    Result<bool> channel_open();
+    Result<Fd> reach_agent(Deadline deadline);
+    Result<Freeze> begin_freeze(Quiesce quiesce, Deadline deadline);
+    void thaw_without_guard();
+    void forget_freeze();
+
     Surroundings& surroundings_;
     const VmId vm_;
     std::mutex mutex_;
-    std::mutex agent_mutex_;
+    std::timed_mutex agent_mutex_;   // taken before mutex_
+    Deadline agent_silent_until_{};  // an agent that hangs is not asked again before; agent_mutex_ guards it
     std::optional<RunDirectory> directory_;
     std::shared_ptr<Run> run_;
     std::unique_ptr<Qmp> qmp_;

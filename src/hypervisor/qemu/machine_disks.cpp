@@ -232,7 +232,7 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
 }
 
 // The pause. Whatever happens between stop and cont, cont is sent.
-Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running) {
+Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running, const CutDone& cut_done) {
     TRY_ASSIGN(Qmp* const before, monitor());
     before->drop_events();
     Result<void> done;
@@ -247,6 +247,7 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     }
     crash_point("qemu.snapshot.cut");
     const Result<void> resumed = running ? ensure_running() : Result<void>();
+    cut_done();
     CaptureFacts facts;
     if (running && qmp_) {
         const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
@@ -262,9 +263,7 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     return facts;
 }
 
-Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays) {
-    const std::lock_guard lock(mutex_);
-    TRY(require_alive());
+Result<bool> Machine::already_cut(const std::vector<OverlaySpec>& overlays) {
     std::size_t done_before = 0;
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
@@ -272,15 +271,24 @@ Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& ove
         if (overlay.overlay.format != DiskFormat::qcow2) return fail(ErrorCode::invalid_argument, "An overlay has to be a qcow2 file");
         if (same_place(disk->chain_top_first.front(), overlay.overlay)) ++done_before;
     }
-    if (done_before == overlays.size()) return CaptureFacts{};
+    if (done_before == overlays.size()) return true;
     if (done_before != 0) return fail(ErrorCode::wrong_state, "Some volumes of the snapshot have been cut already, others not; take a new snapshot");
+    return false;
+}
+
+Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const CutDone& cut_done) {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    TRY_ASSIGN(const bool done_before, already_cut(overlays));
+    if (done_before) return CaptureFacts{};
     TRY_ASSIGN(const std::string status, run_state());
     Result<void> ready = add_overlays(overlays);
     if (ready.has_value()) {
         record_.pending = PendingSnapshot{overlays, status == "running"};
         ready = directory_->write_record(record_);
     }
-    Result<CaptureFacts> facts = ready.has_value() ? cut(overlays, status == "running") : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
+    Result<CaptureFacts> facts =
+        ready.has_value() ? cut(overlays, status == "running", cut_done) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
     if (!facts.has_value()) {
         if (record_.pending || !ready.has_value()) remove_overlays(overlays);
         record_.pending.reset();

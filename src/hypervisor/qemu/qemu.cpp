@@ -103,9 +103,10 @@ public:
     Result<DomainState> state(const VmId& vm) override { return machine(vm)->state(); }
     Result<std::vector<VmId>> running_domains() override;
     Result<bool> disks_untouched(const VmId& vm) override { return machine(vm)->disks_untouched(); }
-    Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays) override {
-        return machine(vm)->snapshot_disks(overlays);
+    Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce) override {
+        return machine(vm)->snapshot_disks(overlays, quiesce);
     }
+    Result<void> agent_answers(const VmId& vm) override { return machine(vm)->agent_answers(); }
     Result<std::vector<DiskTop>> disk_tops(const VmId& vm) override { return machine(vm)->disk_tops(); }
     Result<void> attach_disk(const VmId& vm, const DiskSpec& disk) override { return machine(vm)->attach_disk(disk); }
     Result<void> detach_disk(const VmId& vm, const VolumeId& volume) override { return machine(vm)->detach_disk(volume); }
@@ -222,12 +223,20 @@ Result<std::string> prepare_run_root(const std::string& wanted) {
     return std::string(path.data());
 }
 
+std::string beside_this_program(const std::string& name) {
+    std::array<char, PATH_MAX> path;
+    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+    const std::string program(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    return program.substr(0, program.rfind('/') + 1) + name;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options) {
     auto surroundings = std::make_unique<Surroundings>();
     surroundings->options = options;
     TRY_ASSIGN(surroundings->options.run_root, prepare_run_root(options.run_root));
+    if (options.guard_binary.empty()) surroundings->options.guard_binary = beside_this_program("ramet-freeze-guard");
     TRY_ASSIGN(surroundings->user, choose_user(options));
     Capabilities& capabilities = surroundings->capabilities;
     TRY_ASSIGN(capabilities.version, version_of(options.qemu_binary));

@@ -5,7 +5,7 @@
 //     lock              flock held by the QEMU process for as long as it lives: two processes for one VM cannot be
 //     spec.json         what was started, with the disk chain as it is now
 //     pid               "<pid> <start time>"; written after exec, the scan of /proc makes up for a missing one
-//     qmp.sock agent.sock vnc.sock serial.log qemu.log
+//     qmp.sock guard.sock agent.sock vnc.sock serial.log qemu.log
 //
 // serial.log is as long as the guest makes it: the run directory belongs on a filesystem whose filling up harms nobody else.
 #pragma once
@@ -24,6 +24,7 @@ struct QemuOptions {
     std::string run_root;                  // absolute; made if absent
     std::string qemu_user = "ramet-qemu";  // used when we are root; "nobody" when it does not exist
     std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
+    std::string guard_binary;           // ramet-freeze-guard; empty: the one beside this program
     bool force_tcg = false;             // do not even probe KVM
     std::int64_t tcg_tb_megabytes = 0;  // translation cache of one VM; 0: by the size of the guest
     std::chrono::milliseconds graceful_stop = limits::kGracefulStopTimeout;

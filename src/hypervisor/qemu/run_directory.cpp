@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::size_t kRecordBytesMax = 4 * 1024 * 1024;
 constexpr mode_t kPrivate = 0600;
+constexpr const char* kFreezeNote = "frozen";
 
 std::unexpected<Error> broken(const std::string& doing, const std::string& what) {
     return fail(ErrorCode::internal, "The server's run directory cannot be used; see the server's log",
@@ -240,8 +241,18 @@ std::string RunDirectory::log_tail() const {
     return tail;
 }
 
+void RunDirectory::note_freeze(bool frozen) const {
+    if (frozen) {
+        const Fd note(::openat(fd_.get(), kFreezeNote, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    } else {
+        ::unlinkat(fd_.get(), kFreezeNote, 0);
+    }
+}
+
+bool RunDirectory::freeze_noted() const { return ::faccessat(fd_.get(), kFreezeNote, F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
+
 void RunDirectory::remove_leftovers() const {
-    for (const char* name : {"qmp.sock", "agent.sock", "vnc.sock", "pid"}) ::unlinkat(fd_.get(), name, 0);
+    for (const char* name : {"qmp.sock", "guard.sock", "agent.sock", "vnc.sock", kFreezeNote, "pid"}) ::unlinkat(fd_.get(), name, 0);
 }
 
 Result<void> RunDirectory::remove() {

@@ -48,8 +48,11 @@ public:
     Result<Fd> listen(const std::string& name, const std::optional<User>& user) const;  // a new unix socket
     Result<Fd> open_log() const;                                                        // appends
     std::string log_tail() const;                                                       // the last lines QEMU wrote to standard error
-    void remove_leftovers() const;                                                      // sockets and the pid of an earlier process
-    Result<void> remove();                                                              // all of it
+    // A note that the guest may be frozen, for a server that finds neither its predecessor nor the freeze guard alive.
+    void note_freeze(bool frozen) const;
+    bool freeze_noted() const;
+    void remove_leftovers() const;  // sockets and the pid of an earlier process
+    Result<void> remove();          // all of it
 
 private:
     RunDirectory(std::string path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
