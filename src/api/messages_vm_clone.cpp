@@ -129,7 +129,8 @@ template <> const TypeInfo& describe<api::CloneVmInstanceResults>() {
     static const TypeInfo info = row<CloneVmInstanceResults>(
         {"", "", "org.zstack.header.vm.CloneVmInstanceResults"}, "CloneVmInstanceResults", "What became of each name, in the order of the names.",
         field<&CloneVmInstanceResults::number_of_cloned_vm>("numberOfClonedVm", "How many clones were made."),
-        field<&CloneVmInstanceResults::inventories>("inventories", "One entry per name."));
+        field<&CloneVmInstanceResults::inventories>("inventories", "One entry per name."),
+        field<&CloneVmInstanceResults::plan>("plan", "Of a dry run: what would happen.", {.since = "ramet 0.1"}));
     return info;
 }
 

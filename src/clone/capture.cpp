@@ -149,6 +149,11 @@ Result<void> Capture::adopt(const Source& source, bool reused) {
     });
 }
 
+Result<bool> Capture::would_reuse() {
+    TRY_ASSIGN(const Source source, load_and_check());
+    return can_reuse(source);
+}
+
 Result<Output> Capture::run(StepContext&) {
     TRY_ASSIGN(const Source source, load_and_check());
     CaptureReport report{.source_state = std::string(name_of(source.vm.state))};

@@ -28,6 +28,8 @@ public:
     // The source keeps running on whatever it has; an overlay that it does not use is removed.
     Result<void> undo(workflow::StepContext& step) override;
     std::vector<std::string> locks() const override { return {plan_.source.text()}; }
+    // Would run() leave the source alone? Asks, and changes nothing.
+    Result<bool> would_reuse();
 
 private:
     struct Source;

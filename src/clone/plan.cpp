@@ -6,9 +6,12 @@ template <> const TypeInfo& describe<clone::PlannedVolume>() {
     using clone::PlannedVolume;
     static const TypeInfo info = object<PlannedVolume>(
         "PlannedVolume", "How one volume of the source is cloned.", field<&PlannedVolume::source>("source", "The source's volume."),
-        field<&PlannedVolume::type>("type", "Root or Data."), field<&PlannedVolume::mode>("mode", "overlay: linked; copy: a real copy."),
+        field<&PlannedVolume::type>("type", "Root or Data."), field<&PlannedVolume::mode>("mode", "overlay: linked; copy: a real copy; reflink: shares blocks by the file system."),
         field<&PlannedVolume::thick>("thick", "Whether all its blocks are allocated."),
-        field<&PlannedVolume::storage>("storage", "Where the clones' volumes go."), field<&PlannedVolume::reason>("reason", "Why this mode."));
+        field<&PlannedVolume::storage>("storage", "Where the clones' volumes go."), field<&PlannedVolume::reason>("reason", "Why this mode."),
+        field<&PlannedVolume::file_bytes>("fileBytes", "What each clone's file occupies."),
+        field<&PlannedVolume::data_bytes>("dataBytes", "What each copy moves, or each reflink shares."),
+        field<&PlannedVolume::extents>("extents", "Pieces that a reflink shares."));
     return info;
 }
 
@@ -24,7 +27,8 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
     static const TypeInfo info = object<ClonePlan>(
         "ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
         field<&ClonePlan::strategy>("strategy", "What becomes of the clones."), field<&ClonePlan::volumes>("volumes", "The volumes of each clone."),
-        field<&ClonePlan::clones>("clones", "One entry per name."));
+        field<&ClonePlan::clones>("clones", "One entry per name."), field<&ClonePlan::atomic>("atomic", "All clones or none."),
+        field<&ClonePlan::bandwidth>("bandwidth", "Limit of the copies, bytes per second."));
     return info;
 }
 
@@ -36,6 +40,16 @@ VmId clone_uuid(const JobId& job, std::size_t index) { return VmId::derived(job.
 VolumeId clone_volume_uuid(const VmId& clone, std::size_t volume_index) {
     return VolumeId::derived(clone.text(), "volume/" + std::to_string(volume_index));
 }
+std::string_view strategy_of(const PlannedVolume& volume) {
+    switch (volume.mode) {
+    case lifecycle::LayerMode::overlay: return "linked";
+    case lifecycle::LayerMode::reflink: return "reflink";
+    case lifecycle::LayerMode::copy:
+    case lifecycle::LayerMode::empty: break;
+    }
+    return "full";
+}
+
 LayerId first_layer_uuid(const VolumeId& volume) { return LayerId::derived(volume.text(), "layer/0"); }
 LayerId capture_layer_uuid(const JobId& job, const VolumeId& source) { return LayerId::derived(job.text(), "capture/" + source.text()); }
 
