@@ -193,8 +193,9 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     return parameters;
 }
 
-const std::vector<Column> kPlannedVolumeColumns{{"VOLUME", "type"},          {"STRATEGY", "strategy"},          {"PROVISIONING", "provisioning"},
-                                                {"BYTES EACH", "bytesToWrite"}, {"STORAGE", "primaryStorageUuid"}, {"WHY", "reason"}};
+const std::vector<Column> kPlannedVolumeColumns{
+    {"VOLUME", "type"}, {"STRATEGY", "strategy"}, {"PROVISIONING", "provisioning"}, {"BYTES EACH", "bytesToWrite"}, {"STORAGE", "primaryStorageUuid"},
+    {"WHY", "reason"}};
 const std::vector<Column> kPlannedCloneColumns{
     {"CLONE", "name"}, {"HOST", "hostUuid"}, {"MAC", "nics.0.mac"}, {"IP", "nics.0.ip"}, {"ERROR", "error.details"}};
 

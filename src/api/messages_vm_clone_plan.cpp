@@ -28,8 +28,7 @@ template <> const TypeInfo& describe<api::PlannedVolumeInventory>() {
         "PlannedVolume", "How a volume of the source would be cloned, the same for each clone.",
         field<&PlannedVolumeInventory::source_volume_uuid>("sourceVolumeUuid", "The source's volume."),
         field<&PlannedVolumeInventory::type>("type", "Root or Data."),
-        field<&PlannedVolumeInventory::strategy>("strategy", "linked, reflink or full."),
-        field<&PlannedVolumeInventory::reason>("reason", "Why."),
+        field<&PlannedVolumeInventory::strategy>("strategy", "linked, reflink or full."), field<&PlannedVolumeInventory::reason>("reason", "Why."),
         field<&PlannedVolumeInventory::provisioning>("provisioning", "ThinProvisioning or ThickProvisioning."),
         field<&PlannedVolumeInventory::primary_storage_uuid>("primaryStorageUuid", "The primary storage it would go to."),
         field<&PlannedVolumeInventory::bytes_to_write>("bytesToWrite", "What each clone's volume would occupy; shared blocks are not counted."));
@@ -39,11 +38,13 @@ template <> const TypeInfo& describe<api::PlannedVolumeInventory>() {
 template <> const TypeInfo& describe<api::CloneVmInstancePlan>() {
     using api::CloneVmInstancePlan;
     static const TypeInfo info = object<CloneVmInstancePlan>(
-        "CloneVmInstancePlan", "What CloneVmInstance would do, as of now.", field<&CloneVmInstancePlan::volumes>("volumes", "The volumes of each clone."),
+        "CloneVmInstancePlan", "What CloneVmInstance would do, as of now.",
+        field<&CloneVmInstancePlan::volumes>("volumes", "The volumes of each clone."),
         field<&CloneVmInstancePlan::clones>("clones", "One entry per name, in order."),
         field<&CloneVmInstancePlan::capture>("capture", "What would happen to the source."),
         field<&CloneVmInstancePlan::capture_bytes_to_write>("captureBytesToWrite", "What the source's new layers would occupy."),
-        field<&CloneVmInstancePlan::bytes_to_write>("bytesToWrite", "What all files on the primary storages would occupy in the end, new layers included."),
+        field<&CloneVmInstancePlan::bytes_to_write>("bytesToWrite",
+                                                    "What all files on the primary storages would occupy in the end, new layers included."),
         field<&CloneVmInstancePlan::estimated_milliseconds>("estimatedMilliseconds", "How long it would take, the guests' boot not counted."),
         field<&CloneVmInstancePlan::estimate_basis>("estimateBasis", "What the estimate is made from."));
     return info;

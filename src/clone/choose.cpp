@@ -38,13 +38,16 @@ std::unexpected<Error> refused(const CopyWish& wish, const std::string& why, std
                                                          wish.type == VolumeType::root ? "root" : "data", why, instead));
 }
 
-std::string thick_is_asked_for(const CopyWish& wish) { return fmt::format("{} asks for thick provisioning, which shares no blocks", tags_field(wish.type)); }
+std::string thick_is_asked_for(const CopyWish& wish) {
+    return fmt::format("{} asks for thick provisioning, which shares no blocks", tags_field(wish.type));
+}
 
 Result<PlannedVolume> linked(const CopyWish& wish) {
     if (wish.thick) return refused(wish, thick_is_asked_for(wish), "leave one of the two out");
     if (elsewhere(wish)) {
-        return refused(wish, fmt::format("{} names another storage than the source's, and layers are not shared between storages", storage_field(wish.type)),
-                       "leave it out, or ask for copy 'full'");
+        return refused(
+            wish, fmt::format("{} names another storage than the source's, and layers are not shared between storages", storage_field(wish.type)),
+            "leave it out, or ask for copy 'full'");
     }
     return planned(wish, LayerMode::overlay, "copy 'linked' was asked for: the clone shares the source's layers until it writes");
 }
@@ -56,7 +59,8 @@ Result<PlannedVolume> reflink(const CopyWish& wish, const CopyFacts& facts) {
         return refused(wish, estimate.error().message, "ask for copy 'linked' or 'full', or leave it out");
     if (!estimate.has_value()) return std::unexpected(estimate.error());
     return with_estimate(
-        planned(wish, LayerMode::reflink, "copy 'reflink' was asked for: the clone shares blocks by the file system and stands on no layer"), *estimate);
+        planned(wish, LayerMode::reflink, "copy 'reflink' was asked for: the clone shares blocks by the file system and stands on no layer"),
+        *estimate);
 }
 
 Result<PlannedVolume> full(const CopyWish& wish, const CopyFacts& facts, std::string reason) {
@@ -72,7 +76,8 @@ Result<PlannedVolume> automatic(const CopyWish& wish, const CopyFacts& facts) {
         if (estimate.error().code != ErrorCode::unsupported) return std::unexpected(estimate.error());
         why = estimate.error().message;
     } else if (wish.clones * estimate->extents <= limits::kReflinkExtentsMax) {
-        return with_estimate(planned(wish, LayerMode::reflink, "reflink: the file system shares the blocks, and the clone stands on no layer"), *estimate);
+        return with_estimate(planned(wish, LayerMode::reflink, "reflink: the file system shares the blocks, and the clone stands on no layer"),
+                             *estimate);
     } else {
         why = fmt::format("sharing blocks by the file system would cost {} extents, more than {}", wish.clones * estimate->extents,
                           limits::kReflinkExtentsMax);

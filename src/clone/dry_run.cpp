@@ -18,8 +18,8 @@ using store::Transaction;
 
 namespace {
 
-constexpr double kMillisecondsPerClone = 3;        // rows, files, commits
-constexpr double kMillisecondsPerExtent = 0.02;    // of a reflink, as measured on XFS
+constexpr double kMillisecondsPerClone = 3;      // rows, files, commits
+constexpr double kMillisecondsPerExtent = 0.02;  // of a reflink, as measured on XFS
 
 // The reservation as it would be; nothing of it stays.
 Result<Reserved> reserve_and_roll_back(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message,
@@ -74,9 +74,8 @@ Result<void> estimate_time(lifecycle::Parts& parts, const Reserved& reserved, ap
     told.estimate_basis = fmt::format("{} ms per clone", kMillisecondsPerClone);
     double longest = 0;
     for (const auto& [uuid, bytes] : bytes_on) {
-        TRY_ASSIGN(const PrimaryStorage row, store::read(parts.database(), [&](Transaction& transaction) {
-                       return store::get<PrimaryStorage>(transaction, uuid.text());
-                   }));
+        TRY_ASSIGN(const PrimaryStorage row,
+                   store::read(parts.database(), [&](Transaction& transaction) { return store::get<PrimaryStorage>(transaction, uuid.text()); }));
         TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(row.url));
         TRY_ASSIGN(const storage::CopySpeed speed, storage->copy_speed());
         longest = std::max(longest, 1000 * bytes / static_cast<double>(speed.bytes_per_second));

@@ -30,7 +30,8 @@ Result<PlannedVolume> plan_volume(lifecycle::Parts& parts, const Volume& volume,
     };
     TRY_ASSIGN(const Where where, store::read(parts.database(), [&](Transaction& transaction) -> Result<Where> {
                    Where found;
-                   TRY_ASSIGN(const PrimaryStorage row, store::get<PrimaryStorage>(transaction, wish.wanted_storage.value_or(wish.source_storage).text()));
+                   TRY_ASSIGN(const PrimaryStorage row,
+                              store::get<PrimaryStorage>(transaction, wish.wanted_storage.value_or(wish.source_storage).text()));
                    found.root = row.url;
                    TRY_ASSIGN(found.chain, lifecycle::chain_of(transaction, *volume.top_layer_uuid));
                    return found;

@@ -6,7 +6,8 @@ template <> const TypeInfo& describe<clone::PlannedVolume>() {
     using clone::PlannedVolume;
     static const TypeInfo info = object<PlannedVolume>(
         "PlannedVolume", "How one volume of the source is cloned.", field<&PlannedVolume::source>("source", "The source's volume."),
-        field<&PlannedVolume::type>("type", "Root or Data."), field<&PlannedVolume::mode>("mode", "overlay: linked; copy: a real copy; reflink: shares blocks by the file system."),
+        field<&PlannedVolume::type>("type", "Root or Data."),
+        field<&PlannedVolume::mode>("mode", "overlay: linked; copy: a real copy; reflink: shares blocks by the file system."),
         field<&PlannedVolume::thick>("thick", "Whether all its blocks are allocated."),
         field<&PlannedVolume::storage>("storage", "Where the clones' volumes go."), field<&PlannedVolume::reason>("reason", "Why this mode."),
         field<&PlannedVolume::file_bytes>("fileBytes", "What each clone's file occupies."),

@@ -17,10 +17,10 @@ struct PlannedVolume {
     lifecycle::LayerMode mode = lifecycle::LayerMode::overlay;
     bool thick = false;
     PrimaryStorageId storage;
-    std::string reason;            // why this mode, for people
-    std::int64_t file_bytes = 0;   // that the volume of each clone will occupy; what it shares is not counted
-    std::int64_t data_bytes = 0;   // that each copy reads and writes, or that each reflink shares
-    std::int64_t extents = 0;      // of a reflink
+    std::string reason;           // why this mode, for people
+    std::int64_t file_bytes = 0;  // that the volume of each clone will occupy; what it shares is not counted
+    std::int64_t data_bytes = 0;  // that each copy reads and writes, or that each reflink shares
+    std::int64_t extents = 0;     // of a reflink
 };
 
 struct PlannedClone {
@@ -31,9 +31,9 @@ struct PlannedClone {
 struct ClonePlan {
     VmId source;
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
-    std::vector<PlannedVolume> volumes;  // the root volume first
-    std::vector<PlannedClone> clones;    // one per name, in order
-    bool atomic = false;                 // all clones or none
+    std::vector<PlannedVolume> volumes;     // the root volume first
+    std::vector<PlannedClone> clones;       // one per name, in order
+    bool atomic = false;                    // all clones or none
     std::optional<std::int64_t> bandwidth;  // bytes per second of all copies together
 };
 

@@ -175,7 +175,8 @@ Result<Answer> Edge::answer_message(Passage& passage) {
     const std::shared_ptr<void> request = message.make();
     const boost::json::value fields(std::move(passage.read.fields));
     TRY(api::read_json(fields, message.request(), request.get()));
-    if (const FieldInfo* const dry_run = message.request().find("dryRun")) passage.keeps_nothing = dry_run->number(dry_run->member(request.get())) != 0;
+    if (const FieldInfo* const dry_run = message.request().find("dryRun"))
+        passage.keeps_nothing = dry_run->number(dry_run->member(request.get())) != 0;
     TRY(api::check_rules(message.request(), request.get()));
     if (message.access != api::Access::open) {
         const Result<void> references = parts_.check_references(passage.call.caller, message, request.get());

@@ -44,10 +44,10 @@ inline constexpr std::int64_t kOverlayFileBytes = 12 * 1024;  // what a new over
 
 // What a copy would write, told before it is made.
 struct CopyEstimate {
-    std::int64_t file_bytes = 0;    // that the new file will occupy (st_blocks); of a reflink: its own blocks alone
-    std::int64_t data_bytes = 0;    // to be read and written, or to be shared
-    std::int64_t extents = 0;       // pieces that the data lies in: the cost of a reflink
-    std::string tool_reason;        // not empty: qemu-img makes the copy, and why
+    std::int64_t file_bytes = 0;  // that the new file will occupy (st_blocks); of a reflink: its own blocks alone
+    std::int64_t data_bytes = 0;  // to be read and written, or to be shared
+    std::int64_t extents = 0;     // pieces that the data lies in: the cost of a reflink
+    std::string tool_reason;      // not empty: qemu-img makes the copy, and why
 };
 
 struct CopySpeed {

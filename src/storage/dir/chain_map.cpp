@@ -6,10 +6,10 @@ namespace ramet::storage {
 
 namespace {
 
-constexpr std::uint64_t kOffsetMask = 0x00fffffffffffe00;    // bits 9 to 55
+constexpr std::uint64_t kOffsetMask = 0x00fffffffffffe00;  // bits 9 to 55
 constexpr std::uint64_t kCompressed = std::uint64_t{1} << 62;
-constexpr std::uint64_t kCopied = std::uint64_t{1} << 63;    // an optimisation of the writer's; no meaning for readers
-constexpr std::uint64_t kReadsAsZeros = 1;                   // version 3
+constexpr std::uint64_t kCopied = std::uint64_t{1} << 63;     // an optimisation of the writer's; no meaning for readers
+constexpr std::uint64_t kReadsAsZeros = 1;                    // version 3
 constexpr std::uint64_t kExtendedL2 = std::uint64_t{1} << 4;  // incompatible feature
 
 // QEMU: beyond the end of the lower layer the disk reads as zeros.
@@ -69,7 +69,7 @@ Result<void> ChainMap::collect_qcow2(std::size_t layer, std::int64_t begin, std:
     const Qcow2Header& header = source_.layers[layer].header;
     const std::int64_t cluster = std::int64_t{1} << header.cluster_bits;
     const std::int64_t covered = cluster * (cluster / 8);  // by one L2 table
-    std::int64_t below = begin;  // from here to `at` this layer has nothing: the lower one is asked for it in one go
+    std::int64_t below = begin;                            // from here to `at` this layer has nothing: the lower one is asked for it in one go
     std::int64_t at = begin;
     while (at < end) {
         // The lower layers' answers come before this layer's next piece, so that the pieces stay in order.
@@ -137,7 +137,8 @@ Result<void> ChainMap::load(std::size_t layer, std::int64_t l1_index) {
     if ((entry & ~(kOffsetMask | kCopied)) != 0) return damaged(layer, "an L1 entry has bits that no version knows");
     const auto offset = static_cast<std::int64_t>(entry & kOffsetMask);
     if (offset != 0) {
-        if (offset % cluster != 0 || offset < cluster || offset > open.file_bytes - cluster) return damaged(layer, "an L2 table lies outside the file");
+        if (offset % cluster != 0 || offset < cluster || offset > open.file_bytes - cluster)
+            return damaged(layer, "an L2 table lies outside the file");
         tables.l2.resize(static_cast<std::size_t>(cluster / 8));
         TRY_ASSIGN(got, read_at(open.file.get(), std::as_writable_bytes(std::span(tables.l2)), offset));
         if (got != static_cast<std::size_t>(cluster)) return damaged(layer, "an L2 table ends too early");

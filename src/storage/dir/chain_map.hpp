@@ -17,9 +17,9 @@ namespace ramet::storage {
 struct Piece {
     std::int64_t guest = 0;  // where in the disk
     std::int64_t bytes = 0;
-    std::size_t layer = 0;   // 0: the top
-    std::int64_t host = 0;   // where in the layer's file; may reach beyond its end, which reads as zeros
-    bool opaque = false;     // compressed: the content is not at `host`; only that there is some is known
+    std::size_t layer = 0;  // 0: the top
+    std::int64_t host = 0;  // where in the layer's file; may reach beyond its end, which reads as zeros
+    bool opaque = false;    // compressed: the content is not at `host`; only that there is some is known
 };
 
 // One thread at a time. The source outlives the map.
@@ -35,10 +35,10 @@ public:
 
 private:
     struct Tables {
-        std::int64_t loaded_l1 = -1;      // index of the table in `l2`
-        std::vector<std::uint64_t> l2;    // empty: unallocated as a whole
-        std::int64_t clusters_seen = 0;   // data clusters met so far: more than the file can hold means overlapping entries
-        std::int64_t counted_until = 0;   // clusters of the disk below this number are counted
+        std::int64_t loaded_l1 = -1;     // index of the table in `l2`
+        std::vector<std::uint64_t> l2;   // empty: unallocated as a whole
+        std::int64_t clusters_seen = 0;  // data clusters met so far: more than the file can hold means overlapping entries
+        std::int64_t counted_until = 0;  // clusters of the disk below this number are counted
     };
     Result<void> collect(std::size_t layer, std::int64_t begin, std::int64_t end, std::vector<Piece>& out);
     Result<void> collect_qcow2(std::size_t layer, std::int64_t begin, std::int64_t end, std::vector<Piece>& out);

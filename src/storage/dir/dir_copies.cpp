@@ -15,9 +15,9 @@ namespace ramet::storage {
 
 namespace {
 
-constexpr std::int64_t kSlowestBytesPerSecond = 4 << 20;        // of processor time; compressed images need most
-constexpr std::int64_t kSpeedSampleMin = 32 * limits::kMiB;     // smaller copies say more about latency
-constexpr std::int64_t kProbeBytes = 16 * limits::kMiB;         // of the write that stands in for a copy
+constexpr std::int64_t kSlowestBytesPerSecond = 4 << 20;     // of processor time; compressed images need most
+constexpr std::int64_t kSpeedSampleMin = 32 * limits::kMiB;  // smaller copies say more about latency
+constexpr std::int64_t kProbeBytes = 16 * limits::kMiB;      // of the write that stands in for a copy
 constexpr std::string_view kCompressed = "compressed clusters";
 
 bool takes_direct_io(const std::string& path) { return UniqueFd(::open(path.c_str(), O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC)).valid(); }
@@ -114,7 +114,8 @@ Result<void> DirStorage::reflink_copy(const std::vector<Place>& chain_top_first,
     TRY_ASSIGN(const bool there, exists(path));
     if (there) return {};
     TRY_ASSIGN(const Prepared prepared, prepare(chain_top_first, size_bytes, stop));
-    if (!prepared.tool_reason.empty()) return fail(ErrorCode::unsupported, "the disk has " + prepared.tool_reason + ", whose blocks cannot be shared");
+    if (!prepared.tool_reason.empty())
+        return fail(ErrorCode::unsupported, "the disk has " + prepared.tool_reason + ", whose blocks cannot be shared");
     TRY(probe_reflink(root_fd_.get(), prepared.source));
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
     TRY(copy_disk(file.fd(), prepared.source, *prepared.scan, Provisioning::thin, CopyWay::share_blocks, {observer, stop, nullptr}));
@@ -131,7 +132,8 @@ Result<CopyEstimate> DirStorage::estimate_reflink(const std::vector<Place>& chai
     TRY_ASSIGN(const ChainSource source, open_chain(chain_top_first));
     TRY(probe_reflink(root_fd_.get(), source));  // before the tables are read: most file systems cannot
     TRY_ASSIGN(const Prepared prepared, prepare(chain_top_first, size_bytes, {}));
-    if (!prepared.tool_reason.empty()) return fail(ErrorCode::unsupported, "the disk has " + prepared.tool_reason + ", whose blocks cannot be shared");
+    if (!prepared.tool_reason.empty())
+        return fail(ErrorCode::unsupported, "the disk has " + prepared.tool_reason + ", whose blocks cannot be shared");
     TRY_ASSIGN(CopyEstimate estimate, estimate_of(prepared, size_bytes, Provisioning::thin));
     estimate.file_bytes -= estimate.data_bytes;
     return estimate;

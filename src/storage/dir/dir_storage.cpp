@@ -20,7 +20,7 @@ namespace {
 
 constexpr mode_t kSealedMode = 0444;
 constexpr mode_t kOpenMode = 0600;
-constexpr std::size_t kDepthMax = 16;                     // of directories below the root; ours have four
+constexpr std::size_t kDepthMax = 16;  // of directories below the root; ours have four
 
 // Some file systems have no flags (ENOTTY, EOPNOTSUPP), and without privileges they cannot be set (EPERM): the mode must do then.
 bool flags_unavailable(int error_number) {

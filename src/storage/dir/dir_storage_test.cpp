@@ -80,9 +80,7 @@ struct LoopUnderTest final : StorageUnderTest {
     }
     TempDir directory;
 };
-std::unique_ptr<LoopUnderTest> on_xfs() {
-    return std::make_unique<LoopUnderTest>(std::vector<std::string>{"mkfs.xfs", "-q", "-m", "reflink=1"});
-}
+std::unique_ptr<LoopUnderTest> on_xfs() { return std::make_unique<LoopUnderTest>(std::vector<std::string>{"mkfs.xfs", "-q", "-m", "reflink=1"}); }
 std::unique_ptr<LoopUnderTest> on_btrfs() { return std::make_unique<LoopUnderTest>(std::vector<std::string>{"mkfs.btrfs", "-q"}); }
 
 class DirStorageTest : public testing::Test {

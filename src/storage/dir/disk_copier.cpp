@@ -20,16 +20,14 @@ namespace ramet::storage {
 
 namespace {
 
-constexpr std::int64_t kPieceBytes = 2 << 20;      // of one write: large enough for the disk, small enough to be cancelled at once
-constexpr std::size_t kPageBytes = 4096;           // what memory, offset and length of direct reads are aligned to
+constexpr std::int64_t kPieceBytes = 2 << 20;       // of one write: large enough for the disk, small enough to be cancelled at once
+constexpr std::size_t kPageBytes = 4096;            // what memory, offset and length of direct reads are aligned to
 constexpr std::int64_t kShareBytes = kRegionBytes;  // of one span of shared blocks
 
 std::unexpected<Error> cancelled() { return fail(ErrorCode::cancelled, "the copy was cancelled"); }
 
 // The same file again, past the page cache; invalid where the file system has no such thing.
-UniqueFd reopen_direct(int fd, int mode) {
-    return UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode | O_DIRECT | O_CLOEXEC));
-}
+UniqueFd reopen_direct(int fd, int mode) { return UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode | O_DIRECT | O_CLOEXEC)); }
 
 struct Free {
     void operator()(std::byte* memory) const { std::free(memory); }
@@ -221,8 +219,7 @@ private:
         if (control_.throttle != nullptr && !control_.throttle->acquire(span.bytes, control_.stop)) return cancelled();
         const std::span<std::byte> all(buffer.get(), static_cast<std::size_t>(span.bytes));
         for (const Run& run : span.runs) {
-            const std::span<std::byte> into =
-                all.subspan(static_cast<std::size_t>(run.target - span.target), static_cast<std::size_t>(run.bytes));
+            const std::span<std::byte> into = all.subspan(static_cast<std::size_t>(run.target - span.target), static_cast<std::size_t>(run.bytes));
             std::int64_t filled = run.guest;
             const auto zeros_until = [&](std::int64_t guest) {
                 std::memset(into.data() + (filled - run.guest), 0, static_cast<std::size_t>(guest - filled));
@@ -283,7 +280,7 @@ private:
 
     std::mutex mutex_;  // guards what follows, up to the blank line
     ChainMap map_;
-    LayerReader reader_;  // itself free of state that changes
+    LayerReader reader_;                // itself free of state that changes
     std::vector<std::int64_t> tables_;  // the region of each L2 table
     std::size_t next_table_ = 0;
     std::int64_t next_target_ = 0;

@@ -46,8 +46,7 @@ protected:
         EXPECT_EQ(run_command({"qemu-img", "convert", "-f", "qcow2", "-O", "raw", absolute(path), directory_.file("raw")}).exit_status, 0);
         return read_file(directory_.file("raw"));
     }
-    Result<void> copy(const std::vector<Place>& chain, const std::string& path, std::int64_t bytes,
-                      Provisioning provisioning = Provisioning::thin) {
+    Result<void> copy(const std::vector<Place>& chain, const std::string& path, std::int64_t bytes, Provisioning provisioning = Provisioning::thin) {
         return primary_->full_copy(chain, path, bytes, provisioning, {}, {});
     }
     void expect_equal_copies(const std::vector<Place>& chain, std::int64_t bytes) {
@@ -74,10 +73,12 @@ TEST_F(DiskCopierTest, CopiesRandomChainsAsQemuReadsThem) {
     const auto below = [&](std::int64_t limit) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(limit)); };
     for (int round = 0; round < 6; ++round) {
         SCOPED_TRACE(round);
-        const std::array<std::string, 5> clusters{"cluster_size=64k", "cluster_size=4k", "cluster_size=2M", "cluster_size=512", "cluster_size=64k,compat=0.10"};
+        const std::array<std::string, 5> clusters{"cluster_size=64k", "cluster_size=4k", "cluster_size=2M", "cluster_size=512",
+                                                  "cluster_size=64k,compat=0.10"};
         std::vector<Place> chain;
         std::int64_t size = (2 + below(30)) * limits::kMiB + below(100) * 512;
         for (int depth = 0; depth <= round % 4; ++depth) {
+            size += below(3) * limits::kMiB;  // an upper layer may be larger
             const std::string path = "layer-" + std::to_string(round) + "-" + std::to_string(depth) + ".qcow2";
             create(path, size, clusters.at(static_cast<std::size_t>(below(5))), chain.empty() ? "" : chain.front().path);
             std::vector<std::string> commands;
@@ -85,11 +86,11 @@ TEST_F(DiskCopierTest, CopiesRandomChainsAsQemuReadsThem) {
                 const std::int64_t at = below(size / 512) * 512;
                 const std::int64_t bytes = std::min(size - at, (1 + below(400)) * 512);
                 const bool zeros = below(5) == 0;
-                commands.push_back((zeros ? "write -z " : "write -P " + std::to_string(1 + below(254)) + " ") + std::to_string(at) + " " + std::to_string(bytes));
+                commands.push_back((zeros ? "write -z " : "write -P " + std::to_string(1 + below(254)) + " ") + std::to_string(at) + " " +
+                                   std::to_string(bytes));
             }
             io(path, commands);
             chain.insert(chain.begin(), place(path));
-            size += below(3) * limits::kMiB;  // an upper layer may be larger
         }
         expect_equal_copies(chain, size);
     }
@@ -119,7 +120,8 @@ TEST_F(DiskCopierTest, HolesOfAPreallocatedSourceAreNotCopied) {
 TEST_F(DiskCopierTest, LeavesWhatItDoesNotReadToQemuImgAndSaysWhy) {
     create("plain.qcow2", 8 * limits::kMiB, "cluster_size=64k");
     io("plain.qcow2", {"write -P 5 0 3M"});
-    ASSERT_EQ(run_command({"qemu-img", "convert", "-c", "-f", "qcow2", "-O", "qcow2", absolute("plain.qcow2"), absolute("packed.qcow2")}).exit_status, 0);
+    ASSERT_EQ(run_command({"qemu-img", "convert", "-c", "-f", "qcow2", "-O", "qcow2", absolute("plain.qcow2"), absolute("packed.qcow2")}).exit_status,
+              0);
     create("extended.qcow2", 8 * limits::kMiB, "extended_l2=on");
     io("extended.qcow2", {"write -P 6 1M 1M"});
     ASSERT_EQ(run_command({"cp", absolute("plain.qcow2"), absolute("snapshot.qcow2")}).exit_status, 0);

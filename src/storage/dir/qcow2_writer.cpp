@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint32_t kClusterBits = 16;
 constexpr std::int64_t kRefcountTableAt = kClusterBytes;
 constexpr std::int64_t kRefcountsPerBlock = kClusterBytes / 2;
-constexpr std::int64_t kBlockBytes = 4096;  // of the file system; what the prediction of sizes reckons with
+constexpr std::int64_t kBlockBytes = 4096;                 // of the file system; what the prediction of sizes reckons with
 constexpr std::uint64_t kCopied = std::uint64_t{1} << 63;  // the cluster's reference count is one
 constexpr std::uint32_t kHeaderBytes = 112;
 constexpr std::size_t kBackingPathBytesMax = 1023;
@@ -130,8 +130,7 @@ Result<Qcow2Layout> qcow2_layout(std::int64_t size_bytes, std::int64_t l2_tables
     return layout;
 }
 
-Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::optional<Qcow2Backing>& backing,
-                               std::span<const std::int64_t> regions) {
+Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::optional<Qcow2Backing>& backing, std::span<const std::int64_t> regions) {
     // The length first: XFS reserves blocks in advance for writes that make a file longer, five times what we need.
     if (::ftruncate(fd, layout.file_bytes) != 0) return io_error("sizing a new disk", errno);
     TRY(write_all(fd, header_cluster(layout, backing).bytes(), 0));

@@ -13,8 +13,8 @@
 namespace ramet::storage {
 
 inline constexpr std::int64_t kClusterBytes = 64 * 1024;
-inline constexpr std::int64_t kTableClusters = kClusterBytes / 8;                   // entries of an L2 table
-inline constexpr std::int64_t kRegionBytes = kClusterBytes * kTableClusters;        // 512 MiB of the disk per L2 table
+inline constexpr std::int64_t kTableClusters = kClusterBytes / 8;             // entries of an L2 table
+inline constexpr std::int64_t kRegionBytes = kClusterBytes * kTableClusters;  // 512 MiB of the disk per L2 table
 
 struct Qcow2Backing {
     std::string absolute_path;
@@ -42,8 +42,7 @@ Result<Qcow2Layout> qcow2_layout(std::int64_t size_bytes, std::int64_t l2_tables
 
 // Into an empty file: sizes it, and writes all but the L2 tables and the data. `regions`: the L1 entries that get a table, ascending; as
 // many as the layout has tables.
-Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::optional<Qcow2Backing>& backing,
-                               std::span<const std::int64_t> regions);
+Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::optional<Qcow2Backing>& backing, std::span<const std::int64_t> regions);
 
 // The L2 table number `table` of the layout. entries[i]: where in the file cluster i of its region lies; 0: nowhere.
 Result<void> write_qcow2_table(int fd, const Qcow2Layout& layout, std::int64_t table, std::span<const std::int64_t> entries);
