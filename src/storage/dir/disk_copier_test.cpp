@@ -148,7 +148,7 @@ TEST_F(DiskCopierTest, ACutOffLayerIsAnErrorOrReadsAsZerosAndNothingIsLeft) {
         const auto made = copy({place("cut.qcow2")}, "copy.qcow2", 16 * limits::kMiB);
         EXPECT_EQ(primary_->exists("copy.qcow2").value(), made.has_value());
         EXPECT_EQ(primary_->list()->size(), made.has_value() ? 3U : 2U);
-        if (made.has_value()) EXPECT_EQ(run_command({"qemu-img", "check", "-f", "qcow2", absolute("copy.qcow2")}).exit_status, 0);
+        if (made.has_value()) { EXPECT_EQ(run_command({"qemu-img", "check", "-f", "qcow2", absolute("copy.qcow2")}).exit_status, 0); }
         ASSERT_TRUE(primary_->remove("copy.qcow2").has_value());
     }
 }
