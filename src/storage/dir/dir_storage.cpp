@@ -152,6 +152,7 @@ Result<void> DirStorage::remove_name(const std::string& path) {
     const SplitPath split = split_path(path);
     TRY_ASSIGN(const UniqueFd directory, open_beneath(root_fd_.get(), split.directory, O_RDONLY | O_DIRECTORY));
     if (!directory.valid() || ::unlinkat(directory.get(), split.name.c_str(), 0) == 0 || errno == ENOENT) return {};
+    if (errno == EISDIR) return {};  // never made by us: our file is not there
     if (errno != EPERM) return io_error("removing a file of the storage", errno, path);
     TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));  // EPERM: sealed, most likely
     if (file.valid()) TRY(set_immutable(file.get(), Immutable::no));

@@ -172,6 +172,14 @@ TEST_F(DirStorageTest, RemovingAnUnfinishedNameSparesTheFinishedFile) {
     EXPECT_EQ(primary().list()->size(), 1U);
 }
 
+TEST_F(DirStorageTest, ADirectoryInTheWayOfAFileFailsTheCallAndIsLeftAlone) {
+    std::filesystem::create_directories(absolute("a/x.qcow2"));
+    EXPECT_FALSE(primary().create_empty("a/x.qcow2", kSize, Provisioning::thin).has_value());
+    EXPECT_TRUE(primary().remove("a/x.qcow2").has_value());
+    EXPECT_TRUE(std::filesystem::is_directory(absolute("a/x.qcow2")));
+    EXPECT_TRUE(primary().list()->empty());
+}
+
 TEST_F(DirStorageTest, AnUnfinishedFileOfAnEarlierAttemptIsReplaced) {
     write_file(absolute("x.qcow2.partial"), std::string(1 << 20, 'z'));
     ASSERT_TRUE(primary().create_empty("x.qcow2", kSize, Provisioning::thin).has_value());
