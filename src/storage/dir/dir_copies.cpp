@@ -127,10 +127,20 @@ Result<CopyEstimate> DirStorage::estimate_copy(const std::vector<Place>& chain_t
     return estimate_of(prepared, size_bytes, provisioning);
 }
 
+Result<void> DirStorage::check_shares_blocks() {
+    if (!never_shares_blocks_) {
+        const Result<bool> shares = file_system_shares_blocks(root_fd_.get());
+        if (!shares.has_value() || *shares) return {};  // whatever is wrong, the layers' own probe tells it better
+        never_shares_blocks_ = true;
+    }
+    return fail(ErrorCode::unsupported, "the storage's file system cannot share blocks between files; XFS and btrfs can");
+}
+
 Result<CopyEstimate> DirStorage::estimate_reflink(const std::vector<Place>& chain_top_first, std::int64_t size_bytes) {
     for (const Place& layer : chain_top_first) TRY(check_relative_path(layer.path));
+    TRY(check_shares_blocks());  // before anything is opened: most file systems cannot
     TRY_ASSIGN(const ChainSource source, open_chain(chain_top_first));
-    TRY(probe_reflink(root_fd_.get(), source));  // before the tables are read: most file systems cannot
+    TRY(probe_reflink(root_fd_.get(), source));
     TRY_ASSIGN(const Prepared prepared, prepare(chain_top_first, size_bytes, {}));
     if (!prepared.tool_reason.empty())
         return fail(ErrorCode::unsupported, "the disk has " + prepared.tool_reason + ", whose blocks cannot be shared");

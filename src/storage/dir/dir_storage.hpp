@@ -3,6 +3,7 @@
 // list() gives names as they are on disk, "<path>.partial" included; remove() takes such a name too and then removes that file alone.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -48,11 +49,13 @@ private:
     std::string absolute(const std::string& path) const { return root_ + "/" + path; }
     Result<void> check_new_path(const std::string& path) const;
     Result<void> remove_name(const std::string& path);
+    Result<void> check_shares_blocks();
     void note_speed(std::int64_t bytes, std::chrono::steady_clock::duration took);
 
     std::string root_;
     UniqueFd root_fd_;
     std::optional<FileOwner> owner_;
+    std::atomic<bool> never_shares_blocks_{false};  // the file system's own answer, asked once; a clone must not wait for it each time
     std::mutex speed_mutex_;
     CopySpeed speed_;
 };

@@ -6,6 +6,9 @@
 
 namespace ramet::storage {
 
+// Can the file system below the storage's open directory do it at all? False is its own answer; everything else is an error.
+Result<bool> file_system_shares_blocks(int directory);
+
 // `directory`: the storage's, open. unsupported with the reason for the caller. Leaves nothing behind.
 Result<void> probe_reflink(int directory, const ChainSource& source);
 
