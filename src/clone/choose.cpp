@@ -73,8 +73,7 @@ Result<PlannedVolume> automatic(const CopyWish& wish, const CopyFacts& facts) {
     const Result<CopyEstimate> estimate = facts.reflink();
     std::string why;
     if (!estimate.has_value()) {
-        if (estimate.error().code != ErrorCode::unsupported) return std::unexpected(estimate.error());
-        why = estimate.error().message;
+        why = estimate.error().message;  // whatever it is: layers can always be linked
     } else if (wish.clones * estimate->extents <= limits::kReflinkExtentsMax) {
         return with_estimate(planned(wish, LayerMode::reflink, "reflink: the file system shares the blocks, and the clone stands on no layer"),
                              *estimate);

@@ -44,6 +44,11 @@ TEST_F(Choose, AutoLinksWhereTheFileSystemCannotShareBlocksAndSaysSo) {
     EXPECT_NE(planned->reason.find("this file system cannot"), std::string::npos);
 }
 
+TEST_F(Choose, AutoLinksWhenTheLayersCannotBeLookedInto) {
+    EXPECT_EQ(choose_strategy(wish, {[] { return Result<storage::CopyEstimate>(fail(ErrorCode::operation_failed, "damaged")); }, {}})->mode,
+              LayerMode::overlay);
+}
+
 TEST_F(Choose, AutoSharesBlocksWhileThatIsCheapForAllClonesTogether) {
     can_reflink = true;
     EXPECT_EQ(choose()->mode, LayerMode::reflink);

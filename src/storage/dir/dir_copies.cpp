@@ -18,6 +18,7 @@ namespace {
 constexpr std::int64_t kSlowestBytesPerSecond = 4 << 20;     // of processor time; compressed images need most
 constexpr std::int64_t kSpeedSampleMin = 32 * limits::kMiB;  // smaller copies say more about latency
 constexpr std::int64_t kProbeBytes = 16 * limits::kMiB;      // of the write that stands in for a copy
+constexpr int kLooksMax = 3;                                 // at a disk in use
 constexpr std::string_view kCompressed = "compressed clusters";
 
 bool takes_direct_io(const std::string& path) { return UniqueFd(::open(path.c_str(), O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC)).valid(); }
@@ -42,6 +43,14 @@ Result<Prepared> prepare(const std::vector<Place>& chain, std::int64_t size_byte
     TRY_ASSIGN(prepared.scan, CopyScan::make(prepared.source, size_bytes, stop));
     if (prepared.scan->has_compressed()) prepared.tool_reason = kCompressed;
     return prepared;
+}
+
+// Of a chain that a VM may be writing to: its tables can be ahead of the file size that was seen, so a second look may be needed.
+Result<Prepared> prepare_in_use(const std::vector<Place>& chain, std::int64_t size_bytes) {
+    for (int attempt = 1;; ++attempt) {
+        Result<Prepared> prepared = prepare(chain, size_bytes, {});
+        if (prepared.has_value() || prepared.error().code != ErrorCode::operation_failed || attempt == kLooksMax) return prepared;
+    }
 }
 
 Result<CopyEstimate> estimate_of(const Prepared& prepared, std::int64_t size_bytes, Provisioning provisioning) {
@@ -123,7 +132,7 @@ Result<void> DirStorage::reflink_copy(const std::vector<Place>& chain_top_first,
 }
 
 Result<CopyEstimate> DirStorage::estimate_copy(const std::vector<Place>& chain_top_first, std::int64_t size_bytes, Provisioning provisioning) {
-    TRY_ASSIGN(const Prepared prepared, prepare(chain_top_first, size_bytes, {}));
+    TRY_ASSIGN(const Prepared prepared, prepare_in_use(chain_top_first, size_bytes));
     return estimate_of(prepared, size_bytes, provisioning);
 }
 
@@ -141,7 +150,7 @@ Result<CopyEstimate> DirStorage::estimate_reflink(const std::vector<Place>& chai
     TRY(check_shares_blocks());  // before anything is opened: most file systems cannot
     TRY_ASSIGN(const ChainSource source, open_chain(chain_top_first));
     TRY(probe_reflink(root_fd_.get(), source));
-    TRY_ASSIGN(const Prepared prepared, prepare(chain_top_first, size_bytes, {}));
+    TRY_ASSIGN(const Prepared prepared, prepare_in_use(chain_top_first, size_bytes));
     if (!prepared.tool_reason.empty())
         return fail(ErrorCode::unsupported, "the disk has " + prepared.tool_reason + ", whose blocks cannot be shared");
     TRY_ASSIGN(CopyEstimate estimate, estimate_of(prepared, size_bytes, Provisioning::thin));
