@@ -405,7 +405,7 @@ TEST_P(Reflink, IsFlatEqualToItsSourceAndTakesNoRoomForTheData) {
 }
 
 INSTANTIATE_TEST_SUITE_P(On, Reflink, testing::Values(std::pair("Xfs", &on_xfs), std::pair("Btrfs", &on_btrfs)),
-                         [](const auto& info) { return std::string(info.param.first); });
+                         [](const auto& one) { return std::string(one.param.first); });
 
 TEST(FakePrimaryStorage, FailsTheCallItIsToldToBeforeOrAfterItsEffect) {
     FakePrimaryStorage fake;
