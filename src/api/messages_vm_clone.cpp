@@ -95,7 +95,9 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
         field<&CloneVmInstance::identity>("identity", "reset gives each clone an identity of its own; keep leaves it, with every link down.",
                                           {.one_of = kIdentityModes, .fallback = "reset", .since = "ramet 0.1"}),
         field<&CloneVmInstance::atomic>("atomic", "All clones or none: the first failure undoes all.", {.fallback = "false", .since = "ramet 0.1"}),
-        field<&CloneVmInstance::dry_run>("dryRun", "Answers with the plan; nothing changes.", {.fallback = "false", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::dry_run>(
+            "dryRun", "Answers at once with result.plan, what the call would do; nothing changes. It fails exactly where the call would.",
+            {.fallback = "false", .since = "ramet 0.1"}),
         field<&CloneVmInstance::wait_for>("waitFor",
                                           "When a clone counts as made: created, running, agent (its guest agent answers), ip (its address answers).",
                                           {.one_of = kWaitForModes, .fallback = "running", .since = "ramet 0.1"}),
