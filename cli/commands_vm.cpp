@@ -159,6 +159,8 @@ struct CloneOptions {
     std::string wait_for;
     std::int64_t wait_seconds = 0;
     bool full = false;
+    std::string copy = "auto", bandwidth;
+    bool atomic = false, dry_run = false;
 };
 
 Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& options) {
@@ -183,6 +185,14 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     TRY(refer("hostUuid", "/hosts", "host", options.host));
     if (!options.wait_for.empty()) parameters["waitFor"] = options.wait_for;
     if (options.wait_seconds > 0) parameters["waitForSeconds"] = options.wait_seconds;
+    parameters["copy"] = options.copy;
+    if (options.atomic) parameters["atomic"] = true;
+    if (options.dry_run) parameters["dryRun"] = true;
+    if (!options.bandwidth.empty()) {
+        const std::optional<std::int64_t> bandwidth = parse_size(options.bandwidth);
+        if (!bandwidth) return fail(ErrorCode::invalid_argument, "--bandwidth: write bytes per second, such as 100M");
+        parameters["bandwidth"] = *bandwidth;
+    }
     if (!options.root_tags.empty()) parameters["rootVolumeSystemTags"] = json::value_from(options.root_tags);
     if (!options.data_tags.empty()) parameters["dataVolumeSystemTags"] = json::value_from(options.data_tags);
     if (!options.nics.empty()) parameters["vmNicParams"] = json::value_from(options.nics);
@@ -205,9 +215,31 @@ Result<json::object> send_clone(ApiClient& api, const CloneOptions& options, jso
     return vm_action(api, field_text(groups.front(), "vmInstanceUuid"), "cloneVmInstance", parameters);
 }
 
+const std::vector<Column> kPlannedVolumeColumns{
+    {"VOLUME", "type"}, {"STRATEGY", "strategy"}, {"PROVISIONING", "provisioning"}, {"BYTES EACH", "bytesToWrite"}, {"STORAGE", "primaryStorageUuid"},
+    {"WHY", "reason"}};
+const std::vector<Column> kPlannedCloneColumns{
+    {"CLONE", "name"}, {"HOST", "hostUuid"}, {"MAC", "nics.0.mac"}, {"IP", "nics.0.ip"}, {"ERROR", "error.details"}};
+
+Result<int> print_plan(const json::object& answer, Format format) {
+    if (format == Format::json) {
+        fmt::print("{}\n", pretty(answer));
+        return kDone;
+    }
+    const json::value& plan = answer.at("result").at("plan");
+    print_rows(plan.at("volumes").as_array(), kPlannedVolumeColumns, format);
+    fmt::print("\n");
+    print_rows(plan.at("clones").as_array(), kPlannedCloneColumns, format);
+    const double seconds = static_cast<double>(plan.at("estimatedMilliseconds").to_number<std::int64_t>()) / 1000;
+    fmt::print("\nsource:   {}\nin all:   {} bytes to write, about {:.3f} s ({})\nnothing has been changed\n", field_text(plan, "capture"),
+               field_text(plan, "bytesToWrite"), seconds, field_text(plan, "estimateBasis"));
+    return kDone;
+}
+
 Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
     TRY_ASSIGN(const json::object parameters, clone_parameters(api, options));
     TRY_ASSIGN(const json::object answer, send_clone(api, options, parameters));
+    if (options.dry_run) return print_plan(answer, format);
     const json::object& result = answer.at("result").as_object();
     const json::array& entries = result.at("inventories").as_array();
     json::array made;
@@ -265,6 +297,10 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("--nic", options->nics, "NIC parameters as a JSON object, repeatable");
     command->add_option("--system-tag", options->system_tags, "System tag of each clone, repeatable");
     command->add_option("--user-tag", options->user_tags, "User tag of each clone, repeatable");
+    command->add_option("--copy", options->copy, "auto, linked, reflink or full; a choice that cannot be had is an error")->capture_default_str();
+    command->add_option("--bandwidth", options->bandwidth, "Limit of all copies together, bytes per second, such as 100M");
+    command->add_flag("--atomic", options->atomic, "All clones or none");
+    command->add_flag("--dry-run", options->dry_run, "Show the plan; nothing changes");
     command->callback(
         [&context, options] { context.command = [&context, options](ApiClient& api) { return clone(api, *options, context.format); }; });
 }

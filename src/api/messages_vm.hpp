@@ -59,9 +59,40 @@ struct CloneVmInstanceInventory {
     std::optional<VmInstance> inventory;
     std::optional<ErrorInventory> error;
 };
+// What a dry run tells (ours). Sizes in bytes.
+struct PlannedNicInventory {
+    L3NetworkId l3_network_uuid;
+    std::string mac;
+    std::optional<std::string> ip;
+};
+struct PlannedCloneInventory {
+    std::string name;
+    std::optional<HostId> host_uuid;
+    std::vector<PlannedNicInventory> nics;
+    std::optional<ErrorInventory> error;
+};
+struct PlannedVolumeInventory {
+    VolumeId source_volume_uuid;
+    VolumeType type = VolumeType::root;
+    std::string strategy;  // as in `copy`
+    std::string reason;
+    std::string provisioning;
+    PrimaryStorageId primary_storage_uuid;
+    std::int64_t bytes_to_write = 0;  // per clone
+};
+struct CloneVmInstancePlan {
+    std::vector<PlannedVolumeInventory> volumes;
+    std::vector<PlannedCloneInventory> clones;
+    std::string capture;
+    std::int64_t capture_bytes_to_write = 0;
+    std::int64_t bytes_to_write = 0;  // in all
+    std::int64_t estimated_milliseconds = 0;
+    std::string estimate_basis;
+};
 struct CloneVmInstanceResults {
     std::int64_t number_of_cloned_vm = 0;
     std::vector<CloneVmInstanceInventory> inventories;
+    std::optional<CloneVmInstancePlan> plan;  // of a dry run
 };
 
 struct CreateVmInstance {

@@ -103,7 +103,6 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
         field<&CloneVmInstance::identity>("identity", "reset gives each clone an identity of its own; keep leaves it, with every link down.",
                                           {.one_of = kIdentityModes, .fallback = "reset", .since = "ramet 0.1"}),
         field<&CloneVmInstance::atomic>("atomic", "All clones or none: the first failure undoes all.", {.fallback = "false", .since = "ramet 0.1"}),
-        field<&CloneVmInstance::dry_run>("dryRun", "Answers with the plan; nothing changes.", {.fallback = "false", .since = "ramet 0.1"}),
         field<&CloneVmInstance::wait_for>(
             "waitFor",
             "When a clone counts as made: created (its disks are made and, with InstantStart, its start is asked for in "
@@ -113,6 +112,9 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
         field<&CloneVmInstance::wait_seconds>("waitForSeconds",
                                               "How long a guest is waited for; after it the clone is undone and its entry is an error.",
                                               {.at_least = 1, .at_most = 3600, .fallback = "300", .since = "ramet 0.1"}),
+        field<&CloneVmInstance::dry_run>(
+            "dryRun", "Answers at once with result.plan, what the call would do; nothing changes. It fails exactly where the call would.",
+            {.fallback = "false", .since = "ramet 0.1"}),
         field<&CloneVmInstance::expires_in>("expiresIn", "The clones' lease in seconds; after it they are destroyed.",
                                             {.at_least = 1, .at_most = 315360000, .since = "ramet 0.1"}),
         field<&CloneVmInstance::bandwidth>("bandwidth", "Limit of what the job's copies read and write, bytes per second.",
@@ -143,7 +145,8 @@ template <> const TypeInfo& describe<api::CloneVmInstanceResults>() {
     static const TypeInfo info = row<CloneVmInstanceResults>(
         {"", "", "org.zstack.header.vm.CloneVmInstanceResults"}, "CloneVmInstanceResults", "What became of each name, in the order of the names.",
         field<&CloneVmInstanceResults::number_of_cloned_vm>("numberOfClonedVm", "How many clones were made."),
-        field<&CloneVmInstanceResults::inventories>("inventories", "One entry per name."));
+        field<&CloneVmInstanceResults::inventories>("inventories", "One entry per name."),
+        field<&CloneVmInstanceResults::plan>("plan", "Of a dry run: what would happen.", {.since = "ramet 0.1"}));
     return info;
 }
 

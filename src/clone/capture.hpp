@@ -16,6 +16,8 @@ public:
     // The source keeps running on whatever it has; an overlay that it does not use is removed.
     Result<void> undo(workflow::StepContext& step) override;
     std::vector<std::string> locks() const override { return cut_.locks(); }
+    // Would run() leave the source alone? Asks, and changes nothing.
+    Result<bool> would_reuse() { return cut_.would_reuse(); }
 
 private:
     Result<void> give_parents(store::Transaction& transaction, const lifecycle::SealedLayers& sealed) const;

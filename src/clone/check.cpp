@@ -123,12 +123,8 @@ Result<void> check_options(const api::CloneVmInstance& message) {
         return fail(ErrorCode::invalid_argument, fmt::format("{} is not supported by this version; leave it out", field));
     };
     if (message.memory) return refused("memory");
-    if (message.copy != "auto") return refused("copy");
     if (message.identity != "reset") return refused("identity");
-    if (message.atomic) return refused("atomic");
-    if (message.dry_run) return refused("dryRun");
     if (message.expires_in) return refused("expiresIn");
-    if (message.bandwidth) return refused("bandwidth");
     return {};
 }
 
@@ -170,66 +166,6 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
         checked.volume_tags.push_back(inherited_tags(tags, requested));
     }
     return checked;
-}
-
-namespace {
-
-std::string_view storage_field(VolumeType type) {
-    return type == VolumeType::root ? "primaryStorageUuidForRootVolume" : "primaryStorageUuidForDataVolume";
-}
-
-Result<PlannedVolume> plan_volume(const Volume& volume, const api::CloneVmInstance& message) {
-    PlannedVolume planned{volume.uuid,
-                          volume.type,
-                          lifecycle::LayerMode::overlay,
-                          false,
-                          *volume.primary_storage_uuid,
-                          "linked: the clone shares the source's blocks until it writes"};
-    const bool root = volume.type == VolumeType::root;
-    const auto& wanted = root ? message.primary_storage_uuid_for_root_volume : message.primary_storage_uuid_for_data_volume;
-    const auto& tags = root ? message.root_volume_system_tags : message.data_volume_system_tags;
-    TRY_ASSIGN(planned.thick, lifecycle::wants_thick(tags, root ? "rootVolumeSystemTags" : "dataVolumeSystemTags"));
-    if (wanted && *wanted != planned.storage) {
-        planned.mode = lifecycle::LayerMode::copy;
-        planned.storage = *wanted;
-        planned.reason = "copy: another primary storage was asked for";
-    } else if (planned.thick) {
-        planned.mode = lifecycle::LayerMode::copy;
-        planned.reason = "copy: thick provisioning shares no blocks";
-    }
-    return planned;
-}
-
-}  // namespace
-
-Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInstance& message, const std::vector<placement::StorageFacts>& storages,
-                            const std::vector<std::int64_t>& allocated_bytes) {
-    ClonePlan plan;
-    plan.source = checked.source.vm.uuid;
-    plan.kept = checked.kept;
-    plan.wait_for = enum_from<lifecycle::WaitFor>(message.wait_for).value_or(lifecycle::WaitFor::running);
-    plan.wait_seconds = message.wait_seconds;
-    plan.strategy = enum_from<lifecycle::Strategy>(message.strategy).value_or(lifecycle::Strategy::instant_start);
-    plan.quiesce = enum_from<hypervisor::Quiesce>(message.quiesce).value_or(hypervisor::Quiesce::automatic);
-    std::map<std::string, std::int64_t> bytes_on;
-    const auto clones = static_cast<std::int64_t>(message.names.size());
-    for (std::size_t i = 0; i < checked.source.volumes.size(); ++i) {
-        TRY_ASSIGN(PlannedVolume planned, plan_volume(checked.source.volumes[i], message));
-        const std::int64_t each =
-            planned.mode == lifecycle::LayerMode::overlay ? 64 * limits::kKiB : (planned.thick ? checked.source.volumes[i].size : allocated_bytes[i]);
-        std::int64_t& bytes = bytes_on[planned.storage.text()];
-        bytes += clones * each;
-        const Result<placement::StorageDecision> fits = placement::choose_primary_storage(storages, bytes, planned.storage, checked.cluster);
-        if (!fits.has_value()) return failed(std::string(storage_field(planned.type)), fits.error());
-        plan.volumes.push_back(std::move(planned));
-    }
-    for (const auto& wanted : {message.primary_storage_uuid_for_root_volume, message.primary_storage_uuid_for_data_volume}) {
-        if (!wanted) continue;  // also one that no volume of this clone uses must be one that could be used
-        const Result<placement::StorageDecision> fits = placement::choose_primary_storage(storages, 0, wanted, checked.cluster);
-        if (!fits.has_value()) return failed("primary storage " + wanted->text(), fits.error());
-    }
-    for (const std::string& name : message.names) plan.clones.push_back({name, std::nullopt});
-    return plan;
 }
 
 }  // namespace ramet::clone

@@ -1,13 +1,11 @@
-// May this clone happen? Everything the request names, read from the rows and checked; and the plan made from it. No effect.
+// May this clone happen? Everything the request names, read from the rows and checked. No effect.
 #pragma once
 
 #include <vector>
 
 #include "api/messages_vm.hpp"
-#include "clone/plan.hpp"
 #include "lifecycle/action.hpp"
 #include "lifecycle/rows.hpp"
-#include "placement/placement.hpp"
 
 namespace ramet::clone {
 
@@ -20,9 +18,5 @@ struct CheckedClone {
 };
 
 Result<CheckedClone> check(store::Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message);
-
-// All choices: overlay or copy and why, storages, room. Pure but for the facts handed in.
-Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInstance& message, const std::vector<placement::StorageFacts>& storages,
-                            const std::vector<std::int64_t>& allocated_bytes);
 
 }  // namespace ramet::clone

@@ -6,9 +6,13 @@ template <> const TypeInfo& describe<clone::PlannedVolume>() {
     using clone::PlannedVolume;
     static const TypeInfo info = object<PlannedVolume>(
         "PlannedVolume", "How one volume of the source is cloned.", field<&PlannedVolume::source>("source", "The source's volume."),
-        field<&PlannedVolume::type>("type", "Root or Data."), field<&PlannedVolume::mode>("mode", "overlay: linked; copy: a real copy."),
+        field<&PlannedVolume::type>("type", "Root or Data."),
+        field<&PlannedVolume::mode>("mode", "overlay: linked; copy: a real copy; reflink: shares blocks by the file system."),
         field<&PlannedVolume::thick>("thick", "Whether all its blocks are allocated."),
-        field<&PlannedVolume::storage>("storage", "Where the clones' volumes go."), field<&PlannedVolume::reason>("reason", "Why this mode."));
+        field<&PlannedVolume::storage>("storage", "Where the clones' volumes go."), field<&PlannedVolume::reason>("reason", "Why this mode."),
+        field<&PlannedVolume::file_bytes>("fileBytes", "What each clone's file occupies."),
+        field<&PlannedVolume::data_bytes>("dataBytes", "What each copy moves, or each reflink shares."),
+        field<&PlannedVolume::extents>("extents", "Pieces that a reflink shares."));
     return info;
 }
 
@@ -28,7 +32,9 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
         field<&ClonePlan::wait_for>("waitFor", "When a clone counts as made."),
         field<&ClonePlan::wait_seconds>("waitForSeconds", "How long is waited for it."),
         field<&ClonePlan::quiesce>("quiesce", "Whether the source's file systems are frozen for the capture."),
-        field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."));
+        field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."),
+        field<&ClonePlan::atomic>("atomic", "All clones or none."),
+        field<&ClonePlan::bandwidth>("bandwidth", "Limit of the copies, bytes per second."));
     return info;
 }
 
@@ -40,6 +46,16 @@ VmId clone_uuid(const JobId& job, std::size_t index) { return VmId::derived(job.
 VolumeId clone_volume_uuid(const VmId& clone, std::size_t volume_index) {
     return VolumeId::derived(clone.text(), "volume/" + std::to_string(volume_index));
 }
+std::string_view strategy_of(const PlannedVolume& volume) {
+    switch (volume.mode) {
+    case lifecycle::LayerMode::overlay: return "linked";
+    case lifecycle::LayerMode::reflink: return "reflink";
+    case lifecycle::LayerMode::copy:
+    case lifecycle::LayerMode::empty: break;
+    }
+    return "full";
+}
+
 LayerId first_layer_uuid(const VolumeId& volume) { return LayerId::derived(volume.text(), "layer/0"); }
 
 }  // namespace ramet::clone

@@ -19,7 +19,10 @@ struct PlannedVolume {
     lifecycle::LayerMode mode = lifecycle::LayerMode::overlay;
     bool thick = false;
     PrimaryStorageId storage;
-    std::string reason;  // why overlay or copy, for people
+    std::string reason;           // why this mode, for people
+    std::int64_t file_bytes = 0;  // that the volume of each clone will occupy; what it shares is not counted
+    std::int64_t data_bytes = 0;  // that each copy reads and writes, or that each reflink shares
+    std::int64_t extents = 0;     // of a reflink
 };
 
 struct PlannedClone {
@@ -34,9 +37,13 @@ struct ClonePlan {
     lifecycle::WaitFor wait_for = lifecycle::WaitFor::running;
     std::int64_t wait_seconds = 0;
     hypervisor::Quiesce quiesce = hypervisor::Quiesce::automatic;
-    std::vector<PlannedVolume> volumes;  // the root volume first
-    std::vector<PlannedClone> clones;    // one per name, in order
+    std::vector<PlannedVolume> volumes;     // the root volume first
+    std::vector<PlannedClone> clones;       // one per name, in order
+    bool atomic = false;                    // all clones or none
+    std::optional<std::int64_t> bandwidth;  // bytes per second of all copies together
 };
+
+std::string_view strategy_of(const PlannedVolume& volume);  // as the API's `copy` names it: "linked", "reflink", "full"
 
 VmId clone_uuid(const JobId& job, std::size_t index);
 VolumeId clone_volume_uuid(const VmId& clone, std::size_t volume_index);

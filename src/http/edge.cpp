@@ -57,11 +57,14 @@ struct Edge::Passage {
     CallHeaders headers;
     ReadCall read;
     Call call;
+    bool keeps_nothing = false;  // a dry run: answered at once, and no job tells of it
     const api::MessageInfo& message() const { return *read.endpoint->message; }
     bool keyed() const {
         return headers.key && request.method != "GET" && message().access != api::Access::open && !headers.mock && !answers_with_a_secret(message());
     }
-    bool answered_later() const { return message().completion == api::Completion::async && headers.patience.count() == 0 && !headers.mock; }
+    bool answered_later() const {
+        return message().completion == api::Completion::async && headers.patience.count() == 0 && !headers.mock && !keeps_nothing;
+    }
 };
 
 Edge::Edge(EdgeParts parts, const Routes& routes, const Clock& clock, telemetry::Metrics& metrics)
@@ -243,6 +246,8 @@ Result<Answer> Edge::answer_message(Passage& passage) {
     const std::shared_ptr<void> request = message.make();
     const boost::json::value fields(std::move(passage.read.fields));
     TRY(api::read_json(fields, message.request(), request.get()));
+    if (const FieldInfo* const dry_run = message.request().find("dryRun"))
+        passage.keeps_nothing = dry_run->number(dry_run->member(request.get())) != 0;
     TRY(api::check_rules(message.request(), request.get()));
     if (message.access != api::Access::open) {
         const Result<void> references = parts_.check_references(passage.call.caller, message, request.get());

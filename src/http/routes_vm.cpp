@@ -42,8 +42,9 @@ Result<std::string> check_invariants(lifecycle::Parts& parts) {
 }  // namespace
 
 void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
-    routes.bind<api::CloneVmInstance>(
-        [&parts](const Call& call, auto& message) { return started(clone::clone_vm(parts, request_of(call), message)); });
+    routes.bind<api::CloneVmInstance>([&parts](const Call& call, auto& message) {
+        return message.dry_run ? body(clone::dry_run(parts, request_of(call), message)) : started(clone::clone_vm(parts, request_of(call), message));
+    });
     routes.bind<api::CreateVmInstance>(
         [&parts](const Call& call, auto& message) { return started(lifecycle::create_vm(parts, request_of(call), message)); });
     routes.bind<api::StartVmInstance>(

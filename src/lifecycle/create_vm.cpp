@@ -50,7 +50,7 @@ namespace {
 VolumeId data_volume_uuid(const VmId& vm, std::int64_t index) { return VolumeId::derived(vm.text(), "volume/" + std::to_string(index)); }
 
 VolumeRecipe recipe_of(const VolumeId& volume, LayerMode mode, bool thick) {
-    return VolumeRecipe{volume, LayerId::derived(volume.text(), "layer/0"), mode, thick};
+    return VolumeRecipe{volume, LayerId::derived(volume.text(), "layer/0"), mode, thick, nullptr};
 }
 
 Result<Saga> create_saga(Parts& parts, const Job& job) {

@@ -206,6 +206,12 @@ Result<void> Cut::adopt(const Source& source, bool reused, const Keep& keep) {
     });
 }
 
+Result<bool> Cut::would_reuse() {
+    TRY_ASSIGN(const Source source, load_and_check());
+    CutFacts facts;
+    return can_reuse(source, facts);
+}
+
 Result<CutFacts> Cut::run(const Keep& keep) {
     TRY_ASSIGN(const Source source, load_and_check());
     CutFacts facts;

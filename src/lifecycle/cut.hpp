@@ -52,6 +52,8 @@ public:
     // `keep` says what the instant is for. It runs in the transaction in which the rows follow the disks, and again when the cut is repeated.
     using Keep = std::function<Result<void>(store::Transaction&, const SealedLayers&)>;
     Result<CutFacts> run(const Keep& keep);
+    // Would run() leave the volumes alone? Asks, and changes nothing.
+    Result<bool> would_reuse();
     // The volumes keep whatever they write to; an overlay that none of them uses is removed. What `keep` did is its caller's to take back first.
     Result<void> undo();
     // What has to be held while it runs.

@@ -23,11 +23,11 @@ Result<void> assign_addresses(Transaction& transaction, std::vector<VmBlueprint>
     for (VmBlueprint& blueprint : blueprints) {
         for (NicBlueprint& nic : blueprint.nics) {
             nics.push_back(&nic);
-            macs.push_back({nic.wanted_mac, nic.nic.device_id, nic.field_prefix + "mac"});
+            macs.push_back({nic.wanted_mac, nic.nic.device_id, nic.field_prefix + "mac", nic.choice_seed});
             TRY_ASSIGN(const std::int64_t ranges, store::count<IpRange>(transaction, {{"l3NetworkUuid", nic.nic.l3_network_uuid.text()}}));
             if (ranges == 0 && !nic.wanted_ip) continue;  // a network without ranges: the guest finds an address elsewhere
             with_ip.push_back(&nic);
-            ips.push_back({nic.nic.l3_network_uuid, nic.nic.uuid, nic.wanted_ip, nic.field_prefix + "ip"});
+            ips.push_back({nic.nic.l3_network_uuid, nic.nic.uuid, nic.wanted_ip, nic.field_prefix + "ip", nic.choice_seed});
         }
     }
     TRY_ASSIGN(const std::vector<std::string> chosen_macs, network::allocate_macs(transaction, macs));
@@ -111,20 +111,23 @@ Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& s
                    return found;
                }));
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(work.place.root));
-    const auto provisioning = recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin;
+    if (recipe.mode == LayerMode::empty)
+        return storage->create_empty(work.place.path, work.layer.size, recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin);
+    if (work.chain.empty()) {
+        // A repeated step: the flat layer is there, and its parent was let go.
+        TRY_ASSIGN(const bool there, stands_alone(recipe.mode) ? storage->exists(work.place.path) : Result<bool>(false));
+        if (there) return {};
+        return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
+    }
+    const auto observer = [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); };
     switch (recipe.mode) {
-    case LayerMode::empty: return storage->create_empty(work.place.path, work.layer.size, provisioning);
-    case LayerMode::overlay:
-        if (work.chain.empty())
-            return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
-        return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
+    case LayerMode::empty: break;
+    case LayerMode::overlay: return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
     case LayerMode::copy:
-        if (work.chain.empty()) {  // a repeated step: the parent was already let go
-            TRY_ASSIGN(const bool there, storage->exists(work.place.path));
-            if (there) return {};
-            return fail(ErrorCode::internal, "the layer to copy from is gone", "layer " + recipe.layer.text());
-        }
-        return storage->full_copy(work.chain, work.place.path, work.layer.size, provisioning, observer, step.stop());
+        return storage->full_copy(work.chain, work.place.path, work.layer.size,
+                                  recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin, observer, step.stop(),
+                                  recipe.throttle.get());
+    case LayerMode::reflink: return storage->reflink_copy(work.chain, work.place.path, work.layer.size, observer, step.stop());
     }
     return {};
 }
@@ -136,9 +139,9 @@ Result<void> Materialize::finish(const JobId&) {
             volume.status = VolumeStatus::ready;
             volume.last_op_date = parts_.now();
             TRY(store::update(transaction, volume));
-            if (recipe.mode != LayerMode::copy) continue;
+            if (!stands_alone(recipe.mode)) continue;
             TRY_ASSIGN(Layer layer, store::get<Layer>(transaction, recipe.layer.text()));
-            layer.parent_uuid.reset();  // a copy stands alone
+            layer.parent_uuid.reset();
             TRY(store::update(transaction, layer));
         }
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));

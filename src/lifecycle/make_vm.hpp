@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "identity/caller.hpp"
 #include "lifecycle/parts.hpp"
 #include "model/vm.hpp"
+#include "storage/throttle.hpp"
 #include "workflow/saga.hpp"
 
 namespace ramet::lifecycle {
@@ -19,20 +21,24 @@ enum class Strategy : std::uint8_t { instant_start, just_create, create_stopped 
 inline constexpr std::array<std::string_view, 3> kStrategyNames{"InstantStart", "JustCreate", "CreateStopped"};
 
 // How a volume's first layer comes to be. The layer's row names its parent: the base of an overlay, or the source of a copy.
-enum class LayerMode : std::uint8_t { overlay, copy, empty };
-inline constexpr std::array<std::string_view, 3> kLayerModeNames{"overlay", "copy", "empty"};
+enum class LayerMode : std::uint8_t { overlay, copy, empty, reflink };
+inline constexpr std::array<std::string_view, 4> kLayerModeNames{"overlay", "copy", "empty", "reflink"};
+// A flat layer: needs its parent only while it is made.
+constexpr bool stands_alone(LayerMode mode) { return mode == LayerMode::copy || mode == LayerMode::reflink; }
 
 struct VolumeRecipe {
     VolumeId volume;
     LayerId layer;
     LayerMode mode = LayerMode::overlay;
     bool thick = false;
+    std::shared_ptr<storage::Throttle> throttle;  // what the copies of one job share; may be null
 };
 
 struct NicBlueprint {
     VmNic nic;  // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
     std::optional<std::string> wanted_ip, wanted_mac;
     std::string field_prefix;  // "vmNicParams[0]." for error texts
+    std::string choice_seed;   // not empty: free addresses are chosen by it, not at random (network::IpRequest::seed)
 };
 
 struct VolumeBlueprint {

@@ -17,7 +17,8 @@ namespace ramet::network {
 
 namespace {
 
-constexpr int kMacTriesMax = 64;  // of 2^32: a second try is already rare
+constexpr int kMacTriesMax = 64;        // of 2^32: a second try is already rare
+constexpr int kSeededMacTriesMax = 32;  // then at random: many NICs may bear the same seed
 
 struct Range {
     IpRange row;
@@ -121,7 +122,15 @@ Result<Choice> choose_wanted(const Pool& pool, const IpRequest& request) {
     return Choice{*address, &*range};
 }
 
-Result<Choice> choose_random(const Pool& pool, const L3NetworkId& l3) {
+// A number that the seed determines.
+std::uint64_t number_of(const std::string& seed, const std::string& use) {
+    std::uint64_t number = 0;
+    for (const char digit : derived_uuid_text(seed, use).substr(0, 8))
+        number = number * 16 + static_cast<std::uint64_t>(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+    return number;
+}
+
+Result<Choice> choose_free(const Pool& pool, const L3NetworkId& l3, const std::string& seed) {
     std::int64_t free = 0;
     std::int64_t total = 0;
     for (const Range& range : pool.ranges) {
@@ -134,6 +143,7 @@ Result<Choice> choose_random(const Pool& pool, const L3NetworkId& l3) {
                                                " are used or reserved; add an IP range or destroy VMs");
     }
     std::int64_t skip = static_cast<std::int64_t>(free > UINT32_MAX ? randombytes_random() : randombytes_uniform(static_cast<std::uint32_t>(free)));
+    if (!seed.empty()) skip = static_cast<std::int64_t>(number_of(seed, "ip") % static_cast<std::uint64_t>(free));
     for (const Range& range : pool.ranges) {
         const std::int64_t here = free_in(pool, range);
         if (skip < here) return Choice{free_at(pool, range, skip), &range};
@@ -163,9 +173,13 @@ Result<bool> mac_exists(store::Transaction& transaction, const std::string& mac)
     return rows > 0;
 }
 
-std::string random_mac(std::int64_t device_id) {
+std::string free_mac(std::int64_t device_id, const std::string& seed, int attempt) {
     std::array<unsigned char, 4> octets{};
     randombytes_buf(octets.data(), octets.size());
+    if (!seed.empty() && attempt < kSeededMacTriesMax) {
+        const std::uint64_t number = number_of(seed, "mac/" + std::to_string(attempt));
+        for (std::size_t i = 0; i < octets.size(); ++i) octets.at(i) = static_cast<unsigned char>(number >> (8 * i) & 0xff);
+    }
     std::array<char, 18> text{};
     std::snprintf(text.data(), text.size(), "fa:%02x:%02x:%02x:%02x:%02x", octets[0], octets[1], octets[2], octets[3],
                   static_cast<unsigned>(device_id & 0xff));
@@ -186,7 +200,7 @@ Result<std::vector<UsedIp>> allocate_ips(store::Transaction& transaction, std::s
                 TRY_ASSIGN(Pool opened, open_pool(transaction, request.l3));
                 pool = pools.emplace(request.l3, std::move(opened)).first;
             }
-            TRY_ASSIGN(const Choice choice, wanted ? choose_wanted(pool->second, request) : choose_random(pool->second, request.l3));
+            TRY_ASSIGN(const Choice choice, wanted ? choose_wanted(pool->second, request) : choose_free(pool->second, request.l3, request.seed));
             TRY_ASSIGN(rows[i], record(transaction, request, choice, now));
             take(pool->second, choice.first);
         }
@@ -196,7 +210,7 @@ Result<std::vector<UsedIp>> allocate_ips(store::Transaction& transaction, std::s
 
 Result<UsedIp> allocate_ip(store::Transaction& transaction, const L3NetworkId& l3, const NicId& nic, const std::optional<std::string>& wanted,
                            std::string_view field, Timestamp now) {
-    const std::array<IpRequest, 1> request{IpRequest{l3, nic, wanted, std::string(field)}};
+    const std::array<IpRequest, 1> request{IpRequest{l3, nic, wanted, std::string(field), {}}};
     TRY_ASSIGN(std::vector<UsedIp> rows, allocate_ips(transaction, request, now));
     return std::move(rows.front());
 }
@@ -240,7 +254,7 @@ Result<std::vector<std::string>> allocate_macs(store::Transaction& transaction, 
         if (requests[i].wanted) continue;
         for (int attempt = 0; macs[i].empty(); ++attempt) {
             if (attempt == kMacTriesMax) return fail(ErrorCode::internal, "no free MAC was found; try again");
-            std::string candidate = random_mac(requests[i].device_id);
+            std::string candidate = free_mac(requests[i].device_id, requests[i].seed, attempt);
             TRY_ASSIGN(const bool exists, mac_exists(transaction, candidate));
             if (!exists && chosen.insert(candidate).second) macs[i] = std::move(candidate);
         }
@@ -250,7 +264,7 @@ Result<std::vector<std::string>> allocate_macs(store::Transaction& transaction, 
 
 Result<std::string> allocate_mac(store::Transaction& transaction, const std::optional<std::string>& wanted, std::int64_t device_id,
                                  std::string_view field) {
-    const std::array<MacRequest, 1> request{MacRequest{wanted, device_id, std::string(field)}};
+    const std::array<MacRequest, 1> request{MacRequest{wanted, device_id, std::string(field), {}}};
     TRY_ASSIGN(std::vector<std::string> macs, allocate_macs(transaction, request));
     return std::move(macs.front());
 }

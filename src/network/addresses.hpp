@@ -22,6 +22,7 @@ struct IpRequest {
     NicId nic;
     std::optional<std::string> wanted;  // a certain address; else one at random
     std::string field = "ip";           // the request field that `wanted` came from, for the error text
+    std::string seed = {};              // not empty: the same free addresses and the same seed give the same choice
 };
 
 // Inserts a UsedIp row per request and returns the rows in the order of the requests. All or nothing: after an error the caller
@@ -41,6 +42,7 @@ struct MacRequest {
     std::optional<std::string> wanted;
     std::int64_t device_id = 0;  // 0..255; the last octet of a MAC of ours
     std::string field = "mac";
+    std::string seed = {};  // not empty: the same NIC rows and the same seed give the same choice
 };
 
 // Chooses MACs, inserts nothing: the rows' UNIQUE constraint on vm_nic.mac has the last word. The answers of one call differ

@@ -194,6 +194,28 @@ TEST_F(Addresses, AThousandClonesGetTheirAddressesOfABusyLargeRangeQuickly) {
     EXPECT_LT(spent, std::chrono::seconds(5));
 }
 
+TEST_F(Addresses, ASeedGivesTheSameChoiceAsLongAsNothingWasTakenAndAnotherOneAfterwards) {
+    const L3NetworkId l3 = make_l3({cidr("10.0.0.0/24")});
+    const auto choose = [&](const std::string& seed, bool keep) {
+        std::pair<std::string, std::string> chosen;
+        const Result<void> done = database_->write([&](store::Transaction& transaction) -> Result<void> {
+            const NicId nic = NicId::random();
+            TRY_ASSIGN(const std::vector<std::string> macs, allocate_macs(transaction, std::vector<MacRequest>{{std::nullopt, 0, "mac", seed}}));
+            TRY(add_nic(transaction, l3, nic, macs.front()));
+            TRY_ASSIGN(const std::vector<UsedIp> ips, allocate_ips(transaction, std::vector<IpRequest>{{l3, nic, std::nullopt, "ip", seed}}, kNow));
+            chosen = {macs.front(), ips.front().ip};
+            if (!keep) return fail(ErrorCode::cancelled, "rolled back");
+            return {};
+        });
+        EXPECT_EQ(done.has_value(), keep);
+        return chosen;
+    };
+    const auto told = choose("source/web-01/0", false);
+    EXPECT_NE(told.first, choose("source/web-02/0", false).first);
+    EXPECT_EQ(told, choose("source/web-01/0", true));
+    for (int again = 0; again < 40; ++again) EXPECT_NE(told, choose("source/web-01/0", true));  // any number of NICs may bear one seed
+}
+
 TEST_F(Addresses, MacsOfOursEndWithTheDeviceId) {
     const Result<std::string> mac =
         store::write(*database_, [](store::Transaction& transaction) { return allocate_mac(transaction, std::nullopt, 10, "customMac"); });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -42,6 +43,10 @@ private:
 
 // storage_full for ENOSPC and EDQUOT, operation_failed for the rest. `where` (a path) goes into `detail` alone.
 std::unexpected<Error> io_error(const std::string& doing, int error_number, const std::string& where = {});
+
+// Of a value as it lies in a file of big-endian numbers, and back.
+constexpr std::uint64_t from_big_endian(std::uint64_t stored) { return std::endian::native == std::endian::big ? stored : __builtin_bswap64(stored); }
+constexpr std::uint64_t to_big_endian(std::uint64_t value) { return from_big_endian(value); }
 
 Result<void> write_all(int fd, std::span<const std::byte> bytes, std::int64_t offset);
 std::span<const std::byte> bytes_of(std::string_view text);

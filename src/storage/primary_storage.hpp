@@ -18,6 +18,8 @@
 
 namespace ramet::storage {
 
+class Throttle;
+
 struct Capacity {
     std::int64_t total_bytes;
     std::int64_t available_bytes;
@@ -32,11 +34,26 @@ struct Place {
     DiskFormat format = DiskFormat::qcow2;
 };
 
-struct CopyProgress {
+struct CopyProgress {  // of the bytes that are written (or shared), not of the disk's size
     std::int64_t done_bytes;
     std::int64_t total_bytes;
 };
 using CopyObserver = std::function<void(CopyProgress)>;
+
+inline constexpr std::int64_t kOverlayFileBytes = 12 * 1024;  // what a new overlay occupies where blocks have 4 KiB
+
+// What a copy would write, told before it is made.
+struct CopyEstimate {
+    std::int64_t file_bytes = 0;  // that the new file will occupy (st_blocks); of a reflink: its own blocks alone
+    std::int64_t data_bytes = 0;  // to be read and written, or to be shared
+    std::int64_t extents = 0;     // pieces that the data lies in: the cost of a reflink
+    std::string tool_reason;      // not empty: qemu-img makes the copy, and why
+};
+
+struct CopySpeed {
+    std::int64_t bytes_per_second = 0;
+    std::string basis;  // how it was measured, for people
+};
 
 struct StoredFile {
     std::string path;
@@ -52,9 +69,18 @@ public:
     virtual Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) = 0;  // qcow2
     // A new qcow2 overlay over `backing` (absolute place, explicit format). A few clusters, written in-process.
     virtual Result<void> create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) = 0;
-    // A flat qcow2 (thin) or fully allocated (thick) copy of the chain whose top is `source`. The chain must be sealed for the time of the copy.
+    // A flat qcow2 (thin) or fully allocated (thick) copy of the chain whose top is first. The chain must be sealed for the time of the copy.
+    // `throttle`: the limit this copy shares with others; null: none.
     virtual Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes,
-                                   Provisioning provisioning, const CopyObserver& observer, std::stop_token stop) = 0;
+                                   Provisioning provisioning, const CopyObserver& observer, std::stop_token stop, Throttle* throttle = nullptr) = 0;
+    // A flat qcow2 that shares the chain's blocks through the file system and stands on no layer. Never copies instead.
+    // unsupported, with the reason for the caller: this storage and these layers cannot.
+    virtual Result<void> reflink_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes,
+                                      const CopyObserver& observer, std::stop_token stop) = 0;
+    // The same two, told beforehand; nothing is written that anyone could see. The chain may be in use: then it is told as of its last flush.
+    virtual Result<CopyEstimate> estimate_copy(const std::vector<Place>& chain_top_first, std::int64_t size_bytes, Provisioning provisioning) = 0;
+    virtual Result<CopyEstimate> estimate_reflink(const std::vector<Place>& chain_top_first, std::int64_t size_bytes) = 0;
+    virtual Result<CopySpeed> copy_speed() = 0;
     // Brings a checked image file in (image cache). The file keeps its format.
     virtual Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
                                      std::stop_token stop) = 0;

@@ -44,6 +44,10 @@ public:
         const std::lock_guard lock(mutex_);
         capacity_ = capacity;
     }
+    void set_shares_blocks(bool shares) {
+        const std::lock_guard lock(mutex_);
+        shares_blocks_ = shares;
+    }
     void add_source(const std::string& absolute_path, std::int64_t bytes) {
         const std::lock_guard lock(mutex_);
         sources_[absolute_path] = bytes;
@@ -95,7 +99,8 @@ public:
     }
 
     Result<void> full_copy(const std::vector<storage::Place>& chain, const std::string& path, std::int64_t size_bytes,
-                           storage::Provisioning provisioning, const storage::CopyObserver& observer, std::stop_token stop) override {
+                           storage::Provisioning provisioning, const storage::CopyObserver& observer, std::stop_token stop,
+                           storage::Throttle* = nullptr) override {
         std::int64_t bytes = 0;
         Due due;
         {
@@ -103,19 +108,62 @@ public:
             TRY_ASSIGN(due, enter("full_copy", path));
             TRY(check_new(path, size_bytes));
             if (files_.contains(path)) return {};
-            if (chain.empty()) return fail(ErrorCode::internal, "a disk without layers cannot be copied");
-            for (const storage::Place& layer : chain) {
-                TRY(check_path(layer.path));
-                if (!files_.contains(layer.path)) return fail(ErrorCode::operation_failed, "a layer of the disk is not there", layer.path);
-                bytes += files_[layer.path].allocated_bytes;
-            }
-            if (size_bytes < files_[chain.front().path].size_bytes)
-                return fail(ErrorCode::invalid_argument, "the copy cannot be smaller than the disk it is made from");
+            TRY_ASSIGN(bytes, bytes_of_chain(chain, size_bytes));
         }
-        TRY(observe(size_bytes, observer, stop));
+        if (provisioning == storage::Provisioning::thick) bytes = size_bytes;
+        TRY(observe(bytes, observer, stop));
         const std::lock_guard lock(mutex_);
-        TRY(add(path, {DiskFormat::qcow2, size_bytes, provisioning == storage::Provisioning::thick ? size_bytes : bytes, false, {}}));
+        TRY(add(path, {DiskFormat::qcow2, size_bytes, bytes, false, {}}));
         return leave(due);
+    }
+
+    Result<void> reflink_copy(const std::vector<storage::Place>& chain, const std::string& path, std::int64_t size_bytes,
+                              const storage::CopyObserver& observer, std::stop_token stop) override {
+        Due due;
+        std::int64_t bytes = 0;
+        {
+            const std::lock_guard lock(mutex_);
+            TRY_ASSIGN(due, enter("reflink_copy", path));
+            TRY(check_new(path, size_bytes));
+            if (files_.contains(path)) return {};
+            TRY_ASSIGN(bytes, bytes_of_chain(chain, size_bytes));
+            TRY(check_shares(chain));
+        }
+        TRY(observe(bytes, observer, stop));
+        const std::lock_guard lock(mutex_);
+        TRY(add(path, {DiskFormat::qcow2, size_bytes, kOverlayBytes, false, {}}));
+        return leave(due);
+    }
+
+    Result<storage::CopyEstimate> estimate_copy(const std::vector<storage::Place>& chain, std::int64_t size_bytes,
+                                                storage::Provisioning provisioning) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("estimate_copy", ""));
+        storage::CopyEstimate estimate;
+        TRY_ASSIGN(estimate.data_bytes, bytes_of_chain(chain, size_bytes));
+        estimate.file_bytes = provisioning == storage::Provisioning::thick ? size_bytes : estimate.data_bytes;
+        estimate.extents = static_cast<std::int64_t>(chain.size());
+        TRY(leave(due));
+        return estimate;
+    }
+
+    Result<storage::CopyEstimate> estimate_reflink(const std::vector<storage::Place>& chain, std::int64_t size_bytes) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("estimate_reflink", ""));
+        storage::CopyEstimate estimate;
+        TRY_ASSIGN(estimate.data_bytes, bytes_of_chain(chain, size_bytes));
+        TRY(check_shares(chain));
+        estimate.file_bytes = kOverlayBytes;
+        estimate.extents = static_cast<std::int64_t>(chain.size());
+        TRY(leave(due));
+        return estimate;
+    }
+
+    Result<storage::CopySpeed> copy_speed() override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("copy_speed", ""));
+        TRY(leave(due));
+        return storage::CopySpeed{limits::kGiB, "a fake's"};
     }
 
     Result<void> import_file(const std::string& absolute_source, const std::string& path, const storage::CopyObserver& observer,
@@ -183,6 +231,27 @@ public:
 
 private:
     static constexpr std::int64_t kOverlayBytes = 12 * limits::kKiB;
+
+    // Every layer must be there and none larger than the copy.
+    Result<std::int64_t> bytes_of_chain(const std::vector<storage::Place>& chain, std::int64_t size_bytes) {
+        if (chain.empty()) return fail(ErrorCode::internal, "a disk without layers cannot be copied");
+        std::int64_t bytes = 0;
+        for (const storage::Place& layer : chain) {
+            TRY(check_path(layer.path));
+            if (!files_.contains(layer.path)) return fail(ErrorCode::operation_failed, "a layer of the disk is not there", layer.path);
+            bytes += files_[layer.path].allocated_bytes;
+        }
+        if (size_bytes < files_[chain.front().path].size_bytes)
+            return fail(ErrorCode::invalid_argument, "the copy cannot be smaller than the disk it is made from");
+        return bytes;
+    }
+    Result<void> check_shares(const std::vector<storage::Place>& chain) const {
+        if (!shares_blocks_) return fail(ErrorCode::unsupported, "the storage's file system cannot share blocks between files");
+        for (const storage::Place& layer : chain) {
+            if (layer.root != root_) return fail(ErrorCode::unsupported, "the source's disks are on another file system than the copy would be");
+        }
+        return {};
+    }
 
     static Result<void> check_path(const std::string& path) {
         for (std::size_t begin = 0; begin <= path.size();) {
@@ -258,6 +327,7 @@ private:
     std::string root_;
     mutable std::mutex mutex_;
     storage::Capacity capacity_{limits::kTiB, limits::kTiB};
+    bool shares_blocks_ = false;
     std::map<std::string, File> files_;
     std::map<std::string, std::int64_t> sources_;
     std::vector<StorageFault> faults_;

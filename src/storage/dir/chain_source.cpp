@@ -5,54 +5,61 @@
 #include <cerrno>
 
 #include "storage/dir/image_tool.hpp"
-#include "storage/qcow2_header.hpp"
 
 namespace ramet::storage {
 
 namespace {
 
-struct LayerFacts {
-    UniqueFd file;
-    std::int64_t virtual_bytes;
-    bool builds_on_another;
-};
-
-Result<LayerFacts> look_at(const Place& layer, const std::string& path) {
-    UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!file.valid()) return io_error("opening a layer of the disk", errno, path);
+Result<OpenLayer> look_at(const Place& layer, const std::string& path) {
+    OpenLayer open;
+    open.file = UniqueFd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!open.file.valid()) return io_error("opening a layer of the disk", errno, path);
     struct stat status{};
-    if (::fstat(file.get(), &status) != 0) return io_error("looking at a layer of the disk", errno, path);
+    if (::fstat(open.file.get(), &status) != 0) return io_error("looking at a layer of the disk", errno, path);
     if (!S_ISREG(status.st_mode)) return fail(ErrorCode::operation_failed, "a layer of the disk is not an ordinary file", path);
-    if (layer.format == DiskFormat::raw) return LayerFacts{std::move(file), status.st_size, false};
-    TRY_ASSIGN(const Qcow2Header header, read_qcow2_header(file.get(), status.st_size));
-    TRY(check_qcow2_layer(header, status.st_size));
-    return LayerFacts{std::move(file), static_cast<std::int64_t>(header.virtual_bytes), header.backing_offset != 0};
+    open.format = layer.format;
+    open.file_bytes = status.st_size;
+    open.virtual_bytes = status.st_size;
+    if (layer.format == DiskFormat::raw) return open;
+    TRY_ASSIGN(open.header, read_qcow2_header(open.file.get(), status.st_size));
+    TRY(check_qcow2_layer(open.header, status.st_size));
+    open.virtual_bytes = static_cast<std::int64_t>(open.header.virtual_bytes);
+    return open;
 }
+
+bool builds_on_another(const OpenLayer& layer) { return layer.format == DiskFormat::qcow2 && layer.header.backing_offset != 0; }
 
 }  // namespace
 
-Result<ChainSource> chain_source(const std::vector<Place>& chain_top_first, std::size_t first_inherited) {
+Result<ChainSource> open_chain(const std::vector<Place>& chain_top_first) {
     if (chain_top_first.empty()) return fail(ErrorCode::internal, "a disk without layers cannot be copied");
-    ChainSource source{"json:", 0, {}};
-    std::string closing;
+    ChainSource source;
     for (std::size_t index = 0; index < chain_top_first.size(); ++index) {
         const Place& layer = chain_top_first[index];
         const std::string path = layer.root + "/" + layer.path;
         const bool last = index + 1 == chain_top_first.size();
-        Result<LayerFacts> facts = look_at(layer, path);
-        if (!facts.has_value()) return failed("looking at layer " + std::to_string(index) + " of the disk", std::move(facts.error()));
-        if (facts->builds_on_another == last) {
+        Result<OpenLayer> open = look_at(layer, path);
+        if (!open.has_value()) return failed("looking at layer " + std::to_string(index) + " of the disk", std::move(open.error()));
+        if (builds_on_another(*open) == last) {
             return fail(ErrorCode::operation_failed, "the disk's list of layers does not match its files; it is not copied", path);
         }
-        if (index == 0) source.virtual_bytes = facts->virtual_bytes;
-        source.json_name += "{\"driver\":\"" + std::string(name_of(layer.format)) + "\",\"file\":{\"driver\":\"file\",\"filename\":\"" +
-                            inherited_name(first_inherited + index) + "\"}";
-        if (layer.format == DiskFormat::qcow2) source.json_name += last ? ",\"backing\":null" : ",\"backing\":";
-        closing += '}';
-        source.files.push_back(std::move(facts->file));
+        source.layers.push_back(std::move(*open));
     }
-    source.json_name += closing;
     return source;
+}
+
+std::string tool_name_of(const ChainSource& source, std::size_t first_inherited) {
+    std::string name = "json:";
+    std::string closing;
+    for (std::size_t index = 0; index < source.layers.size(); ++index) {
+        const DiskFormat format = source.layers[index].format;
+        const bool last = index + 1 == source.layers.size();
+        name += "{\"driver\":\"" + std::string(name_of(format)) + R"(","file":{"driver":"file","filename":")" +
+                inherited_name(first_inherited + index) + "\"}";
+        if (format == DiskFormat::qcow2) name += last ? ",\"backing\":null" : ",\"backing\":";
+        closing += '}';
+    }
+    return name + closing;
 }
 
 }  // namespace ramet::storage

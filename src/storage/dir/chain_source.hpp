@@ -1,4 +1,4 @@
-// Names a chain of layers to qemu-img so completely that it probes nothing and follows no path out of a header.
+// The layers of a disk, opened and looked at: what every way of copying starts from. Follows no path out of a header.
 #pragma once
 
 #include <cstdint>
@@ -8,17 +8,29 @@
 #include "base/result.hpp"
 #include "storage/file.hpp"
 #include "storage/primary_storage.hpp"
+#include "storage/qcow2_header.hpp"
 
 namespace ramet::storage {
 
+struct OpenLayer {
+    UniqueFd file;  // for reading
+    DiskFormat format = DiskFormat::qcow2;
+    Qcow2Header header;  // of a qcow2 layer
+    std::int64_t file_bytes = 0;
+    std::int64_t virtual_bytes = 0;
+};
+
 struct ChainSource {
-    std::string json_name;        // "json:{...}"; names the files by their number in the child
-    std::int64_t virtual_bytes;   // of the top layer
-    std::vector<UniqueFd> files;  // top first, open for reading; to be inherited from number `first_inherited` on
+    std::vector<OpenLayer> layers;  // top first; at least one
+    std::int64_t virtual_bytes() const { return layers.front().virtual_bytes; }
 };
 
 // Checks each layer's header (no foreign data file, no encryption, whole tables) and that the chain is the complete one: a layer that
 // builds on another has a next one here, the last one builds on nothing. operation_failed otherwise.
-Result<ChainSource> chain_source(const std::vector<Place>& chain_top_first, std::size_t first_inherited);
+Result<ChainSource> open_chain(const std::vector<Place>& chain_top_first);
+
+// "json:{...}": names the chain to qemu-img so completely that it probes nothing. The files are named by their number in the child, the
+// top layer's being inherited_name(first_inherited).
+std::string tool_name_of(const ChainSource& source, std::size_t first_inherited);
 
 }  // namespace ramet::storage

@@ -10,10 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/limits.hpp"
-#include "storage/dir/chain_source.hpp"
 #include "storage/dir/copy_contents.hpp"
-#include "storage/dir/image_tool.hpp"
+#include "storage/dir/disk_copier.hpp"
 #include "storage/dir/qcow2_writer.hpp"
 
 namespace ramet::storage {
@@ -22,8 +20,7 @@ namespace {
 
 constexpr mode_t kSealedMode = 0444;
 constexpr mode_t kOpenMode = 0600;
-constexpr std::size_t kDepthMax = 16;                     // of directories below the root; ours have four
-constexpr std::int64_t kSlowestBytesPerSecond = 4 << 20;  // of processor time; compressed images need most
+constexpr std::size_t kDepthMax = 16;  // of directories below the root; ours have four
 
 // Some file systems have no flags (ENOTTY, EOPNOTSUPP), and without privileges they cannot be set (EPERM): the mode must do then.
 bool flags_unavailable(int error_number) {
@@ -46,10 +43,6 @@ bool is_immutable(int fd) {
     int flags = 0;
     return ::ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & FS_IMMUTABLE_FL) != 0;
 }
-
-std::chrono::seconds processor_time_for(std::int64_t bytes) { return std::chrono::seconds(300 + bytes / kSlowestBytesPerSecond); }
-
-bool takes_direct_io(const std::string& path) { return UniqueFd(::open(path.c_str(), O_RDWR | O_DIRECT | O_NOFOLLOW | O_CLOEXEC)).valid(); }
 
 struct CloseDirectory {
     void operator()(DIR* directory) const { ::closedir(directory); }
@@ -98,23 +91,12 @@ Result<void> DirStorage::check_new_path(const std::string& path) const {
     return {};
 }
 
-Result<void> DirStorage::fill_empty(PartialFile& file, std::int64_t size_bytes, Provisioning provisioning, const std::stop_token& stop) {
-    TRY(write_qcow2(file.fd(), size_bytes, std::nullopt));  // also checks the size
-    if (provisioning == Provisioning::thin) return {};
-    ToolRun run;
-    run.arguments = {"create", "-q", "-f", "qcow2", "-o", "preallocation=falloc,cluster_size=65536", inherited_name(0), std::to_string(size_bytes)};
-    run.inherit = {file.fd()};
-    run.run_as = owner_;
-    run.processor_time_max = processor_time_for(size_bytes);
-    return run_image_tool(run, stop);
-}
-
 Result<void> DirStorage::create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) {
     TRY(check_new_path(path));
     TRY_ASSIGN(const bool there, exists(path));
     if (there) return {};
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
-    TRY(fill_empty(file, size_bytes, provisioning, std::stop_token{}));
+    TRY(write_empty(file.fd(), size_bytes, provisioning));
     return file.publish();
 }
 
@@ -130,31 +112,6 @@ Result<void> DirStorage::create_overlay(const std::string& path, const Place& ba
     }
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
     TRY(write_qcow2(file.fd(), size_bytes, below));
-    return file.publish();
-}
-
-Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes,
-                                   Provisioning provisioning, const CopyObserver& observer, std::stop_token stop) {
-    TRY(check_new_path(path));
-    for (const Place& layer : chain_top_first) TRY(check_relative_path(layer.path));
-    TRY_ASSIGN(const bool there, exists(path));
-    if (there) return {};
-    TRY_ASSIGN(const ChainSource source, chain_source(chain_top_first, 1));
-    if (size_bytes < source.virtual_bytes) return fail(ErrorCode::invalid_argument, "the copy cannot be smaller than the disk it is made from");
-    TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
-    TRY(fill_empty(file, size_bytes, provisioning, stop));
-    const char* const cache = takes_direct_io(absolute(file.path())) ? "none" : "writeback";
-    ToolRun run;
-    run.arguments = {"convert", "-p", "-n", "--target-is-zero", "-W", "-m", "8", "-t", cache, "-O", "qcow2", source.json_name, inherited_name(0)};
-    run.inherit = {file.fd()};
-    for (const UniqueFd& layer : source.files) run.inherit.push_back(layer.get());
-    run.run_as = owner_;
-    run.processor_time_max = processor_time_for(size_bytes);
-    run.on_percent = [&](double percent) {
-        if (observer)
-            observer(CopyProgress{static_cast<std::int64_t>(static_cast<double>(size_bytes) * std::clamp(percent, 0.0, 100.0) / 100.0), size_bytes});
-    };
-    TRY(run_image_tool(run, stop));
     return file.publish();
 }
 
@@ -195,6 +152,7 @@ Result<void> DirStorage::remove_name(const std::string& path) {
     const SplitPath split = split_path(path);
     TRY_ASSIGN(const UniqueFd directory, open_beneath(root_fd_.get(), split.directory, O_RDONLY | O_DIRECTORY));
     if (!directory.valid() || ::unlinkat(directory.get(), split.name.c_str(), 0) == 0 || errno == ENOENT) return {};
+    if (errno == EISDIR) return {};  // never made by us: our file is not there
     if (errno != EPERM) return io_error("removing a file of the storage", errno, path);
     TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));  // EPERM: sealed, most likely
     if (file.valid()) TRY(set_immutable(file.get(), Immutable::no));

@@ -3,6 +3,8 @@
 // list() gives names as they are on disk, "<path>.partial" included; remove() takes such a name too and then removes that file alone.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -24,10 +26,16 @@ public:
     Result<Capacity> capacity() override;
     Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) override;
     Result<void> create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) override;
-    // Runs qemu-img as `owner`, who must be allowed to read the layers themselves; the directories may be closed to it.
-    // size_bytes is at least the chain's size.
+    // qemu-img makes the copy, as `owner`, when the layers have what our own reader does not know; `owner` must be allowed to read the
+    // layers themselves then, the directories may be closed to it. size_bytes is at least the chain's size.
     Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes, Provisioning provisioning,
-                           const CopyObserver& observer, std::stop_token stop) override;
+                           const CopyObserver& observer, std::stop_token stop, Throttle* throttle = nullptr) override;
+    Result<void> reflink_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes,
+                              const CopyObserver& observer, std::stop_token stop) override;
+    Result<CopyEstimate> estimate_copy(const std::vector<Place>& chain_top_first, std::int64_t size_bytes, Provisioning provisioning) override;
+    Result<CopyEstimate> estimate_reflink(const std::vector<Place>& chain_top_first, std::int64_t size_bytes) override;
+    // Of the last copy of 32 MiB and more onto this storage since the server started; else of 16 MiB written to a nameless file, once.
+    Result<CopySpeed> copy_speed() override;
     Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
                              std::stop_token stop) override;
     Result<void> seal(const std::string& path) override;
@@ -40,12 +48,16 @@ public:
 private:
     std::string absolute(const std::string& path) const { return root_ + "/" + path; }
     Result<void> check_new_path(const std::string& path) const;
-    Result<void> fill_empty(PartialFile& file, std::int64_t size_bytes, Provisioning provisioning, const std::stop_token& stop);
     Result<void> remove_name(const std::string& path);
+    Result<void> check_shares_blocks();
+    void note_speed(std::int64_t bytes, std::chrono::steady_clock::duration took);
 
     std::string root_;
     UniqueFd root_fd_;
     std::optional<FileOwner> owner_;
+    std::atomic<bool> never_shares_blocks_{false};  // the file system's own answer, asked once; a clone must not wait for it each time
+    std::mutex speed_mutex_;
+    CopySpeed speed_;
 };
 
 class DirStorages final : public PrimaryStorages {

@@ -26,7 +26,11 @@ constexpr storage::FileOwner kNobody{65534, 65534};
 constexpr std::int64_t kSize = 16 * limits::kMiB;
 
 struct FakeUnderTest final : StorageUnderTest {
-    FakeUnderTest() { storage = std::make_shared<FakePrimaryStorage>(); }
+    explicit FakeUnderTest(bool shares_blocks = false) {
+        auto fake = std::make_shared<FakePrimaryStorage>();
+        fake->set_shares_blocks(shares_blocks);
+        storage = std::move(fake);
+    }
 };
 
 struct DirUnderTest final : StorageUnderTest {
@@ -39,16 +43,19 @@ struct DirUnderTest final : StorageUnderTest {
     TempDir directory;
 };
 
-// A file system in a file (XFS, which shares blocks) or in memory; unmounted and gone afterwards.
+// A file system in a file (XFS or btrfs, which share blocks) or in memory; unmounted and gone afterwards.
 class Mounted {
 public:
-    static std::string xfs(const TempDir& directory) {
-        const std::string image = directory.file("xfs.img");
+    // `make`: the command that makes the file system, without the name of its file.
+    static std::string loop(const TempDir& directory, std::vector<std::string> make) {
+        const std::string image = directory.file("image");
         write_file(image, "");
         if (::truncate(image.c_str(), 400 << 20) != 0) return "no room for a file system";
-        const CommandResult made = run_command({"mkfs.xfs", "-q", "-m", "reflink=1", image});
-        if (made.exit_status == 127) return "mkfs.xfs is not installed (package xfsprogs)";
-        if (made.exit_status != 0) return "mkfs.xfs: " + made.output;
+        const std::string program = make.front();
+        make.push_back(image);
+        const CommandResult made = run_command(make);
+        if (made.exit_status == 127) return program + " is not installed (packages xfsprogs, btrfs-progs)";
+        if (made.exit_status != 0) return program + ": " + made.output;
         ::mkdir(directory.file("mnt").c_str(), 0711);
         const CommandResult mounted = run_command({"mount", "-o", "loop", image, directory.file("mnt")});
         if (mounted.exit_status != 0) return "no loop mount here: " + mounted.output;
@@ -61,18 +68,20 @@ public:
     }
 };
 
-struct XfsUnderTest final : StorageUnderTest {
-    XfsUnderTest() {
-        why = ::geteuid() == 0 ? Mounted::xfs(directory) : "mounting needs root";
+struct LoopUnderTest final : StorageUnderTest {
+    explicit LoopUnderTest(const std::vector<std::string>& make) {
+        why = ::geteuid() == 0 ? Mounted::loop(directory, make) : "mounting needs root";
         if (why.empty()) storage = DirStorages().open(directory.file("mnt")).value();
     }
-    ~XfsUnderTest() override {
+    ~LoopUnderTest() override {
         storage.reset();
         make_removable(directory.file("mnt"));
         ::umount2(directory.file("mnt").c_str(), MNT_DETACH);
     }
     TempDir directory;
 };
+std::unique_ptr<LoopUnderTest> on_xfs() { return std::make_unique<LoopUnderTest>(std::vector<std::string>{"mkfs.xfs", "-q", "-m", "reflink=1"}); }
+std::unique_ptr<LoopUnderTest> on_btrfs() { return std::make_unique<LoopUnderTest>(std::vector<std::string>{"mkfs.btrfs", "-q"}); }
 
 class DirStorageTest : public testing::Test {
 protected:
@@ -161,6 +170,14 @@ TEST_F(DirStorageTest, RemovingAnUnfinishedNameSparesTheFinishedFile) {
     ASSERT_TRUE(primary().remove("x.qcow2.partial").has_value());
     EXPECT_TRUE(primary().exists("x.qcow2").value());
     EXPECT_EQ(primary().list()->size(), 1U);
+}
+
+TEST_F(DirStorageTest, ADirectoryInTheWayOfAFileFailsTheCallAndIsLeftAlone) {
+    std::filesystem::create_directories(absolute("a/x.qcow2"));
+    EXPECT_FALSE(primary().create_empty("a/x.qcow2", kSize, Provisioning::thin).has_value());
+    EXPECT_TRUE(primary().remove("a/x.qcow2").has_value());
+    EXPECT_TRUE(std::filesystem::is_directory(absolute("a/x.qcow2")));
+    EXPECT_TRUE(primary().list()->empty());
 }
 
 TEST_F(DirStorageTest, AnUnfinishedFileOfAnEarlierAttemptIsReplaced) {
@@ -346,17 +363,49 @@ TEST_F(DirStorageTest, WorksBelowADirectoryThatIsClosedToTheUserOfTheVirtualMach
 }
 
 TEST(DirStorageOnXfs, AFileBroughtInSharesItsBlocksWithItsSource) {
-    XfsUnderTest under_test;
-    if (under_test.storage == nullptr) GTEST_SKIP() << under_test.why;
-    const std::string source = under_test.storage->root() + "/source";
+    const auto under_test = on_xfs();
+    if (under_test->storage == nullptr) GTEST_SKIP() << under_test->why;
+    const std::string source = under_test->storage->root() + "/source";
     write_file(source, std::string(8 << 20, 'x'));
     const storage::UniqueFd written(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
     ASSERT_EQ(::syncfs(written.get()), 0);
-    const std::int64_t before = under_test.storage->capacity()->available_bytes;
-    ASSERT_TRUE(under_test.storage->import_file(source, "cache/copy", {}, {}).has_value());
-    EXPECT_LT(before - under_test.storage->capacity()->available_bytes, 2 * limits::kMiB);
-    EXPECT_EQ(read_file(source), read_file(under_test.storage->root() + "/cache/copy"));
+    const std::int64_t before = under_test->storage->capacity()->available_bytes;
+    ASSERT_TRUE(under_test->storage->import_file(source, "cache/copy", {}, {}).has_value());
+    EXPECT_LT(before - under_test->storage->capacity()->available_bytes, 2 * limits::kMiB);
+    EXPECT_EQ(read_file(source), read_file(under_test->storage->root() + "/cache/copy"));
 }
+
+class Reflink : public testing::TestWithParam<std::pair<const char*, std::unique_ptr<LoopUnderTest> (*)()>> {};
+
+TEST_P(Reflink, IsFlatEqualToItsSourceAndTakesNoRoomForTheData) {
+    const auto under_test = GetParam().second();
+    if (under_test->storage == nullptr) GTEST_SKIP() << under_test->why;
+    PrimaryStorage& primary = *under_test->storage;
+    const auto io = [&](const std::string& path, const std::string& command) {
+        return run_command({"qemu-io", "-f", "qcow2", "-c", command, primary.root() + "/" + path}).exit_status;
+    };
+    constexpr std::int64_t size = 64 * limits::kMiB + 512;
+    ASSERT_TRUE(primary.create_empty("base.qcow2", size, Provisioning::thin).has_value());
+    ASSERT_EQ(io("base.qcow2", "write -P 0x11 0 40M"), 0);
+    ASSERT_TRUE(primary.create_overlay("top.qcow2", {primary.root(), "base.qcow2", DiskFormat::qcow2}, size).has_value());
+    ASSERT_EQ(io("top.qcow2", "write -P 0x22 5M 3M"), 0);
+    ASSERT_EQ(io("top.qcow2", "write -P 0x33 64M 512"), 0);
+    const std::vector<Place> chain{{primary.root(), "top.qcow2", DiskFormat::qcow2}, {primary.root(), "base.qcow2", DiskFormat::qcow2}};
+    const storage::CopyEstimate told = primary.estimate_reflink(chain, size).value();
+    EXPECT_GE(told.data_bytes, 40 * limits::kMiB);
+    EXPECT_LT(told.file_bytes, 256 * limits::kKiB);
+    const std::int64_t before = primary.capacity()->available_bytes;
+    const auto made = primary.reflink_copy(chain, "copy.qcow2", size, {}, {});
+    ASSERT_TRUE(made.has_value()) << made.error().detail;
+    EXPECT_LT(before - primary.capacity()->available_bytes, 4 * limits::kMiB);
+    const std::string copy = primary.root() + "/copy.qcow2";
+    EXPECT_EQ(run_command({"qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", primary.root() + "/top.qcow2", copy}).exit_status, 0);
+    EXPECT_EQ(run_command({"qemu-img", "check", "-f", "qcow2", copy}).exit_status, 0);
+    EXPECT_EQ(run_command({"qemu-img", "info", "-f", "qcow2", copy}).output.find("backing file"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(On, Reflink, testing::Values(std::pair("Xfs", &on_xfs), std::pair("Btrfs", &on_btrfs)),
+                         [](const auto& one) { return std::string(one.param.first); });
 
 TEST(FakePrimaryStorage, FailsTheCallItIsToldToBeforeOrAfterItsEffect) {
     FakePrimaryStorage fake;
@@ -374,9 +423,11 @@ TEST(FakePrimaryStorage, FailsTheCallItIsToldToBeforeOrAfterItsEffect) {
 
 INSTANTIATE_TEST_SUITE_P(Storages, PrimaryStorageContract,
                          testing::Values(StorageSubject{"Fake", [] { return std::make_unique<FakeUnderTest>(); }},
+                                         StorageSubject{"FakeThatSharesBlocks", [] { return std::make_unique<FakeUnderTest>(true); }},
                                          StorageSubject{"Dir", [] { return std::make_unique<DirUnderTest>(std::nullopt); }},
                                          StorageSubject{"DirOwnedByNobody", [] { return std::make_unique<DirUnderTest>(kNobody); }},
-                                         StorageSubject{"DirOnXfs", [] { return std::make_unique<XfsUnderTest>(); }}),
+                                         StorageSubject{"DirOnXfs", [] { return on_xfs(); }},
+                                         StorageSubject{"DirOnBtrfs", [] { return on_btrfs(); }}),
                          subject_name);
 
 }  // namespace ramet::test

@@ -1,0 +1,126 @@
+// What CloneVmInstance would do: everything up to the reservation is done in earnest, then the reservation is rolled back.
+#include <fmt/format.h>
+#include <algorithm>
+#include <map>
+
+#include "api/json.hpp"
+#include "clone/capture.hpp"
+#include "clone/check.hpp"
+#include "clone/clone_vm.hpp"
+#include "clone/make_plan.hpp"
+#include "clone/report.hpp"
+#include "clone/reserve.hpp"
+#include "store/table.hpp"
+
+namespace ramet::clone {
+
+using store::Transaction;
+
+namespace {
+
+constexpr double kMillisecondsPerClone = 3;      // rows, files, commits
+constexpr double kMillisecondsPerExtent = 0.02;  // of a reflink, as measured on XFS
+
+// The reservation as it would be; nothing of it stays.
+Result<Reserved> reserve_and_roll_back(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message,
+                                       const CheckedClone& checked, const ClonePlan& plan) {
+    std::optional<Reserved> reserved;
+    const Result<void> rolled_back = parts.database().write([&](Transaction& transaction) -> Result<void> {
+        reserved.reset();  // the database may try again
+        TRY_ASSIGN(Reserved made, reserve(transaction, request, message, checked, plan, parts.now()));
+        reserved = std::move(made);
+        return fail(ErrorCode::cancelled, "a dry run keeps nothing");
+    });
+    if (reserved) return std::move(*reserved);
+    if (!rolled_back.has_value()) return std::unexpected(rolled_back.error());
+    return fail(ErrorCode::internal, "a dry run was committed");
+}
+
+api::ErrorInventory error_inventory(const std::string& name, const std::string& refusal) {
+    const Error error = error_of_clone(name, Error{ErrorCode::no_host, refusal, {}, nullptr, {}});
+    return api::from_json<api::ErrorInventory>(api::error_object(error)).value_or(api::ErrorInventory{"", "", error.message});
+}
+
+std::vector<api::PlannedCloneInventory> clones_of(const Reserved& reserved) {
+    std::vector<api::PlannedCloneInventory> clones;
+    auto vm = reserved.vms.begin();
+    for (const PlannedClone& planned : reserved.plan.clones) {
+        api::PlannedCloneInventory clone;
+        clone.name = planned.name;
+        if (planned.refusal) {
+            clone.error = error_inventory(planned.name, *planned.refusal);
+        } else {
+            clone.host_uuid = vm->vm.last_host_uuid;
+            for (const lifecycle::NicBlueprint& nic : vm->nics) clone.nics.push_back({nic.nic.l3_network_uuid, nic.nic.mac, nic.nic.ip});
+            ++vm;
+        }
+        clones.push_back(std::move(clone));
+    }
+    return clones;
+}
+
+// Copies onto one storage take turns at its speed; storages work side by side, and a limit holds for all.
+Result<void> estimate_time(lifecycle::Parts& parts, const Reserved& reserved, api::CloneVmInstancePlan& told) {
+    const auto clones = static_cast<double>(reserved.vms.size());
+    double milliseconds = kMillisecondsPerClone * clones;
+    double all_bytes = 0;
+    std::map<PrimaryStorageId, double> bytes_on;
+    for (const PlannedVolume& volume : reserved.plan.volumes) {
+        if (volume.mode == lifecycle::LayerMode::reflink) milliseconds += kMillisecondsPerExtent * clones * static_cast<double>(volume.extents);
+        if (volume.mode != lifecycle::LayerMode::copy) continue;
+        bytes_on[volume.storage] += clones * static_cast<double>(volume.data_bytes);
+        all_bytes += clones * static_cast<double>(volume.data_bytes);
+    }
+    told.estimate_basis = fmt::format("{} ms per clone", kMillisecondsPerClone);
+    double longest = 0;
+    for (const auto& [uuid, bytes] : bytes_on) {
+        TRY_ASSIGN(const PrimaryStorage row,
+                   store::read(parts.database(), [&](Transaction& transaction) { return store::get<PrimaryStorage>(transaction, uuid.text()); }));
+        TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(row.url));
+        TRY_ASSIGN(const storage::CopySpeed speed, storage->copy_speed());
+        longest = std::max(longest, 1000 * bytes / static_cast<double>(speed.bytes_per_second));
+        told.estimate_basis += fmt::format("; {} MB/s on storage '{}' ({})", speed.bytes_per_second / 1'000'000, row.name, speed.basis);
+    }
+    if (reserved.plan.bandwidth && all_bytes > 0) {
+        longest = std::max(longest, 1000 * all_bytes / static_cast<double>(*reserved.plan.bandwidth));
+        told.estimate_basis += fmt::format("; bandwidth {} bytes/s", *reserved.plan.bandwidth);
+    }
+    told.estimated_milliseconds = static_cast<std::int64_t>(milliseconds + longest + 0.5);
+    return {};
+}
+
+Result<void> tell_capture(lifecycle::Parts& parts, const lifecycle::Request& request, const ClonePlan& plan, api::CloneVmInstancePlan& told) {
+    if (plan.kept) {
+        told.capture = "the clones are made from kept layers: no source is touched";
+        return {};
+    }
+    TRY_ASSIGN(const bool reuses, Capture(parts, request.job, plan).would_reuse());
+    told.capture = reuses ? "nothing was written since the last capture: the source is not touched"
+                          : "the source's disks are captured at one instant and go on with new layers";
+    told.capture_bytes_to_write = reuses ? 0 : static_cast<std::int64_t>(plan.volumes.size()) * storage::kOverlayFileBytes;
+    return {};
+}
+
+}  // namespace
+
+Result<std::string> dry_run(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
+    TRY_ASSIGN(const CheckedClone checked,
+               store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
+    TRY_ASSIGN(const ClonePlan plan, make_plan(parts, checked, message));
+    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, checked, plan));
+    api::CloneVmInstancePlan told;
+    TRY(tell_capture(parts, request, plan, told));
+    told.bytes_to_write = told.capture_bytes_to_write;
+    for (const PlannedVolume& volume : reserved.plan.volumes) {
+        told.volumes.push_back({volume.source, volume.type, std::string(strategy_of(volume)), volume.reason,
+                                volume.thick ? "ThickProvisioning" : "ThinProvisioning", volume.storage, volume.file_bytes});
+        told.bytes_to_write += static_cast<std::int64_t>(reserved.vms.size()) * volume.file_bytes;
+    }
+    told.clones = clones_of(reserved);
+    TRY(estimate_time(parts, reserved, told));
+    api::CloneVmInstanceResults results;
+    results.plan = std::move(told);
+    return "{\"result\":" + api::to_json(results) + "}";
+}
+
+}  // namespace ramet::clone

@@ -1,0 +1,58 @@
+#include "clone/report.hpp"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+#include "api/json.hpp"
+
+namespace ramet::clone {
+
+Error error_of_clone(const std::string& name, Error error) {
+    if (error.subject == name) return error;  // it says so already
+    error.subject = name;
+    error.message = "clone '" + name + "': " + error.message;
+    return error;
+}
+
+namespace {
+
+std::string entry_error(const std::string& name, Error error) {
+    return "{\"error\":" + api::error_object(error_of_clone(name, std::move(error))) + "}";
+}
+
+}  // namespace
+
+Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const ClonePlan& plan, const workflow::StepContext& context,
+                                const std::vector<workflow::BranchOutcome>& outcomes) {
+    std::string entries;
+    std::int64_t cloned = 0;
+    for (std::size_t i = 0; i < plan.clones.size(); ++i) {
+        const PlannedClone& planned = plan.clones[i];
+        if (!entries.empty()) entries += ',';
+        if (planned.refusal) {
+            entries += entry_error(planned.name, Error{ErrorCode::no_host, *planned.refusal, {}, nullptr, {}});
+            continue;
+        }
+        const auto outcome = std::ranges::find(outcomes, std::to_string(i), &workflow::BranchOutcome::name);
+        if (outcome != outcomes.end() && outcome->error) {
+            entries += entry_error(planned.name, *outcome->error);
+            continue;
+        }
+        const Result<VmInstance> vm = parts.shared.inventory.get<VmInstance>(clone_uuid(job, i).text());
+        if (!vm.has_value()) {
+            entries += entry_error(planned.name, vm.error());
+            continue;
+        }
+        entries += "{\"inventory\":" + api::to_json(*vm) + "}";
+        ++cloned;
+    }
+    const std::string capture = context.output_of("capture");
+    return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]}}}})", cloned, entries),
+                            fmt::format(R"({{"capture":{},"volumes":{}}})", capture.empty() ? "{}" : capture, [&] {
+                                std::string volumes = "[";
+                                for (const PlannedVolume& volume : plan.volumes) volumes += (volumes.size() > 1 ? "," : "") + api::to_json(volume);
+                                return volumes + "]";
+                            }())};
+}
+
+}  // namespace ramet::clone
