@@ -5,6 +5,7 @@
 #include "api/json.hpp"
 #include "base/crash_point.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/shorten.hpp"
 #include "store/table.hpp"
 
 namespace ramet {
@@ -95,6 +96,14 @@ Result<bool> Capture::can_reuse(const Source& source) {
     return parts_.hypervisor.disks_untouched(plan_.source);
 }
 
+std::vector<VolumeId> Capture::to_be_cut(const Source& source) {
+    std::vector<VolumeId> volumes;
+    for (const Source::Disk& disk : source.disks) {
+        if (!disk.adopted) volumes.push_back(disk.volume.uuid);
+    }
+    return volumes;
+}
+
 Result<void> Capture::reserve_overlays(const Source& source) {
     return parts_.database().write([&](Transaction& transaction) -> Result<void> {
         for (const Source::Disk& disk : source.disks) {
@@ -149,11 +158,13 @@ Result<void> Capture::adopt(const Source& source, bool reused) {
     });
 }
 
-Result<Output> Capture::run(StepContext&) {
-    TRY_ASSIGN(const Source source, load_and_check());
+Result<Output> Capture::run(StepContext& step) {
+    TRY_ASSIGN(Source source, load_and_check());
     CaptureReport report{.source_state = std::string(name_of(source.vm.state))};
     TRY_ASSIGN(report.layers_reused, can_reuse(source));
     if (!report.layers_reused) {
+        TRY_ASSIGN(const bool shortened, lifecycle::make_room(parts_, job_, to_be_cut(source), step));
+        if (shortened) { TRY_ASSIGN(source, load_and_check()); }
         TRY(reserve_overlays(source));
         TRY(write_overlays(source));
         if (source.domain != hypervisor::DomainState::shut_off) {
@@ -172,6 +183,7 @@ Result<Output> Capture::run(StepContext&) {
 Result<void> Capture::undo(StepContext&) {
     const Result<Source> loaded = store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); });
     if (!loaded.has_value()) return {};  // the source changed or went before anything was made
+    TRY(lifecycle::undo_make_room(parts_, job_, to_be_cut(*loaded)));
     TRY_ASSIGN(const std::vector<hypervisor::DiskTop> tops, parts_.hypervisor.disk_tops(plan_.source));
     const auto in_use = [&](const Source::Disk& disk) {
         return std::ranges::any_of(

@@ -34,6 +34,7 @@ private:
     Result<Source> load(store::Transaction& transaction) const;
     Result<Source> load_and_check();
     Result<bool> can_reuse(const Source& source);
+    static std::vector<VolumeId> to_be_cut(const Source& source);
     Result<void> reserve_overlays(const Source& source);
     Result<void> write_overlays(const Source& source);
     Result<void> adopt(const Source& source, bool reused);

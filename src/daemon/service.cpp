@@ -21,7 +21,9 @@
 #include "hypervisor/qemu/qemu.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
+#include "lifecycle/flatten.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/merge.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
@@ -87,6 +89,7 @@ struct Service::Parts {
     std::unique_ptr<resources::Parts> resources;
     std::unique_ptr<guest::IdentityKeeper> identity_keeper;
     std::unique_ptr<lifecycle::Parts> lifecycle;
+    std::unique_ptr<lifecycle::Merger> merger;
     std::unique_ptr<http::Edge> edge;
     std::unique_ptr<http::Server> server;
     std::string address;
@@ -139,6 +142,9 @@ void Service::Parts::build_use_cases() {
     lifecycle::register_power_sagas(*engine, *lifecycle);
     lifecycle::register_destroy_sagas(*engine, *lifecycle);
     lifecycle::register_volume_sagas(*engine, *lifecycle);
+    lifecycle::register_merge_saga(*engine, *lifecycle);
+    lifecycle::register_flatten_saga(*engine, *lifecycle);
+    merger = std::make_unique<lifecycle::Merger>(*lifecycle);
     clone::register_clone_saga(*engine, *lifecycle);
 }
 
@@ -178,12 +184,14 @@ Result<void> Service::Parts::listen() {
     parts.fallback_authority = options.listen_address + ":" + std::to_string(options.listen_port);
     edge = std::make_unique<http::Edge>(std::move(parts), http::make_routes(*lifecycle, *accounts), clock, metrics);
     engine->on_finished([this](const Job& job) { edge->job_finished(job); });
+    engine->on_finished([this](const Job&) { merger->notice(); });
     // Jobs of the last server go on before anyone can ask for new ones.
     TRY_ASSIGN(const std::size_t taken_up, engine->recover());
     if (taken_up > 0) telemetry::log_info("{} unfinished jobs are taken up", taken_up);
     TRY(lifecycle::reconcile_at_start(*lifecycle));
     metrics.add_gauge("ramet_jobs_running", "Jobs that are at work", [this] { return static_cast<double>(engine->running_jobs()); });
     identity_keeper->start();
+    merger->start();
     http::ServerOptions listener;
     listener.address = options.listen_address;
     listener.port = options.listen_port;
@@ -223,6 +231,7 @@ Result<std::unique_ptr<Service>> Service::start(const Options& options) {
 
 Service::~Service() {
     if (parts_->server) parts_->server->stop();
+    parts_->merger->stop();
     if (parts_->maintenance.joinable()) {
         parts_->maintenance.request_stop();
         parts_->maintenance.join();

@@ -10,6 +10,7 @@ namespace ramet::http {
 Routes make_routes(lifecycle::Parts& parts, identity::Accounts& accounts);
 
 void bind_vm_routes(Routes& routes, lifecycle::Parts& parts);
+void bind_lineage_routes(Routes& routes, lifecycle::Parts& parts);
 void bind_resource_routes(Routes& routes, resources::Parts& parts);
 void bind_identity_routes(Routes& routes, identity::Accounts& accounts);
 

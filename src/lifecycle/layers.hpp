@@ -21,6 +21,9 @@ Result<LayerUsers> users_of(store::Transaction& transaction, const Layer& layer)
 // Marks the layer and every sealed layer below that then has no user any more as being removed; top first.
 Result<std::vector<Layer>> doom_chain(store::Transaction& transaction, LayerId first);
 
+// Removes layers that doom_chain() marked: each file, then its row. Repeatable.
+Result<void> remove_layers(Parts& parts, const std::vector<Layer>& doomed);
+
 // Removes the volume's own layers and every sealed layer below that nothing needs any more; then its row.
 Result<void> demolish_volume(Parts& parts, const VolumeId& volume);
 // After a process that could write to the volume has ended: its top layer no longer counts as untouched.

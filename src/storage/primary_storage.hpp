@@ -38,6 +38,15 @@ struct CopyProgress {
 };
 using CopyObserver = std::function<void(CopyProgress)>;
 
+// Layers of one chain that are to be one: `upper_top_first` are neighbours, the last of them stands on `base`.
+struct MergeSpec {
+    std::vector<Place> upper_top_first;
+    Place base;
+    std::string path;                       // of the new layer
+    std::int64_t size_bytes = 0;            // virtual; the top's
+    std::int64_t bytes_per_second_max = 0;  // 0: as fast as it goes
+};
+
 struct StoredFile {
     std::string path;
     std::int64_t allocated_bytes;
@@ -55,6 +64,8 @@ public:
     // A flat qcow2 (thin) or fully allocated (thick) copy of the chain whose top is `source`. The chain must be sealed for the time of the copy.
     virtual Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes,
                                    Provisioning provisioning, const CopyObserver& observer, std::stop_token stop) = 0;
+    // A new overlay over `base` that holds what the upper layers hold. None of them may be written meanwhile; all stay as they are.
+    virtual Result<void> merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) = 0;
     // Brings a checked image file in (image cache). The file keeps its format.
     virtual Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
                                      std::stop_token stop) = 0;

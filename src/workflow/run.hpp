@@ -124,6 +124,8 @@ public:
     std::stop_token stop() const override { return stop_; }
     Output output_of(std::string_view trunk_step) const override;
     void progress(std::int64_t done, std::int64_t total) override;
+    bool others_wait() const override { return run_.services_.locks.wanted(held_); }
+    void holds(std::vector<std::string> names) { held_ = std::move(names); }
     double reported() const { return reported_; }
 
 private:
@@ -131,6 +133,7 @@ private:
     std::stop_token stop_;
     JobId id_;
     double reported_;  // share of this step, 0..1
+    std::vector<std::string> held_;
 };
 
 }  // namespace ramet::workflow

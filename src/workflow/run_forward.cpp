@@ -109,6 +109,7 @@ Run::StepEnd Run::run_step(Step& step, JobStep& row, Error& why) {
     RunContext context(*this, stop_.get_token(), true);
     const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), stop_.get_token());
     if (!held.has_value()) return StepEnd::interrupted;
+    context.holds(step.locks());
     crash_point("step-before-intent");
     if (!move(row, StepEvent::started)) return StepEnd::interrupted;
     crash_point("step-after-intent");

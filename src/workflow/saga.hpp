@@ -34,6 +34,8 @@ public:
     virtual std::stop_token stop() const = 0;                          // requested: the job is cancelled, end early with ErrorCode::cancelled
     virtual Output output_of(std::string_view trunk_step) const = 0;   // of a finished trunk step; empty if none
     virtual void progress(std::int64_t done, std::int64_t total) = 0;  // bytes or items of this step; monotone
+    // Another job waits for something that this step holds. What works in nobody's name ends early then.
+    virtual bool others_wait() const { return false; }
 };
 
 class Step {

@@ -14,6 +14,7 @@
 #include "storage/dir/chain_source.hpp"
 #include "storage/dir/copy_contents.hpp"
 #include "storage/dir/image_tool.hpp"
+#include "storage/dir/merge_layers.hpp"
 #include "storage/dir/qcow2_writer.hpp"
 
 namespace ramet::storage {
@@ -155,6 +156,17 @@ Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, co
             observer(CopyProgress{static_cast<std::int64_t>(static_cast<double>(size_bytes) * std::clamp(percent, 0.0, 100.0) / 100.0), size_bytes});
     };
     TRY(run_image_tool(run, stop));
+    return file.publish();
+}
+
+Result<void> DirStorage::merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) {
+    TRY(check_new_path(spec.path));
+    TRY(check_relative_path(spec.base.path));
+    for (const Place& layer : spec.upper_top_first) TRY(check_relative_path(layer.path));
+    TRY_ASSIGN(const bool there, exists(spec.path));
+    if (there) return {};
+    TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), spec.path, owner_));
+    TRY(write_merged_layer(file.fd(), spec, observer, stop));
     return file.publish();
 }
 

@@ -28,6 +28,8 @@ public:
     // size_bytes is at least the chain's size.
     Result<void> full_copy(const std::vector<Place>& chain_top_first, const std::string& path, std::int64_t size_bytes, Provisioning provisioning,
                            const CopyObserver& observer, std::stop_token stop) override;
+    // In-process. operation_failed for layers of a form that this server never makes.
+    Result<void> merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) override;
     Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
                              std::stop_token stop) override;
     Result<void> seal(const std::string& path) override;
