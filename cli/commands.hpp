@@ -25,6 +25,7 @@ void add_vm_commands(CLI::App& app, Context& context);
 void add_clone_command(CLI::App& app, Context& context);
 void add_volume_commands(CLI::App& app, Context& context);
 void add_place_commands(CLI::App& app, Context& context);  // network, storage, host, offering
+void add_lineage_command(CLI::App& app, Context& context);
 void add_job_commands(CLI::App& app, Context& context);
 
 // "512M", "2G", "1073741824" in bytes; a CLI11 validator result text is empty when right.

@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
     add_image_commands(app, context);
     add_volume_commands(app, context);
     add_place_commands(app, context);
+    add_lineage_command(app, context);
     add_job_commands(app, context);
     try {
         app.parse(argc, argv);
