@@ -1,6 +1,7 @@
 #include "storage/dir/merge_layers.hpp"
 
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -33,7 +34,7 @@ std::array<std::byte, 8> big_endian(std::uint64_t value) {
 }
 
 // Copies within the kernel, by reference where the file system can; by hand where it cannot.
-Result<void> copy_range(int from, std::int64_t from_offset, int to, std::int64_t to_offset, std::int64_t bytes) {
+Result<void> copy_bytes(int from, std::int64_t from_offset, int to, std::int64_t to_offset, std::int64_t bytes) {
     while (bytes > 0) {
         off_t source = from_offset, target = to_offset;
         ssize_t copied = ::copy_file_range(from, &source, to, &target, static_cast<std::size_t>(bytes), 0);
@@ -50,6 +51,22 @@ Result<void> copy_range(int from, std::int64_t from_offset, int to, std::int64_t
         from_offset += copied;
         to_offset += copied;
         bytes -= copied;
+    }
+    return {};
+}
+
+// What is a hole stays one. A file system that knows no holes calls everything data.
+Result<void> copy_range(int from, std::int64_t from_offset, int to, std::int64_t to_offset, std::int64_t bytes) {
+    const std::int64_t end = from_offset + bytes, shift = to_offset - from_offset;
+    std::int64_t at = from_offset;
+    while (at < end) {
+        const off_t data = ::lseek(from, at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) return {};
+        const off_t hole = data < 0 ? -1 : ::lseek(from, data, SEEK_HOLE);
+        const std::int64_t begin = data < 0 ? at : std::max<std::int64_t>(data, at), stop = hole < 0 ? end : std::min<std::int64_t>(hole, end);
+        if (begin >= end) return {};
+        TRY(copy_bytes(from, begin, to, begin + shift, stop - begin));
+        at = stop;
     }
     return {};
 }
