@@ -1,6 +1,7 @@
 #include "lifecycle/merge.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "api/json.hpp"
 #include "base/limits.hpp"
@@ -138,13 +139,26 @@ Result<std::size_t> layers_to_fold(Transaction& transaction, const std::vector<L
     return count > 1 ? count : 0;
 }
 
+Result<std::int64_t> free_bytes(Parts& parts, const Layer& layer) {
+    TRY_ASSIGN(const PrimaryStorage row, store::read(parts.database(), [&](Transaction& transaction) {
+                   return store::get<PrimaryStorage>(transaction, layer.primary_storage_uuid.text());
+               }));
+    TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(row.url));
+    TRY_ASSIGN(const storage::Capacity capacity, storage->capacity());
+    return capacity.available_bytes;
+}
+
+// 0: none, or the storage has no room for the copy beside the old ones.
 Result<std::size_t> layers_to_make_one(Parts& parts, const std::vector<Layer>& chain) {
     if (chain.size() < limits::kFoldDepthMin) return std::size_t{0};
     TRY_ASSIGN(const std::vector<std::int64_t> bytes, bytes_of(parts, chain));
     std::size_t count = chain.size() >= limits::kChainDepthMergeAt ? layers_to_merge(bytes) : 0;
     TRY_ASSIGN(const std::size_t fold,
                store::read(parts.database(), [&](Transaction& transaction) { return layers_to_fold(transaction, chain, bytes); }));
-    return std::max(count, fold);
+    count = std::max(count, fold);
+    TRY_ASSIGN(const std::int64_t free, free_bytes(parts, chain.front()));
+    const std::int64_t needed = std::accumulate(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count), limits::kStorageReservedBytes);
+    return free < needed ? std::size_t{0} : count;
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from chains import Written, chain_of, make_blank_image  # noqa: E402
+from chains import Written, make_writer_image  # noqa: E402
 from support import World  # noqa: E402
 
 STEP = ["run:flatten-0", "ran:flatten-0"]
@@ -21,9 +21,9 @@ class MergeKill(World):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        blank = pathlib.Path(cls.directory) / "blank.qcow2"
-        make_blank_image(blank)
-        cls.blank = cls.api.add_image(blank, name="blank")
+        disk = pathlib.Path(cls.directory) / "writer.qcow2"
+        make_writer_image(disk)
+        cls.writer = cls.api.add_image(disk, name="writer")
         cls.set_merging("false")
         cls.count = 0
 
@@ -44,12 +44,11 @@ class MergeKill(World):
     def source(self, depth):
         """A stopped VM on a chain of this depth, and a clone that needs the layers between."""
         type(self).count += 1
-        vm = Written(self, self.api.create_vm(f"s{self.count}", self.blank["uuid"], strategy="CreateStopped"))
-        vm.write({0: 1})
+        vm = Written(self, self.api.create_vm(f"s{self.count}", self.writer["uuid"], strategy="CreateStopped")).run()
         others = []
-        while len(chain_of(vm.path)) < depth:
+        while vm.depth() < depth:
             others.append(vm.clone(f"s{self.count}-{len(others)}"))
-            vm.write({len(others): 10 + len(others)})
+            vm.run()
         return vm, others[-1]
 
     def job_uuid(self):
@@ -88,7 +87,7 @@ class MergeKill(World):
 
     def assert_whole(self, vm, other):
         self.assert_nothing_left_over()
-        self.assertEqual(self.api.get(f"/vm-instances/{vm.uuid}/lineage")["vms"][0]["depth"], len(chain_of(vm.path)))
+        self.assertEqual(self.api.get(f"/vm-instances/{vm.uuid}/lineage")["vms"][0]["depth"], vm.depth())
         for one in (vm, other):
             one.assert_content()
 
@@ -99,7 +98,7 @@ class MergeKill(World):
                 vm, other = self.source(3)
                 if not self.killed_in(point, f"/vm-instances/{vm.uuid}/actions", {"flattenVmInstance": {}}):
                     missed.append(point)
-                self.assertEqual(1, len(chain_of(vm.path)))
+                self.assertEqual(1, vm.depth())
                 self.assert_whole(vm, other)
         self.assertEqual([], missed)
 
@@ -108,13 +107,13 @@ class MergeKill(World):
         for point in ONLINE:
             with self.subTest(point=point):
                 vm, other = self.source(4)
-                self.api.action(vm.uuid, "startVmInstance")
+                vm.start_paused()
                 if not self.killed_in(point, f"/vm-instances/{vm.uuid}/actions", {"flattenVmInstance": {}}):
                     missed.append(point)
-                self.assertEqual("Running", self.api.vm(vm.uuid)["state"])
-                self.assertEqual(1, len(chain_of(vm.path)))
+                self.assertEqual("Paused", self.api.vm(vm.uuid)["state"])
+                self.assertEqual(1, vm.depth())
                 clone = vm.clone(f"{point}-clone")  # the disk can still be cut
-                self.api.action(vm.uuid, "stopVmInstance", type="cold")
+                vm.resume()
                 clone.assert_content()
                 self.assert_whole(vm, other)
         self.assertEqual([], missed)
@@ -130,7 +129,7 @@ class MergeKill(World):
                 self.assertEqual(1, len(made), point)
                 clone = Written(self, made[0], vm.cells)
                 for one in (vm, clone):
-                    self.assertLess(len(chain_of(one.path)), 8)
+                    self.assertLess(one.depth(), 8)
                 clone.assert_content()
                 self.assert_whole(vm, other)
         self.assertEqual([], missed)

@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from chains import MIB, Written, chain_of, check, make_blank_image
+from chains import MIB, Written, chain_of, make_writer_image
 from support import RAMET, TINY, Agent, Api, ApiError, World
 
 DEPTH_MAX = 8
@@ -40,24 +40,21 @@ class Lineage(World):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        blank = pathlib.Path(cls.directory) / "blank.qcow2"
-        make_blank_image(blank)
-        cls.blank = cls.api.add_image(blank, name="blank")
-        cls.pause_merging("true")
+        disk = pathlib.Path(cls.directory) / "writer.qcow2"
+        make_writer_image(disk)
+        cls.writer = cls.api.add_image(disk, name="writer")
 
-    @classmethod
-    def pause_merging(cls, merging):
-        cls.api.put("/global-configurations/volume/backgroundMerge/actions", {"updateGlobalConfig": {"value": merging}})
+    def set_merging(self, value):
+        self.api.put("/global-configurations/volume/backgroundMerge/actions", {"updateGlobalConfig": {"value": value}})
 
     def tearDown(self):
+        self.set_merging("true")
         for vm in self.api.rows("/vm-instances"):
             self.expunge(vm["uuid"])
         self.assert_nothing_left_over()
 
     def source(self, name="a", image=None, **more):
-        vm = Written(self, self.api.create_vm(name, (image or self.blank)["uuid"], **{"strategy": "CreateStopped", **more}))
-        vm.write({0: 10})
-        return vm
+        return Written(self, self.api.create_vm(name, (image or self.writer)["uuid"], **{"strategy": "CreateStopped", **more})).run()
 
     def disk_usage(self):
         primary = self.api.rows("/primary-storage")[0]["url"]
@@ -70,11 +67,10 @@ class Lineage(World):
     # --- lineage
 
     def test_the_sum_of_all_layers_is_what_the_storage_occupies_and_own_bytes_are_what_expunging_frees(self):
+        self.set_merging("false")  # it would change the bytes between two looks
         a = self.source()
-        b = a.clone("b")
-        b.write({1: 20, 2: 20})
-        c = b.clone("c")
-        c.write({3: 30})
+        b = a.clone("b").run()
+        c = b.clone("c").run()
         running = self.api.create_vm("guest", self.image["uuid"])
         Agent(self.server.data_dir, running["uuid"]).run("dd if=/dev/urandom of=/root/blob bs=64k count=16 2>/dev/null; sync", 90)
         answer = self.api.get("/lineage")
@@ -84,7 +80,7 @@ class Lineage(World):
         self.assertGreater(by_name["guest"]["ownBytes"], MIB)
         self.assertEqual([4, 2], [by_name["c"]["depth"], by_name["guest"]["depth"]])
         layers = {layer["uuid"]: layer for layer in answer["layers"]}
-        root = next(layer for layer in answer["layers"] if layer.get("imageUuid") == self.blank["uuid"])
+        root = next(layer for layer in answer["layers"] if layer.get("imageUuid") == self.writer["uuid"])
         self.assertEqual(("image", 3, 0), (root["kind"], root["volumes"], root["foreignVolumes"]))
         for vm in answer["vms"]:
             top, total = vm["volumes"][0]["topLayerUuid"], 0
@@ -105,7 +101,7 @@ class Lineage(World):
         self.api.post("/accounts", {"params": {"name": "tenant", "password": "a" * 128}})
         tenant = Api(self.server.url)
         tenant.session = tenant.put("/accounts/login", {"logInByAccount": {"accountName": "tenant", "password": "a" * 128}})["inventory"]["uuid"]
-        theirs = tenant.create_vm("theirs", self.blank["uuid"], strategy="CreateStopped")
+        theirs = tenant.create_vm("theirs", self.writer["uuid"], strategy="CreateStopped")
         answer = tenant.get("/lineage")
         self.assertEqual(["theirs"], [vm["name"] for vm in answer["vms"]])
         image = next(layer for layer in answer["layers"] if layer["kind"] == "image")
@@ -140,11 +136,10 @@ class Lineage(World):
         random.Random(8).shuffle(orders)
         for order in orders[:5]:
             with self.subTest(order=order):
-                image = self.api.add_image(pathlib.Path(self.directory) / "blank.qcow2", name="passing")
+                image = self.api.add_image(pathlib.Path(self.directory) / "writer.qcow2", name="passing")
                 vms = {"a": self.source(image=image)}
                 for name, below in (("b", "a"), ("c", "b"), ("d", "b")):
-                    vms[name] = vms[below].clone(name)
-                    vms[name].write({ord(name): ord(name), 0: ord(name)})
+                    vms[name] = vms[below].clone(name).run()
                 self.api.delete("/images/" + image["uuid"])
                 self.api.put(f"/images/{image['uuid']}/actions", {"expungeImage": {}})
                 for name in order:
@@ -189,22 +184,18 @@ class Lineage(World):
 
     def test_stopped_and_paused_vms_and_single_volumes_are_flattened(self):
         a = self.source()
-        b = a.clone("b")
-        b.write({5: 50})
+        b = a.clone("b").run()
         c = b.clone("c")
         self.api.action(c.uuid, "flattenVmInstance")
-        self.assertEqual(1, len(chain_of(c.path)))
-        self.api.action(b.uuid, "startVmInstance")
-        self.api.action(b.uuid, "pauseVmInstance")
+        self.assertEqual(1, c.depth())
+        b.start_paused()
         volume = self.api.vm(b.uuid)["rootVolumeUuid"]
         self.assertGreater(self.api.put(f"/volumes/{volume}/actions", {"flattenVolume": {"dryRun": True}})["bytesToCopy"], 0)
         self.api.put(f"/volumes/{volume}/actions", {"flattenVolume": {}})
         self.assertEqual("Paused", self.api.vm(b.uuid)["state"])
-        self.assertEqual(1, len(chain_of(b.path)))
-        self.api.action(b.uuid, "resumeVmInstance")
-        self.api.action(b.uuid, "stopVmInstance", type="cold")
-        for gone in (a,):
-            self.expunge(gone.uuid)
+        self.assertEqual(1, b.depth())
+        b.resume()
+        self.expunge(a.uuid)
         for vm in (b, c):
             vm.assert_content()
         created = b.clone("created", strategy="JustCreate")
@@ -212,12 +203,12 @@ class Lineage(World):
 
     def test_a_cancelled_flattening_leaves_the_disk_as_it_was(self):
         large = pathlib.Path(self.directory) / "large.qcow2"
-        make_blank_image(large, megabytes=60)
+        make_writer_image(large, megabytes=60)
         image = self.api.add_image(large, name="large")
-        for state in ("Stopped", "Running"):
+        for state in ("Stopped", "Paused"):
             vm = self.source("cancelled-" + state, image=image)
-            if state == "Running":
-                self.api.action(vm.uuid, "startVmInstance")
+            if state == "Paused":
+                vm.start_paused()
             before = chain_of(vm.path)
             job = self.job_of(f"/vm-instances/{vm.uuid}/actions", {"flattenVmInstance": {}})
             status, _, _ = self.api.send("DELETE", "/zstack/v1/jobs/" + job)
@@ -227,8 +218,8 @@ class Lineage(World):
             if status == 200:
                 self.assertEqual(before, chain_of(vm.path), state)
             self.assertEqual(state, self.api.vm(vm.uuid)["state"])
-            if state == "Running":
-                self.api.action(vm.uuid, "stopVmInstance", type="cold")
+            if state == "Paused":
+                vm.resume()
             vm.assert_content()
         self.api.delete("/images/" + image["uuid"])
 
@@ -241,10 +232,9 @@ class Lineage(World):
             for generation in range(1, generations + 1):
                 parent = vms[-1] if generation % 4 else vms[dice.randrange(len(vms))]  # mostly deeper, sometimes wider
                 clone = parent.clone(f"g{generation}", strategy="CreateStopped")
-                self.assertLessEqual(len(chain_of(parent.path)), DEPTH_MAX)
-                self.assertLessEqual(len(chain_of(clone.path)), DEPTH_MAX)
-                clone.write({generation + 1: 100 + generation % 100, dice.randrange(generation + 1): 200 + generation % 50})
-                vms.append(clone)
+                self.assertLessEqual(parent.depth(), DEPTH_MAX)
+                self.assertLessEqual(clone.depth(), DEPTH_MAX)
+                vms.append(clone.run())
         self.assertGreater(watch.looks, 20)
         self.assertLessEqual(watch.deepest, DEPTH_MAX)
         for vm in vms:

@@ -123,6 +123,7 @@ private:
     Result<void> finish_stream(DiskSpec& disk);
     Result<void> cancel_stream(DiskSpec& disk);
     Result<void> settle_streams();  // an earlier server's: finished when whole, else ended
+    void dismiss_stream(const DiskSpec& disk);
     void remove_stale_layers(const DiskSpec& disk);
 
     Surroundings& surroundings_;

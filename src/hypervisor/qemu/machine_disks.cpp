@@ -265,6 +265,7 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
 Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays) {
     const std::lock_guard lock(mutex_);
     TRY(require_alive());
+    if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
     std::size_t done_before = 0;
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
