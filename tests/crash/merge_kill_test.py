@@ -45,11 +45,14 @@ class MergeKill(World):
         """A stopped VM on a chain of this depth, and a clone that needs the layers between."""
         type(self).count += 1
         vm = Written(self, self.api.create_vm(f"s{self.count}", self.writer["uuid"], strategy="CreateStopped")).run()
-        others = []
+        return vm, self.grow(vm, depth)
+
+    def grow(self, vm, depth):
         while vm.depth() < depth:
-            others.append(vm.clone(f"s{self.count}-{len(others)}"))
+            type(self).count += 1
+            other = vm.clone(f"{vm.name}-{self.count}")
             vm.run()
-        return vm, others[-1]
+        return other
 
     def job_uuid(self):
         type(self).count += 1
@@ -120,9 +123,10 @@ class MergeKill(World):
 
     def test_a_clone_whose_source_s_chain_is_full(self):
         missed = []
+        vm, _ = self.source(2)
         for point in ROOM:
             with self.subTest(point=point):
-                vm, other = self.source(8)
+                other = self.grow(vm, 8)
                 if not self.killed_in(point, f"/vm-instances/{vm.uuid}/actions", {"cloneVmInstance": {"names": ["made-" + point], "strategy": "CreateStopped"}}):
                     missed.append(point)
                 made = self.api.rows("/vm-instances", "name=made-" + point)

@@ -134,7 +134,7 @@ class Lineage(World):
     def test_whoever_goes_first_the_rest_keeps_its_content(self):
         orders = list(itertools.permutations("abcd"))
         random.Random(8).shuffle(orders)
-        for order in orders[:5]:
+        for order in orders[:3]:
             with self.subTest(order=order):
                 image = self.api.add_image(pathlib.Path(self.directory) / "writer.qcow2", name="passing")
                 vms = {"a": self.source(image=image)}
@@ -226,7 +226,7 @@ class Lineage(World):
     # --- chains stay short
 
     def test_clones_of_clones_never_have_more_than_eight_layers(self):
-        generations, dice = 24, random.Random(13)
+        generations, dice = 18, random.Random(13)
         vms = [self.source("g0")]
         with DepthWatch(self.server.api()) as watch:
             for generation in range(1, generations + 1):
