@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "api/json.hpp"
+#include "base/limits.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/shorten.hpp"
 #include "store/table.hpp"
@@ -39,6 +40,7 @@ using workflow::StepContext;
 
 namespace {
 
+constexpr std::int64_t kBytesPerSecondMax = 256 * limits::kMiB;  // of a running VM's disk: it must not starve its neighbours
 constexpr std::string_view kVmMessage = "FlattenVmInstance";
 constexpr std::string_view kVolumeMessage = "FlattenVolume";
 
@@ -65,7 +67,8 @@ public:
             if (order_.vm) TRY(require_flattenable_vm(transaction, *order_.vm, kVmMessage, step.job()));
             return true;
         }));
-        const ShortenPace pace{0, [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); }, step.stop()};
+        const ShortenPace pace{kBytesPerSecondMax, [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); },
+                               step.stop()};
         TRY(shorten_volume(parts_, order_, pace));
         return workflow::Output{};
     }

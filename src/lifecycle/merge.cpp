@@ -11,6 +11,7 @@
 #include "resources/global_configs.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
+#include "workflow/step_state.hpp"
 
 namespace ramet::lifecycle {
 
@@ -23,7 +24,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kLookForOthers = 10ms;
 constexpr auto kQuietPatience = 3s;  // jobs of users go first, but not for ever
-constexpr auto kJobPatience = std::chrono::hours(1);
+constexpr auto kLookAtStop = 200ms;
 constexpr std::string_view kYielded = R"("yielded")";  // the step's output
 
 // Asks `stop` to end as soon as the job is cancelled or somebody waits for what the step holds.
@@ -228,11 +229,11 @@ void Merger::merge_what_needs_it(const std::stop_token& stop) {
         const Result<std::optional<ShortenOrder>> order = find_chain_to_merge(parts_, not_before_);
         if (!order.has_value()) telemetry::log_warning("merging layers: {} ({})", order.error().message, order.error().detail);
         if (!order.has_value() || !*order) return;
-        merge(**order);
+        merge(**order, stop);
     }
 }
 
-void Merger::merge(const ShortenOrder& wanted) {
+void Merger::merge(const ShortenOrder& wanted, const std::stop_token& stop) {
     const auto rest = [&](std::chrono::seconds time) { not_before_[wanted.volume] = std::chrono::steady_clock::now() + time; };
     rest(limits::kMergeRetryFailed);
     const Request request{identity::admin_caller(), JobId::random(), std::nullopt};
@@ -244,7 +245,8 @@ void Merger::merge(const ShortenOrder& wanted) {
         telemetry::log_warning("merging layers: {} ({})", job.error().message, job.error().detail);
         return;
     }
-    const Result<Job> ended = parts_.shared.engine.wait(*job, kJobPatience);
+    Result<Job> ended = parts_.shared.engine.wait(*job, kLookAtStop);
+    while (ended.has_value() && !workflow::is_terminal(ended->state) && !stop.stop_requested()) ended = parts_.shared.engine.wait(*job, kLookAtStop);
     if (!ended.has_value() || ended->state != JobState::succeeded) return;  // its row says why
     if (ended->detail && ended->detail->find("true") != std::string::npos)
         rest(limits::kMergeRetryYielded);

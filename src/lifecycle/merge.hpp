@@ -31,7 +31,7 @@ public:
 private:
     void work(const std::stop_token& stop);
     void merge_what_needs_it(const std::stop_token& stop);
-    void merge(const ShortenOrder& order);
+    void merge(const ShortenOrder& order, const std::stop_token& stop);
     Parts& parts_;
     std::mutex mutex_;
     std::condition_variable_any wake_;

@@ -49,7 +49,7 @@ TEST(LayersToMerge, BoundsTheDepthAndCopiesEachByteAFewTimes) {
         written += 10;
         ASSERT_LE(chain.size(), limits::kChainDepthMax);
     }
-    EXPECT_LE(copied, 12 * written) << copied / static_cast<double>(written);
+    EXPECT_LE(copied, 12 * written) << static_cast<double>(copied) / static_cast<double>(written);
     RecordProperty("copied_per_byte_written", std::to_string(static_cast<double>(copied) / static_cast<double>(written)));
 }
 
