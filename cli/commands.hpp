@@ -28,6 +28,7 @@ void add_place_commands(CLI::App& app, Context& context);  // network, storage, 
 void add_snapshot_commands(CLI::App& app, Context& context);
 void add_checkpoint_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
+void add_lineage_command(CLI::App& app, Context& context);
 void add_job_commands(CLI::App& app, Context& context);
 
 // "512M", "2G", "1073741824" in bytes; a CLI11 validator result text is empty when right.

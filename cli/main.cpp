@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
     add_snapshot_commands(app, context);
     add_checkpoint_commands(app, context);
     add_place_commands(app, context);
+    add_lineage_command(app, context);
     add_job_commands(app, context);
     add_doctor_command(app, context);
     try {

@@ -70,6 +70,19 @@ inline constexpr std::size_t kFreezeReplyBytesMax = 64 * kKiB;   // the longest 
 inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
 
+// --- chains of layers (docs/decisions/0010)
+inline constexpr std::size_t kChainDepthMax = 8;                 // reads cost the same up to about ten layers
+inline constexpr std::size_t kChainWalkMax = 512;                // a longer chain is a loop or a bug
+inline constexpr std::size_t kChainDepthMergeAt = 6;             // from here on a chain is merged in the background
+inline constexpr std::size_t kChainDepthMerged = 5;              // a merge leaves at most this many layers
+inline constexpr std::size_t kFoldDepthMin = 4;                  // shorter chains are not worth a copy
+inline constexpr std::int64_t kFoldBytesMax = 256 * kMiB;        // of layers with one user that are folded into what stands on them
+inline constexpr std::int64_t kMergeBytesPerSecond = 64 * kMiB;  // in the background: guests come first
+inline constexpr std::chrono::seconds kMergePause{60};           // between two looks when nothing happened
+inline constexpr std::chrono::seconds kMergeRetryYielded{5};     // after a job of a user's needed the VM
+inline constexpr std::chrono::seconds kMergeRetryDone{1};     // a merge that did not help is not begun again at once
+inline constexpr std::chrono::seconds kMergeRetryFailed{600};
+
 // --- images
 inline constexpr std::int64_t kImageVirtualBytesMax = 64 * kTiB;
 inline constexpr std::int64_t kImageFileBytesMax = 16 * kTiB;

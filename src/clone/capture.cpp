@@ -38,9 +38,9 @@ Result<void> Capture::give_parents(Transaction& transaction, const lifecycle::Se
     return {};
 }
 
-Result<Output> Capture::run(StepContext&) {
-    TRY_ASSIGN(const lifecycle::CutFacts facts,
-               cut_.run([this](Transaction& transaction, const lifecycle::SealedLayers& sealed) { return give_parents(transaction, sealed); }));
+Result<Output> Capture::run(StepContext& step) {
+    const auto keep = [this](Transaction& transaction, const lifecycle::SealedLayers& sealed) { return give_parents(transaction, sealed); };
+    TRY_ASSIGN(const lifecycle::CutFacts facts, cut_.run(keep, step));
     return api::to_json(facts, api::Audience::storage);
 }
 

@@ -23,7 +23,9 @@
 #include "lifecycle/checkpoints.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
+#include "lifecycle/flatten.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/merge.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
@@ -90,6 +92,7 @@ struct Service::Parts {
     std::unique_ptr<resources::Parts> resources;
     std::unique_ptr<guest::IdentityKeeper> identity_keeper;
     std::unique_ptr<lifecycle::Parts> lifecycle;
+    std::unique_ptr<lifecycle::Merger> merger;
     std::unique_ptr<http::Edge> edge;
     std::unique_ptr<http::Server> server;
     std::string address;
@@ -145,6 +148,9 @@ void Service::Parts::build_use_cases() {
     lifecycle::register_snapshot_sagas(*engine, *lifecycle);
     lifecycle::register_revert_saga(*engine, *lifecycle);
     lifecycle::register_checkpoint_sagas(*engine, *lifecycle);
+    lifecycle::register_merge_saga(*engine, *lifecycle);
+    lifecycle::register_flatten_saga(*engine, *lifecycle);
+    merger = std::make_unique<lifecycle::Merger>(*lifecycle);
     clone::register_clone_saga(*engine, *lifecycle);
 }
 
@@ -184,12 +190,14 @@ Result<void> Service::Parts::listen() {
     edge = std::make_unique<http::Edge>(std::move(parts), routes, clock, metrics);
     edge->resume_web_hooks();
     engine->on_finished([this](const Job& job) { edge->job_finished(job); });
+    engine->on_finished([this](const Job&) { merger->notice(); });
     // Jobs of the last server go on before anyone can ask for new ones.
     TRY_ASSIGN(const std::size_t taken_up, engine->recover());
     if (taken_up > 0) telemetry::log_info("{} unfinished jobs are taken up", taken_up);
     TRY(lifecycle::reconcile_at_start(*lifecycle));
     metrics.add_gauge("ramet_jobs_running", "Jobs that are at work", [this] { return static_cast<double>(engine->running_jobs()); });
     identity_keeper->start();
+    merger->start();
     http::ServerOptions listener;
     listener.address = options.listen_address;
     listener.port = options.listen_port;
@@ -230,6 +238,7 @@ Result<std::unique_ptr<Service>> Service::start(const Options& options) {
 
 Service::~Service() {
     if (parts_->server) parts_->server->stop();
+    parts_->merger->stop();
     if (parts_->maintenance.joinable()) {
         parts_->maintenance.request_stop();
         parts_->maintenance.join();

@@ -12,6 +12,7 @@ Routes make_routes(lifecycle::Parts& parts, identity::Accounts& accounts, const 
 
 void bind_vm_routes(Routes& routes, lifecycle::Parts& parts);
 void bind_snapshot_routes(Routes& routes, lifecycle::Parts& parts);
+void bind_lineage_routes(Routes& routes, lifecycle::Parts& parts);
 void bind_resource_routes(Routes& routes, resources::Parts& parts);
 void bind_job_routes(Routes& routes, const JobAccess& jobs);
 void bind_identity_routes(Routes& routes, identity::Accounts& accounts);

@@ -62,6 +62,13 @@ struct DiskTop {
     storage::Place place;
 };
 
+// Which layers a disk is to let go of: those between its top and `base`, or all below the top when there is no base.
+struct ShortenSpec {
+    VolumeId volume;
+    std::optional<storage::Place> base;
+    std::int64_t bytes_per_second_max = 0;  // 0: as fast as it goes
+};
+
 // Whether the guest's file systems are frozen for a capture. automatic: if its agent answers; required: else there is no capture.
 enum class Quiesce : std::uint8_t { never, automatic, required };
 inline constexpr std::array<std::string_view, 3> kQuiesceNames{"never", "auto", "require"};
@@ -121,6 +128,10 @@ public:
     virtual Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce = Quiesce::never) = 0;
     // What the disks really stand on: for undo and recovery, which must not trust the rows. Empty for a VM without a run directory.
     virtual Result<std::vector<DiskTop>> disk_tops(const VmId& vm) = 0;
+    // Copies what the layers between hold into the disk's top layer while the guest goes on, then lets go of their files. Stopping half way
+    // is harmless: what was copied is in the top layer as it is below. cancelled when `stop` is requested; with `stop` requested before the
+    // call it only ends what an earlier server had begun. Repeating it after success is success.
+    virtual Result<void> shorten_disk(const VmId& vm, const ShortenSpec& spec, const storage::CopyObserver& observer, std::stop_token stop) = 0;
     virtual Result<void> attach_disk(const VmId& vm, const DiskSpec& disk) = 0;
     virtual Result<void> detach_disk(const VmId& vm, const VolumeId& volume) = 0;  // waits for the guest to let go, then fails saying so
     virtual Result<void> set_link(const VmId& vm, const NicId& nic, bool up) = 0;

@@ -137,9 +137,9 @@ public:
           plan_(std::move(plan)),
           cut_(parts, {job, "CreateCheckpoint", plan_.vm, plan_.volumes, true, hypervisor::Quiesce::automatic}) {}
     std::string_view name() const override { return "keep"; }
-    Result<workflow::Output> run(StepContext&) override {
-        TRY_ASSIGN(const CutFacts facts,
-                   cut_.run([this](Transaction& transaction, const SealedLayers& sealed) { return keep(transaction, plan_, sealed, parts_.now()); }));
+    Result<workflow::Output> run(StepContext& step) override {
+        const auto kept = [this](Transaction& transaction, const SealedLayers& sealed) { return keep(transaction, plan_, sealed, parts_.now()); };
+        TRY_ASSIGN(const CutFacts facts, cut_.run(kept, step));
         return api::to_json(facts, api::Audience::storage);
     }
     Result<void> undo(StepContext&) override {

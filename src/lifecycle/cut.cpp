@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/crash_point.hpp"
+#include "lifecycle/shorten.hpp"
 #include "store/table.hpp"
 
 namespace ramet {
@@ -49,6 +50,14 @@ struct Cut::Source {
         bool adopted = false;  // the overlay is the volume's top already: this step, run again
     };
     std::vector<Disk> disks;
+
+    std::vector<VolumeId> to_be_cut() const {
+        std::vector<VolumeId> volumes;
+        for (const Disk& disk : disks) {
+            if (!disk.adopted) volumes.push_back(disk.volume.uuid);
+        }
+        return volumes;
+    }
 };
 
 Result<void> require_cuttable(const Volume& volume) {
@@ -212,11 +221,13 @@ Result<bool> Cut::would_reuse() {
     return can_reuse(source, facts);
 }
 
-Result<CutFacts> Cut::run(const Keep& keep) {
-    TRY_ASSIGN(const Source source, load_and_check());
+Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
+    TRY_ASSIGN(Source source, load_and_check());
     CutFacts facts;
     TRY_ASSIGN(const bool reused, can_reuse(source, facts));
     if (!reused) {
+        TRY_ASSIGN(const bool shortened, make_room(parts_, order_.job, source.to_be_cut(), step));
+        if (shortened) { TRY_ASSIGN(source, load_and_check()); }
         TRY(reserve_overlays(source));
         TRY(write_overlays(source));
         TRY(cut_disks(source, facts));
@@ -236,6 +247,7 @@ Result<CutFacts> Cut::run(const Keep& keep) {
 Result<void> Cut::undo() {
     const Result<Source> loaded = store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); });
     if (!loaded.has_value()) return {};  // the source changed or went before anything was made
+    TRY(undo_make_room(parts_, order_.job, loaded->to_be_cut()));
     std::vector<hypervisor::DiskTop> tops;
     if (order_.vm) { TRY_ASSIGN(tops, parts_.hypervisor.disk_tops(*order_.vm)); }
     const auto in_use = [&](const Source::Disk& disk) {

@@ -17,6 +17,7 @@
 #include "lifecycle/parts.hpp"
 #include "lifecycle/rows.hpp"
 #include "model/vm.hpp"
+#include "workflow/saga.hpp"
 
 namespace ramet::lifecycle {
 
@@ -51,7 +52,7 @@ public:
     Cut(Parts& parts, CutOrder order) : parts_(parts), order_(std::move(order)) {}
     // `keep` says what the instant is for. It runs in the transaction in which the rows follow the disks, and again when the cut is repeated.
     using Keep = std::function<Result<void>(store::Transaction&, const SealedLayers&)>;
-    Result<CutFacts> run(const Keep& keep);
+    Result<CutFacts> run(const Keep& keep, workflow::StepContext& step);
     // Would run() leave the volumes alone? Asks, and changes nothing.
     Result<bool> would_reuse();
     // The volumes keep whatever they write to; an overlay that none of them uses is removed. What `keep` did is its caller's to take back first.

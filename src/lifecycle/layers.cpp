@@ -27,6 +27,8 @@ Result<void> remove_layer(Parts& parts, const Layer& layer, const storage::Place
     });
 }
 
+}  // namespace
+
 Result<void> remove_layers(Parts& parts, const std::vector<Layer>& doomed) {
     for (const Layer& layer : doomed) {
         TRY_ASSIGN(const storage::Place place, store::read(parts.database(), [&](Transaction& transaction) { return place_of(transaction, layer); }));
@@ -34,8 +36,6 @@ Result<void> remove_layers(Parts& parts, const std::vector<Layer>& doomed) {
     }
     return {};
 }
-
-}  // namespace
 
 Result<LayerUsers> users_of(Transaction& transaction, const Layer& layer) {
     LayerUsers users;

@@ -28,6 +28,9 @@ Result<std::vector<Layer>> doom_chains(store::Transaction& transaction, const st
 // After that transaction: removes their files and rows. What cannot be removed now stays marked for remove_doomed_layers.
 void discard_layers(Parts& parts, const std::vector<Layer>& doomed);
 
+// Removes layers that doom_chain() marked: each file, then its row. Repeatable.
+Result<void> remove_layers(Parts& parts, const std::vector<Layer>& doomed);
+
 // Removes the volume's snapshots, its own layers and every sealed layer below that nothing needs any more; then its row.
 Result<void> demolish_volume(Parts& parts, const VolumeId& volume);
 // After a process that could write to the volume has ended: its top layer no longer counts as untouched.

@@ -173,10 +173,11 @@ public:
           plan_(std::move(plan)),
           cut_(parts, order_of(job, plan_)) {}
     std::string_view name() const override { return "take-snapshots"; }
-    Result<workflow::Output> run(StepContext&) override {
-        TRY_ASSIGN(const CutFacts facts, cut_.run([this](Transaction& transaction, const SealedLayers& sealed) {
+    Result<workflow::Output> run(StepContext& step) override {
+        const auto kept = [this](Transaction& transaction, const SealedLayers& sealed) {
             return keep(transaction, job_, plan_, sealed, parts_.now());
-        }));
+        };
+        TRY_ASSIGN(const CutFacts facts, cut_.run(kept, step));
         TRY(note_sizes(parts_, plan_));
         return api::to_json(facts, api::Audience::storage);
     }

@@ -16,13 +16,14 @@ struct KnownConfig {
     std::string_view description;
 };
 
-constexpr std::array<KnownConfig, 9> kKnown{{
+constexpr std::array<KnownConfig, 10> kKnown{{
     {"vm", "deletionPolicy", "Delay", Form::deletion_policy,
      "What destroying a VM instance does: Direct removes it at once, Delay keeps it for expungePeriod, Never keeps it until it is expunged by hand."},
     {"vm", "expungePeriod", "604800", Form::seconds, "How long a destroyed VM instance can be recovered, in seconds."},
     {"vm", "expungeInterval", "3600", Form::seconds, "How often expired VM instances are looked for, in seconds."},
     {"vm", "uniqueVmName", "false", Form::boolean, "Whether no two VM instances may have the same name."},
     {"volume", "expungePeriod", "259200", Form::seconds, "How long a deleted data volume can be recovered, in seconds."},
+    {"volume", "backgroundMerge", "true", Form::boolean, "Whether long chains of layers are merged in the background."},
     {"image", "expungePeriod", "259200", Form::seconds, "How long a deleted image can be recovered, in seconds."},
     {"kvm", "dataVolume.maxNum", "24", Form::count, "How many data volumes a VM instance may have."},
     {"identity", "session.timeout", "7200", Form::seconds, "How long an unused session stays valid, in seconds."},

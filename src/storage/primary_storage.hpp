@@ -55,6 +55,15 @@ struct CopySpeed {
     std::string basis;  // how it was measured, for people
 };
 
+// Layers of one chain that are to be one: `upper_top_first` are neighbours, the last of them stands on `base`.
+struct MergeSpec {
+    std::vector<Place> upper_top_first;
+    Place base;
+    std::string path;                       // of the new layer
+    std::int64_t size_bytes = 0;            // virtual; the top's
+    std::int64_t bytes_per_second_max = 0;  // 0: as fast as it goes
+};
+
 struct StoredFile {
     std::string path;
     std::int64_t allocated_bytes;
@@ -81,6 +90,8 @@ public:
     virtual Result<CopyEstimate> estimate_copy(const std::vector<Place>& chain_top_first, std::int64_t size_bytes, Provisioning provisioning) = 0;
     virtual Result<CopyEstimate> estimate_reflink(const std::vector<Place>& chain_top_first, std::int64_t size_bytes) = 0;
     virtual Result<CopySpeed> copy_speed() = 0;
+    // A new overlay over `base` that holds what the upper layers hold. None of them may be written meanwhile; all stay as they are.
+    virtual Result<void> merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) = 0;
     // Brings a checked image file in (image cache). The file keeps its format.
     virtual Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
                                      std::stop_token stop) = 0;

@@ -55,6 +55,14 @@ std::size_t LockTable::waiting() const {
     return waiting_;
 }
 
+bool LockTable::wanted(const std::vector<std::string>& names) const {
+    const std::lock_guard lock(mutex_);
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+        const auto queue = queues_.find(name);
+        return queue != queues_.end() && queue->second.size() > 1;
+    });
+}
+
 bool LockTable::granted(const Request& request) const {
     return std::all_of(request.names.begin(), request.names.end(), [&](const std::string& name) { return queues_.at(name).front() == &request; });
 }

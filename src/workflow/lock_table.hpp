@@ -40,6 +40,7 @@ public:
     // Blocks. ErrorCode::cancelled when `stop` is requested first; nothing is held then. No names: held at once.
     Result<Held> acquire(std::vector<std::string> names, std::stop_token stop);
     std::size_t waiting() const;
+    bool wanted(const std::vector<std::string>& names) const;  // somebody waits for one of these, which the caller holds
 
 private:
     bool granted(const Request& request) const;

@@ -136,6 +136,8 @@ public:
     Output output_of(std::string_view trunk_step) const override;
     void progress(std::int64_t done, std::int64_t total) override;
     void come_back(std::chrono::milliseconds pause) override { pause_ = pause; }
+    bool others_wait() const override { return run_.services_.locks.wanted(held_); }
+    void holds(std::vector<std::string> names) { held_ = std::move(names); }
     double reported() const { return reported_; }
     std::optional<std::chrono::milliseconds> pause() const { return pause_; }
 
@@ -147,6 +149,7 @@ private:
     bool counted_;
     double reported_ = 0;  // share of this step, 0..1
     std::optional<std::chrono::milliseconds> pause_;
+    std::vector<std::string> held_;
 };
 
 }  // namespace ramet::workflow

@@ -120,6 +120,7 @@ Run::StepEnd Run::run_step(Step& step, JobStep& row, StepRun& call) {
     RunContext context(*this, stop_.get_token(), row.branch, true);
     const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), stop_.get_token());
     if (!held.has_value()) return StepEnd::interrupted;
+    context.holds(step.locks());
     if (!call.again) {
         crash_point("step-before-intent");
         if (!move(row, StepEvent::started)) return StepEnd::interrupted;

@@ -38,6 +38,8 @@ public:
     // For steps that wait for something outside: run() is called again after `pause` instead of counting as done when it returns without an
     // error. Until then no thread is held. The step's locks are let go meanwhile.
     virtual void come_back(std::chrono::milliseconds pause) = 0;
+    // Another job waits for something that this step holds. What works in nobody's name ends early then.
+    virtual bool others_wait() const { return false; }
 };
 
 class Step {

@@ -88,6 +88,7 @@ TEST_P(HypervisorContract, RefusesWhatNeedsARunningVm) {
     EXPECT_TRUE(refused(vms().reset(spec.vm)));
     EXPECT_TRUE(refused(vms().disks_untouched(spec.vm)));
     EXPECT_TRUE(refused(vms().snapshot_disks(spec.vm, {})));
+    EXPECT_TRUE(refused(vms().shorten_disk(spec.vm, {spec.disks[0].volume, std::nullopt, 0}, {}, {})));
     EXPECT_TRUE(refused(vms().attach_disk(spec.vm, spec.disks[0])));
     EXPECT_TRUE(refused(vms().detach_disk(spec.vm, spec.disks[0].volume)));
     EXPECT_TRUE(refused(vms().set_link(spec.vm, spec.nics[0].nic, true)));
@@ -175,6 +176,49 @@ TEST_P(HypervisorContract, RefusesToCutADiskThatIsNotAttached) {
     EXPECT_FALSE(vms().snapshot_disks(spec.vm, {{VolumeId::random(), overlay}}).has_value());
     EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
     EXPECT_EQ(top(spec.vm, spec.disks[0].volume), spec.disks[0].chain_top_first[0].path);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, ShortensTheChainOfARunningVmOnceAndCutsItAgainAfterwards) {
+    const hypervisor::DomainSpec spec = started();
+    hypervisor::DiskSpec disk = spec.disks[0];
+    for (int layers = 0; layers < 4; ++layers) {
+        const storage::Place overlay = under_test_->overlay_for(disk);
+        ASSERT_TRUE(vms().snapshot_disks(spec.vm, {{disk.volume, overlay}}).has_value());
+        disk.chain_top_first.insert(disk.chain_top_first.begin(), overlay);
+    }
+    const hypervisor::ShortenSpec shorten{disk.volume, disk.chain_top_first[4], 0};
+    for (int again = 0; again < 2; ++again) {
+        const Result<void> shortened = vms().shorten_disk(spec.vm, shorten, {}, {});
+        ASSERT_TRUE(shortened.has_value()) << shortened.error().message << " | " << shortened.error().detail;
+        EXPECT_EQ(top(spec.vm, disk.volume), disk.chain_top_first[0].path);
+    }
+    const hypervisor::ShortenSpec gone{disk.volume, disk.chain_top_first[2], 0};
+    EXPECT_EQ(vms().shorten_disk(spec.vm, gone, {}, {}).error().code, ErrorCode::wrong_state) << "that layer was let go of";
+    under_test_->restart_server();
+    ASSERT_TRUE(vms().reattach().has_value());
+    const storage::Place last = under_test_->overlay_for(disk);
+    const auto facts = vms().snapshot_disks(spec.vm, {{disk.volume, last}});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    const Result<void> alone = vms().shorten_disk(spec.vm, {disk.volume, std::nullopt, 0}, {}, {});
+    ASSERT_TRUE(alone.has_value()) << alone.error().message << " | " << alone.error().detail;
+    EXPECT_TRUE(vms().shorten_disk(spec.vm, {disk.volume, std::nullopt, 0}, {}, {}).has_value());
+    EXPECT_EQ(top(spec.vm, disk.volume), last.path);
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, AShorteningThatIsStoppedChangesNothing) {
+    const hypervisor::DomainSpec spec = started();
+    const VolumeId volume = spec.disks[0].volume;
+    const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
+    ASSERT_TRUE(vms().snapshot_disks(spec.vm, {{volume, overlay}}).has_value());
+    std::stop_source ended;
+    ended.request_stop();
+    EXPECT_EQ(vms().shorten_disk(spec.vm, {volume, std::nullopt, 0}, {}, ended.get_token()).error().code, ErrorCode::cancelled);
+    EXPECT_FALSE(vms().shorten_disk(spec.vm, {VolumeId::random(), std::nullopt, 0}, {}, {}).has_value());
+    EXPECT_TRUE(vms().shorten_disk(spec.vm, {volume, spec.disks[0].chain_top_first[0], 0}, {}, {}).has_value()) << "it still stands on that";
+    EXPECT_EQ(top(spec.vm, volume), overlay.path);
     stop(spec.vm);
 }
 

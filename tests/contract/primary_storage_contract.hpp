@@ -90,6 +90,9 @@ TEST_P(PrimaryStorageContract, RefusesPathsThatLeaveTheRoot) {
         EXPECT_TRUE(refused(primary().reflink_copy({place("base.qcow2")}, path, kSize, {}, {})));
         EXPECT_TRUE(refused(primary().estimate_copy({place(path)}, kSize, storage::Provisioning::thin)));
         EXPECT_TRUE(refused(primary().estimate_reflink({place(path)}, kSize)));
+        EXPECT_TRUE(refused(primary().merge_layers({{place("base.qcow2")}, place("base.qcow2"), path, kSize, 0}, {}, {})));
+        EXPECT_TRUE(refused(primary().merge_layers({{place(path)}, place("base.qcow2"), "m.qcow2", kSize, 0}, {}, {})));
+        EXPECT_TRUE(refused(primary().merge_layers({{place("base.qcow2")}, place(path), "m.qcow2", kSize, 0}, {}, {})));
         EXPECT_TRUE(refused(primary().import_file("/etc/hostname", path, {}, {})));
         EXPECT_TRUE(refused(primary().seal(path)));
         EXPECT_TRUE(refused(primary().unseal(path)));
@@ -203,6 +206,34 @@ TEST_P(PrimaryStorageContract, ACancelledCopyLeavesNothing) {
               ErrorCode::cancelled);
     EXPECT_EQ(primary().import_file(outside_.file("image"), "e/image", {}, stop.get_token()).error().code, ErrorCode::cancelled);
     EXPECT_EQ(primary().list()->size(), 1U);
+}
+
+TEST_P(PrimaryStorageContract, MergesLayersReportsProgressAndARepeatIsSuccess) {
+    ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_overlay("middle.qcow2", place("base.qcow2"), kSize).has_value());
+    ASSERT_TRUE(primary().create_overlay("top.qcow2", place("middle.qcow2"), kSize).has_value());
+    const storage::MergeSpec merge{{place("top.qcow2"), place("middle.qcow2")}, place("base.qcow2"), "m/merged.qcow2", kSize, 0};
+    storage::CopyProgress last{0, 0};
+    for (int again = 0; again < 2; ++again) {
+        const Result<void> merged = primary().merge_layers(merge, [&last](storage::CopyProgress progress) { last = progress; }, {});
+        ASSERT_TRUE(merged.has_value()) << merged.error().message << " | " << merged.error().detail;
+    }
+    EXPECT_EQ(last.done_bytes, last.total_bytes);
+    EXPECT_GT(last.total_bytes, 0);
+    EXPECT_TRUE(there("m/merged.qcow2"));
+    EXPECT_TRUE(there("middle.qcow2"));
+    EXPECT_FALSE(primary().merge_layers({{place("absent.qcow2")}, place("base.qcow2"), "n.qcow2", kSize, 0}, {}, {}).has_value());
+    EXPECT_EQ(primary().list()->size(), 4U);
+}
+
+TEST_P(PrimaryStorageContract, ACancelledMergeLeavesNothing) {
+    ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_overlay("top.qcow2", place("base.qcow2"), kSize).has_value());
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_EQ(primary().merge_layers({{place("top.qcow2")}, place("base.qcow2"), "m.qcow2", kSize, 0}, {}, stop.get_token()).error().code,
+              ErrorCode::cancelled);
+    EXPECT_EQ(primary().list()->size(), 2U);
 }
 
 TEST_P(PrimaryStorageContract, BringsAFileInAndARepeatIsSuccess) {

@@ -176,6 +176,22 @@ public:
         return tops;
     }
 
+    Result<void> shorten_disk(const VmId& vm, const hypervisor::ShortenSpec& spec, const storage::CopyObserver& observer,
+                              std::stop_token stop) override {
+        return with("shorten_disk", vm, [&](Domain& domain) -> Result<void> {
+            if (stop.stop_requested()) return fail(ErrorCode::cancelled, "merging the layers of a disk was cancelled");
+            hypervisor::DiskSpec* disk = find(domain, spec.volume);
+            if (disk == nullptr) return fail(ErrorCode::wrong_state, "the volume is not attached to the running VM");
+            auto& chain = disk->chain_top_first;
+            const auto base =
+                spec.base ? std::find_if(chain.begin() + 1, chain.end(), [&](const auto& place) { return same(place, *spec.base); }) : chain.end();
+            if (spec.base && base == chain.end()) return fail(ErrorCode::wrong_state, "the disk does not stand on the layer it is to keep");
+            chain.erase(chain.begin() + 1, base);
+            if (observer) observer({1, 1});
+            return {};
+        });
+    }
+
     Result<void> attach_disk(const VmId& vm, const hypervisor::DiskSpec& disk) override {
         return with("attach_disk", vm, [&](Domain& domain) -> Result<void> {
             if (find(domain, disk.volume) != nullptr) return {};

@@ -166,6 +166,28 @@ public:
         return storage::CopySpeed{limits::kGiB, "a fake's"};
     }
 
+    Result<void> merge_layers(const storage::MergeSpec& spec, const storage::CopyObserver& observer, std::stop_token stop) override {
+        std::int64_t bytes = 0;
+        Due due;
+        {
+            const std::lock_guard lock(mutex_);
+            TRY_ASSIGN(due, enter("merge_layers", spec.path));
+            TRY(check_new(spec.path, spec.size_bytes));
+            TRY(check_path(spec.base.path));
+            for (const storage::Place& layer : spec.upper_top_first) TRY(check_path(layer.path));
+            if (files_.contains(spec.path)) return {};
+            if (spec.upper_top_first.empty()) return fail(ErrorCode::internal, "there are no layers to merge");
+            for (const storage::Place& layer : spec.upper_top_first) {
+                if (!files_.contains(layer.path)) return fail(ErrorCode::operation_failed, "a layer of the disk is not there", layer.path);
+                bytes += files_[layer.path].allocated_bytes;
+            }
+        }
+        TRY(observe(spec.size_bytes, observer, stop));
+        const std::lock_guard lock(mutex_);
+        TRY(add(spec.path, {DiskFormat::qcow2, spec.size_bytes, bytes, false, spec.base.root + "/" + spec.base.path}));
+        return leave(due);
+    }
+
     Result<void> import_file(const std::string& absolute_source, const std::string& path, const storage::CopyObserver& observer,
                              std::stop_token stop) override {
         std::int64_t bytes = 0;

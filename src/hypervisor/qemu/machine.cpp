@@ -247,7 +247,7 @@ Result<void> Machine::start(const DomainSpec& spec) {
     }
     TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm, surroundings_.user));
     directory_ = std::move(directory);
-    record_ = DomainRecord{spec, std::nullopt, {}};
+    record_ = DomainRecord{spec, std::nullopt, {}, {}, {}};
     settled_ = true;
     TRY(directory_->write_record(record_));
     crash_point("qemu.recorded");

@@ -54,6 +54,7 @@ public:
     Result<FreezeFacts> while_frozen(Quiesce quiesce, const std::function<Result<void>(const CutDone&)>& capture);
     Result<void> agent_answers();
     Result<std::vector<DiskTop>> disk_tops();
+    Result<void> shorten_disk(const ShortenSpec& spec, const storage::CopyObserver& observer, const std::stop_token& stop);
     Result<void> attach_disk(const DiskSpec& disk);
     Result<void> detach_disk(const VolumeId& volume);
     Result<void> set_link(const NicId& nic, bool up);
@@ -109,7 +110,7 @@ private:
     Result<void> blockdev_snapshot(const std::vector<OverlaySpec>& overlays);
     Result<void> ensure_running();
     void commit_overlays(const std::vector<OverlaySpec>& overlays, const std::map<std::string, std::int64_t>& counters);
-    void seal_node(std::int64_t device_id, std::size_t level);
+    void seal_node(std::int64_t device_id, std::size_t level, const std::string& below);
     Result<void> plug_disk(const DiskSpec& disk);
     Result<bool> unplug_device(const std::string& device);  // false: the guest did not let go
     DiskSpec* find_disk(const VolumeId& volume);
@@ -120,6 +121,25 @@ private:
     Result<Freeze> begin_freeze(Quiesce quiesce, Deadline deadline);
     void thaw_without_guard();
     void forget_freeze();
+    // machine_merge.cpp
+    enum class StreamEnd : std::uint8_t { none, running, whole, failed };
+    struct Stream {
+        StreamEnd end = StreamEnd::none;
+        storage::CopyProgress progress{0, 0};
+        std::string error;
+    };
+    std::vector<std::int64_t> levels_of(const DiskSpec& disk) const;  // top first, as in the names of the nodes
+    std::string top_node(const DiskSpec& disk) const { return format_node(disk.device_id, static_cast<std::size_t>(levels_of(disk).front())); }
+    std::size_t next_level(const DiskSpec& disk) const { return static_cast<std::size_t>(levels_of(disk).front()) + 1; }
+    void put_on_top(DiskSpec& disk, const storage::Place& overlay);  // in the record
+    Result<bool> begin_stream(const ShortenSpec& spec);              // false: there is nothing between top and base
+    Result<Stream> look_at_stream(const DiskSpec& disk);
+    Result<bool> take_stream_on(const ShortenSpec& spec, const storage::CopyObserver& observer);  // true: it has ended well
+    Result<void> finish_stream(DiskSpec& disk);
+    Result<void> cancel_stream(DiskSpec& disk);
+    Result<void> settle_streams();  // an earlier server's: finished when whole, else ended
+    void dismiss_stream(const DiskSpec& disk);
+    void remove_stale_layers(const DiskSpec& disk);
 
     Surroundings& surroundings_;
     const VmId vm_;

@@ -153,7 +153,7 @@ void Machine::remove_layer(std::int64_t device_id, std::size_t level) {
 Result<void> Machine::add_overlays(const std::vector<OverlaySpec>& overlays) {
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
-        TRY(add_layer(disk->device_id, disk->chain_top_first.size(), overlay.overlay, true, ""));
+        TRY(add_layer(disk->device_id, next_level(*disk), overlay.overlay, true, ""));
     }
     return {};
 }
@@ -161,7 +161,7 @@ Result<void> Machine::add_overlays(const std::vector<OverlaySpec>& overlays) {
 void Machine::remove_overlays(const std::vector<OverlaySpec>& overlays) {
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
-        if (disk != nullptr) remove_layer(disk->device_id, disk->chain_top_first.size());
+        if (disk != nullptr) remove_layer(disk->device_id, next_level(*disk));
     }
 }
 
@@ -169,7 +169,7 @@ Result<bool> Machine::are_on_top(const std::vector<OverlaySpec>& overlays) {
     TRY_ASSIGN(auto tops, top_nodes());
     return std::all_of(overlays.begin(), overlays.end(), [&](const OverlaySpec& overlay) {
         const DiskSpec* disk = find_disk(overlay.volume);
-        return disk != nullptr && tops[disk_device(disk->device_id)] == format_node(disk->device_id, disk->chain_top_first.size());
+        return disk != nullptr && tops[disk_device(disk->device_id)] == format_node(disk->device_id, next_level(*disk));
     });
 }
 
@@ -178,15 +178,17 @@ void Machine::commit_overlays(const std::vector<OverlaySpec>& overlays, const st
         DiskSpec* disk = find_disk(overlay.volume);
         const auto count = counters.find(disk_device(disk->device_id));
         record_.writes_at_opening[overlay.volume.text()] = count == counters.end() ? -1 : count->second;
-        seal_node(disk->device_id, disk->chain_top_first.size() - 1);
-        disk->chain_top_first.insert(disk->chain_top_first.begin(), overlay.overlay);
+        const std::vector<std::int64_t> levels = levels_of(*disk);
+        seal_node(disk->device_id, static_cast<std::size_t>(levels.front()),
+                  levels.size() == 1 ? "" : format_node(disk->device_id, static_cast<std::size_t>(levels[1])));
+        put_on_top(*disk, overlay.overlay);
     }
     record_.pending.reset();
     save_record();
 }
 
 // The old top is read by clones from now on. QEMU has given up its write lock; giving up the writable file as well is a second fence.
-void Machine::seal_node(std::int64_t device_id, std::size_t level) {
+void Machine::seal_node(std::int64_t device_id, std::size_t level, const std::string& below) {
     const Result<json::value> nodes = ask("query-named-block-nodes", {{"flat", true}});
     if (!nodes.has_value() || !nodes->is_array()) return;
     const std::string file = file_node(device_id, level), format = format_node(device_id, level);
@@ -199,7 +201,6 @@ void Machine::seal_node(std::int64_t device_id, std::size_t level) {
         if (*name == json::value(file) && node.contains("file")) file_name = std::string(node.at("file").as_string());
         if (*name == json::value(format) && node.contains("drv")) driver = std::string(node.at("drv").as_string());
     }
-    const std::string below = level == 0 ? "" : format_node(device_id, level - 1);
     const DiskFormat kind = enum_from<DiskFormat>(driver).value_or(DiskFormat::qcow2);
     const json::array options{format_node_options(format, file, kind, below, true), file_node_options(file, file_name, true)};
     const Result<json::value> reopened = ask("blockdev-reopen", {{"options", options}});
@@ -222,10 +223,9 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
     json::array actions;
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
-        const std::size_t level = disk->chain_top_first.size();
         actions.push_back(json::object{
             {"type", "blockdev-snapshot"},
-            {"data", json::object{{"node", format_node(disk->device_id, level - 1)}, {"overlay", format_node(disk->device_id, level)}}}});
+            {"data", json::object{{"node", top_node(*disk)}, {"overlay", format_node(disk->device_id, next_level(*disk))}}}});
     }
     TRY(ask("transaction", {{"actions", std::move(actions)}}));
     return {};
@@ -279,6 +279,7 @@ Result<bool> Machine::already_cut(const std::vector<OverlaySpec>& overlays) {
 Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const CutDone& cut_done) {
     const std::lock_guard lock(mutex_);
     TRY(require_alive());
+    if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
     TRY_ASSIGN(const bool done_before, already_cut(overlays));
     if (done_before) return CaptureFacts{};
     TRY_ASSIGN(const std::string status, run_state());
@@ -323,6 +324,7 @@ Result<void> Machine::settle_record() {
     TRY_ASSIGN(const auto tops, top_nodes());
     const auto gone = std::erase_if(record_.spec.disks, [&](const DiskSpec& disk) { return !tops.contains(disk_device(disk.device_id)); });
     if (gone > 0) save_record();
+    TRY(settle_streams());
     if (!record_.pending) return {};
     const bool resume = record_.pending->resume;
     TRY(settle_pending());
@@ -365,6 +367,8 @@ Result<void> Machine::attach_disk(const DiskSpec& disk) {
     const DomainSpec before = record_.spec;
     record_.spec = wanted;
     record_.writes_at_opening.erase(disk.volume.text());
+    record_.levels.erase(disk.volume.text());
+    record_.streams.erase(disk.volume.text());
     Result<void> plugged = directory_->write_record(record_);
     if (plugged.has_value()) plugged = plug_disk(disk);
     if (!plugged.has_value()) {
@@ -410,7 +414,9 @@ Result<void> Machine::detach_disk(const VolumeId& volume) {
                         "The guest does not let go of the disk; unmount it inside the guest, or stop the VM, and detach the volume again");
         }
     }
-    for (std::size_t level = disk.chain_top_first.size(); level-- > 0;) remove_layer(disk.device_id, level);
+    for (const std::int64_t level : levels_of(disk)) remove_layer(disk.device_id, static_cast<std::size_t>(level));
+    record_.levels.erase(volume.text());
+    record_.streams.erase(volume.text());
     std::erase_if(record_.spec.disks, [&](const DiskSpec& other) { return other.volume == volume; });
     record_.writes_at_opening.erase(volume.text());
     save_record();

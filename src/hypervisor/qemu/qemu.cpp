@@ -108,6 +108,9 @@ public:
     }
     Result<void> agent_answers(const VmId& vm) override { return machine(vm)->agent_answers(); }
     Result<std::vector<DiskTop>> disk_tops(const VmId& vm) override { return machine(vm)->disk_tops(); }
+    Result<void> shorten_disk(const VmId& vm, const ShortenSpec& spec, const storage::CopyObserver& observer, std::stop_token stop) override {
+        return machine(vm)->shorten_disk(spec, observer, stop);
+    }
     Result<void> attach_disk(const VmId& vm, const DiskSpec& disk) override { return machine(vm)->attach_disk(disk); }
     Result<void> detach_disk(const VmId& vm, const VolumeId& volume) override { return machine(vm)->detach_disk(volume); }
     Result<void> set_link(const VmId& vm, const NicId& nic, bool up) override { return machine(vm)->set_link(nic, up); }

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -85,6 +86,14 @@ DomainRecord read_record_json(const json::object& from) {
     for (const json::value& disk : from.at("disks").as_array()) record.spec.disks.push_back(read_disk(disk));
     for (const json::value& nic : from.at("nics").as_array()) record.spec.nics.push_back(read_nic(nic));
     for (const auto& [volume, count] : from.at("writesAtOpening").as_object()) record.writes_at_opening[volume] = count.to_number<std::int64_t>();
+    if (const json::value* levels = from.if_contains("levels")) {
+        for (const auto& [volume, numbers] : levels->as_object()) {
+            for (const json::value& number : numbers.as_array()) record.levels[volume].push_back(number.to_number<std::int64_t>());
+        }
+    }
+    if (const json::value* streams = from.if_contains("streams")) {
+        for (const auto& [volume, level] : streams->as_object()) record.streams[volume] = level.to_number<std::int64_t>();
+    }
     if (const json::value* pending = from.if_contains("pending")) {
         record.pending.emplace();
         record.pending->resume = pending->as_object().at("resume").as_bool();
@@ -112,6 +121,16 @@ std::string record_text(const DomainRecord& record) {
                      {"disks", std::move(disks)},
                      {"nics", std::move(nics)},
                      {"writesAtOpening", std::move(writes)}};
+    if (!record.levels.empty()) {
+        json::object levels;
+        for (const auto& [volume, numbers] : record.levels) levels[volume] = json::value_from(numbers);
+        out["levels"] = std::move(levels);
+    }
+    if (!record.streams.empty()) {
+        json::object streams;
+        for (const auto& [volume, level] : record.streams) streams[volume] = level;
+        out["streams"] = std::move(streams);
+    }
     if (record.pending) {
         json::array overlays;
         for (const OverlaySpec& overlay : record.pending->overlays) {

@@ -12,6 +12,7 @@
 
 #include "storage/dir/copy_contents.hpp"
 #include "storage/dir/disk_copier.hpp"
+#include "storage/dir/merge_layers.hpp"
 #include "storage/dir/qcow2_writer.hpp"
 
 namespace ramet::storage {
@@ -112,6 +113,17 @@ Result<void> DirStorage::create_overlay(const std::string& path, const Place& ba
     }
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
     TRY(write_qcow2(file.fd(), size_bytes, below));
+    return file.publish();
+}
+
+Result<void> DirStorage::merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) {
+    TRY(check_new_path(spec.path));
+    TRY(check_relative_path(spec.base.path));
+    for (const Place& layer : spec.upper_top_first) TRY(check_relative_path(layer.path));
+    TRY_ASSIGN(const bool there, exists(spec.path));
+    if (there) return {};
+    TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), spec.path, owner_));
+    TRY(write_merged_layer(file.fd(), spec, observer, stop));
     return file.publish();
 }
 

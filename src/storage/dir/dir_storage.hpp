@@ -36,6 +36,8 @@ public:
     Result<CopyEstimate> estimate_reflink(const std::vector<Place>& chain_top_first, std::int64_t size_bytes) override;
     // Of the last copy of 32 MiB and more onto this storage since the server started; else of 16 MiB written to a nameless file, once.
     Result<CopySpeed> copy_speed() override;
+    // In-process. operation_failed for layers of a form that this server never makes.
+    Result<void> merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) override;
     Result<void> import_file(const std::string& absolute_source, const std::string& path, const CopyObserver& observer,
                              std::stop_token stop) override;
     Result<void> seal(const std::string& path) override;
