@@ -120,6 +120,26 @@ void add_list_and_show(CLI::App& vm, Context& context) {
     });
 }
 
+const std::vector<Column> kFactColumns{{"IDENTIFIER", "identifier"}, {"STATE", "state"},  {"BY", "means"},
+                                       {"OLD", "oldValue"},          {"NEW", "newValue"}, {"REASON", "reason"}};
+
+void add_identity(CLI::App& vm, Context& context) {
+    auto target = std::make_shared<std::string>();
+    CLI::App* command = vm.add_subcommand("identity", "Show every identifier of a VM: its source's, its own, and what set it");
+    command->add_option("VM", *target, "Name or uuid")->required();
+    command->callback([&context, target] {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", *target));
+            TRY_ASSIGN(const json::object answer, api.call("GET", "/vm-instances/" + uuid + "/identity", {}));
+            if (context.format == Format::json)
+                fmt::print("{}\n", pretty(answer));
+            else
+                print_rows(answer.at("facts").as_array(), kFactColumns, context.format);
+            return kDone;
+        };
+    });
+}
+
 void add_stop_and_destroy(CLI::App& vm, Context& context) {
     struct Options {
         std::string target;
@@ -154,6 +174,7 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 
 struct CloneOptions {
     std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
+    std::string identity = "reset";
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
     bool full = false;
 };
@@ -164,7 +185,7 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
         TRY_ASSIGN(const std::vector<std::string> expanded, expand_names(pattern, kNamesMax));
         for (const std::string& name : expanded) names.emplace_back(name);
     }
-    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}};
+    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}, {"identity", options.identity}};
     const auto refer = [&](const std::string& key, const std::string& path, const std::string& kind, const std::string& wanted) -> Result<void> {
         if (wanted.empty()) return {};
         TRY_ASSIGN(const std::string uuid, api.resolve(path, kind, wanted));
@@ -212,6 +233,7 @@ void add_vm_commands(CLI::App& app, Context& context) {
     CLI::App* vm = app.add_subcommand("vm", "VM instances")->require_subcommand(1);
     add_create(*vm, context);
     add_list_and_show(*vm, context);
+    add_identity(*vm, context);
     add_stop_and_destroy(*vm, context);
     add_action(*vm, context, "start", "startVmInstance", "Start a VM");
     add_action(*vm, context, "reboot", "rebootVmInstance", "Restart a VM");
@@ -227,6 +249,7 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("SOURCE", options->source, "Name or uuid of the VM to clone")->required();
     command->add_option("NAMES", options->names, "Names of the clones; 'web-{01..10}' stands for ten")->required();
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
+    command->add_option("--identity", options->identity, "reset, or keep: the guest stays who it is, its links are down")->capture_default_str();
     command->add_flag("--full", options->full, "Clone the data volumes too");
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");
     command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");

@@ -57,6 +57,7 @@ inline constexpr std::chrono::seconds kQmpTimeout{20};           // one monitor 
 inline constexpr std::chrono::seconds kAgentTimeout{5};          // one guest-agent command
 inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
+inline constexpr std::size_t kIdentityReportsInJobMax = 50;       // whole identity reports in one job's detail: some 3 KiB each
 
 // --- images
 inline constexpr std::int64_t kImageVirtualBytesMax = 64 * kTiB;

@@ -116,7 +116,6 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     if (message.memory) return refused("memory");
     if (message.copy != "auto") return refused("copy");
     if (message.quiesce == "require") return refused("quiesce 'require'");
-    if (message.identity != "reset") return refused("identity");
     if (message.atomic) return refused("atomic");
     if (message.dry_run) return refused("dryRun");
     if (message.wait_for != "running") return refused("waitFor");

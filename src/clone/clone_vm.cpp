@@ -8,6 +8,7 @@
 #include "clone/capture.hpp"
 #include "clone/check.hpp"
 #include "lifecycle/create_vm.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "lifecycle/placing.hpp"
 #include "store/table.hpp"
 
@@ -57,6 +58,7 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
                                 const std::vector<workflow::BranchOutcome>& outcomes) {
     std::string entries;
     std::int64_t cloned = 0;
+    std::vector<VmId> made;
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
         const PlannedClone& planned = plan.clones[i];
         if (!entries.empty()) entries += ',';
@@ -76,10 +78,12 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
         }
         entries += "{\"inventory\":" + api::to_json(*vm) + "}";
         ++cloned;
+        made.push_back(vm->uuid);
     }
     const std::string capture = context.output_of("capture");
+    TRY_ASSIGN(const std::string identity, lifecycle::identity_reports(parts, made));
     return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]}}}})", cloned, entries),
-                            fmt::format(R"({{"capture":{},"volumes":{}}})", capture.empty() ? "{}" : capture, [&] {
+                            fmt::format(R"({{"capture":{},"identity":{},"volumes":{}}})", capture.empty() ? "{}" : capture, identity, [&] {
                                 std::string volumes = "[";
                                 for (const PlannedVolume& volume : plan.volumes) volumes += (volumes.size() > 1 ? "," : "") + api::to_json(volume);
                                 return volumes + "]";
@@ -125,6 +129,8 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
                                  const api::CloneVmInstance& message, std::size_t index, Timestamp now) {
     VmBlueprint blueprint;
     blueprint.vm = clone_row(checked, request, plan.clones[index], index, now);
+    const auto mode = enum_from<guest::IdentityMode>(message.identity).value_or(guest::IdentityMode::reset);
+    blueprint.identity = lifecycle::identity_of_clone(checked.source, blueprint.vm.uuid, mode);
     for (const VmNic& source : checked.source.nics) {
         lifecycle::NicBlueprint nic = lifecycle::nic_blueprint(blueprint.vm.uuid, source.l3_network_uuid, source.device_id, now);
         nic.nic.driver_type = source.driver_type;
@@ -139,6 +145,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
             lifecycle::apply_nic_param(nic, param, p);
             if (param.is_default_nic.value_or(false)) blueprint.vm.default_l3_network_uuid = source.l3_network_uuid;
         }
+        if (mode == guest::IdentityMode::keep) nic.nic.state = NicState::disable;  // two machines that are one must not meet
         blueprint.nics.push_back(std::move(nic));
     }
     for (std::size_t k = 0; k < plan.volumes.size(); ++k) {

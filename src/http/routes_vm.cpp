@@ -3,6 +3,7 @@
 #include "http/routes.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/settings.hpp"
@@ -69,6 +70,7 @@ void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
     routes.bind<api::DeleteVmHostname>([&parts](const Call&, auto& message) { return body(lifecycle::delete_host_name(parts, message)); });
     routes.bind<api::GetVmConsoleAddress>([&parts](const Call&, auto& message) { return body(lifecycle::console_address(parts, message)); });
     routes.bind<api::ChangeVmNicState>([&parts](const Call&, auto& message) { return body(lifecycle::change_nic_state(parts, message)); });
+    routes.bind<api::GetVmInstanceIdentity>([&parts](const Call&, auto& message) { return body(lifecycle::get_identity(parts, message)); });
     routes.bind<api::CheckInvariants>([&parts](const Call&, auto&) { return body(check_invariants(parts)); });
     routes.bind<api::CreateDataVolume>(
         [&parts](const Call& call, auto& message) { return started(lifecycle::create_data_volume(parts, request_of(call), message)); });

@@ -199,12 +199,6 @@ void add_nics(Arguments& arguments, const CommandLineInput& input) {
 
 }  // namespace
 
-std::string dashed(const std::string& uuid) {
-    return uuid.substr(0, 8) + "-" + uuid.substr(8, 4) + "-" + uuid.substr(12, 4) + "-" + uuid.substr(16, 4) + "-" + uuid.substr(20);
-}
-
-std::string generation_id(const VmId& vm) { return dashed(derived_uuid_text(vm.text(), "vm-generation-id")); }
-
 std::string escaped(const std::string& text) {
     std::string out;
     for (const char c : text) out.append(c == ',' ? 2 : 1, c);

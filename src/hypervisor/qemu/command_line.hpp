@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "hypervisor/hypervisor.hpp"
+#include "hypervisor/machine_identity.hpp"
 
 namespace ramet::hypervisor {
 
@@ -45,9 +46,7 @@ struct CommandLineInput {
 Result<void> check_spec(const DomainSpec& spec);
 std::vector<std::string> command_line(const CommandLineInput& input);
 
-std::string dashed(const std::string& uuid_text);  // 8-4-4-4-12
-std::string generation_id(const VmId& vm);         // differs between any two VMs
-std::string escaped(const std::string& text);      // for QEMU's key=value lists: a comma is written twice
+std::string escaped(const std::string& text);  // for QEMU's key=value lists: a comma is written twice
 
 // Names of devices and nodes. `level` counts from the bottom of the chain, so that the names below a new overlay stay.
 std::string disk_device(std::int64_t device_id);
