@@ -7,10 +7,11 @@ std::vector<const MessageInfo*> identity_messages();
 std::vector<const MessageInfo*> resource_messages();
 std::vector<const MessageInfo*> vm_messages();
 std::vector<const MessageInfo*> identity_report_messages();
+std::vector<const MessageInfo*> firmware_messages();
 
 std::vector<const MessageInfo*> all_messages() {
     std::vector<const MessageInfo*> all = identity_messages();
-    for (const auto& group : {resource_messages(), vm_messages(), identity_report_messages()})
+    for (const auto& group : {resource_messages(), vm_messages(), identity_report_messages(), firmware_messages()})
         all.insert(all.end(), group.begin(), group.end());
     return all;
 }

@@ -57,6 +57,8 @@ inline constexpr std::chrono::seconds kQmpTimeout{20};           // one monitor 
 inline constexpr std::chrono::seconds kAgentTimeout{5};          // one guest-agent command
 inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
+inline constexpr std::int64_t kUefiMemoryBytesMin = 256 * kMiB;   // below it OVMF does not come up
+inline constexpr std::int64_t kFirmwareStateBytesMax = 8 * kMiB;  // a copy goes through memory; UEFI variables take 528 KiB, a TPM 12 KiB
 inline constexpr std::size_t kIdentityReportsInJobMax = 50;       // whole identity reports in one job's detail: some 3 KiB each
 
 // --- images

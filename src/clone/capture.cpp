@@ -4,6 +4,7 @@
 
 #include "api/json.hpp"
 #include "base/crash_point.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
 
@@ -152,24 +153,34 @@ Result<void> Capture::adopt(const Source& source, bool reused) {
 Result<Output> Capture::run(StepContext&) {
     TRY_ASSIGN(const Source source, load_and_check());
     CaptureReport report{.source_state = std::string(name_of(source.vm.state))};
-    TRY_ASSIGN(report.layers_reused, can_reuse(source));
+    lifecycle::FirmwareCapture firmware(parts_, job_, plan_.source, plan_.tpm_policy);
+    TRY_ASSIGN(const bool has_firmware, firmware.needed());
+    const bool is_off = source.domain == hypervisor::DomainState::shut_off;
+    if (is_off || !has_firmware) { TRY_ASSIGN(report.layers_reused, can_reuse(source)); }  // a running firmware is taken in a pause alone
+    if (is_off && has_firmware) TRY(firmware.take());
     if (!report.layers_reused) {
         TRY(reserve_overlays(source));
         TRY(write_overlays(source));
         if (source.domain != hypervisor::DomainState::shut_off) {
             std::vector<hypervisor::OverlaySpec> overlays;
             for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
-            TRY_ASSIGN(const hypervisor::CaptureFacts facts, parts_.hypervisor.snapshot_disks(plan_.source, overlays));
+            const auto take_firmware = [&] { return has_firmware ? firmware.take() : Result<void>(); };
+            TRY_ASSIGN(const hypervisor::CaptureFacts facts, parts_.hypervisor.snapshot_disks(plan_.source, overlays, take_firmware));
             report.paused_microseconds = facts.paused.count();
         }
         crash_point("captured-before-rows");
     }
     TRY(adopt(source, report.layers_reused));
+    for (std::size_t i = 0; has_firmware && i < plan_.clones.size(); ++i) {
+        if (!plan_.clones[i].refusal) TRY(firmware.give_to(clone_uuid(job_, i)));
+    }
+    TRY(firmware.forget());
     crash_point("captured");
     return api::to_json(report, api::Audience::storage);
 }
 
 Result<void> Capture::undo(StepContext&) {
+    TRY(lifecycle::FirmwareCapture(parts_, job_, plan_.source, plan_.tpm_policy).forget());
     const Result<Source> loaded = store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); });
     if (!loaded.has_value()) return {};  // the source changed or went before anything was made
     TRY_ASSIGN(const std::vector<hypervisor::DiskTop> tops, parts_.hypervisor.disk_tops(plan_.source));

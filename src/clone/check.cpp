@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "lifecycle/create_vm.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/global_configs.hpp"
 #include "resources/tag_patterns.hpp"
@@ -139,6 +140,12 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     std::vector<L3NetworkId> networks;
     for (const VmNic& nic : checked.source.nics) networks.push_back(nic.l3_network_uuid);
     TRY(lifecycle::check_nic_params(message.vm_nic_params, networks, message.names.size()));
+    for (const api::VmNicParam& param : message.vm_nic_params) {
+        if (message.identity == "keep" && param.state == "enable")
+            return fail(ErrorCode::invalid_argument,
+                        "vmNicParams: with identity 'keep' every link starts down; enable it later with ChangeVmNicState");
+    }
+    TRY_ASSIGN(checked.tpm_policy, lifecycle::tpm_policy(transaction, checked.source.vm.uuid, message.system_tags));
     TRY_ASSIGN(checked.vm_tags, inherited_tags(transaction, checked.source.vm.uuid.text(), message.system_tags));
     for (const Volume& volume : checked.source.volumes) {
         const auto& requested = volume.type == VolumeType::root ? message.root_volume_system_tags : message.data_volume_system_tags;
@@ -182,6 +189,7 @@ Result<ClonePlan> make_plan(const CheckedClone& checked, const api::CloneVmInsta
                             const std::vector<std::int64_t>& allocated_bytes) {
     ClonePlan plan;
     plan.source = message.vm_instance_uuid;
+    plan.tpm_policy = checked.tpm_policy;
     plan.strategy = enum_from<lifecycle::Strategy>(message.strategy).value_or(lifecycle::Strategy::instant_start);
     std::map<std::string, std::int64_t> bytes_on;
     const auto clones = static_cast<std::int64_t>(message.names.size());

@@ -23,8 +23,9 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
     using clone::ClonePlan;
     static const TypeInfo info = object<ClonePlan>(
         "ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
-        field<&ClonePlan::strategy>("strategy", "What becomes of the clones."), field<&ClonePlan::volumes>("volumes", "The volumes of each clone."),
-        field<&ClonePlan::clones>("clones", "One entry per name."));
+        field<&ClonePlan::strategy>("strategy", "What becomes of the clones."),
+        field<&ClonePlan::tpm_policy>("tpmPolicy", "What becomes of the source's TPM."),
+        field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."));
     return info;
 }
 

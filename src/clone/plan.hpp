@@ -28,6 +28,7 @@ struct PlannedClone {
 struct ClonePlan {
     VmId source;
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
+    std::string tpm_policy;              // copy, new; empty: the source has no TPM
     std::vector<PlannedVolume> volumes;  // the root volume first
     std::vector<PlannedClone> clones;    // one per name, in order
 };

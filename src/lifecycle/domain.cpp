@@ -5,6 +5,7 @@
 #include "base/crash_point.hpp"
 #include "guest/seed.hpp"
 #include "guest/user_data.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/rows.hpp"
@@ -35,6 +36,7 @@ Result<Launch> load_launch(Parts& parts, const VmId& vm) {
             launch.networks.push_back(std::move(network));
         }
         TRY_ASSIGN(launch.domain, domain_spec(transaction, launch.rows, seed_path(parts.shared.data_dir, vm), parts.shared.plumbing.privileged()));
+        TRY(add_firmware(transaction, parts.shared.data_dir, launch.domain));
         TRY_ASSIGN(const std::vector<SystemTag> tags, store::list<SystemTag>(transaction, {{"resourceUuid", vm.text()}}));
         constexpr std::string_view kUserData = "userdata::";
         for (const SystemTag& tag : tags) {
@@ -65,9 +67,9 @@ Result<void> erase_vm_rows(Transaction& transaction, const VmId& vm) {
     TRY(store::erase<VmNic>(transaction, {{"vmInstanceUuid", uuid}}));
     TRY(resources::remove_tags_of(transaction, uuid));
     TRY(identity::disown(transaction, uuid));
+    TRY(store::erase<guest::VmIdentity>(transaction, {{"vmInstanceUuid", uuid}}));
     TRY(store::erase<VmInstance>(transaction, {{"uuid", uuid}}));
     return {};
-    TRY(store::erase<guest::VmIdentity>(transaction, {{"vmInstanceUuid", uuid}}));
 }
 
 }  // namespace
@@ -125,6 +127,7 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm) {
                    return doomed;
                }));
     for (const Volume& volume : volumes) TRY(demolish_volume(parts, volume.uuid));
+    TRY(remove_firmware(parts.shared.data_dir, vm.text()));
     crash_point("volumes-demolished");
     return parts.database().write([&](Transaction& transaction) { return erase_vm_rows(transaction, vm); });
 }

@@ -29,6 +29,7 @@ public:
         hypervisor::DomainState state = hypervisor::DomainState::shut_off;
         bool written = false;                      // the guest wrote since the tops were opened
         bool agent = false;                        // a guest agent answers
+        bool tpm_crashed = false;                  // the process behind its TPM has ended
         bool holds_disks = false;                  // the guest does not let go of a disk
         std::map<std::string, std::string> files;  // what the agent wrote and reads
     };
@@ -86,6 +87,7 @@ public:
             domain.spec = spec;
             domain.state = hypervisor::DomainState::running;
             domain.written = false;
+            domain.tpm_crashed = false;
         }
         return leave(due);
     }
@@ -123,6 +125,12 @@ public:
     }
 
     Result<std::vector<VmId>> running_domains() override { return alive("running_domains"); }
+    Result<std::vector<VmId>> running_tpms() override {
+        TRY_ASSIGN(std::vector<VmId> found, alive("running_tpms"));
+        const std::lock_guard lock(mutex_);
+        std::erase_if(found, [&](const VmId& vm) { return domains_[vm].spec.tpm_state.empty() || domains_[vm].tpm_crashed; });
+        return found;
+    }
     Result<std::vector<VmId>> reattach() override { return alive("reattach"); }
 
     Result<bool> disks_untouched(const VmId& vm) override {
@@ -134,7 +142,8 @@ public:
         return untouched;
     }
 
-    Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays) override {
+    Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays,
+                                                    const hypervisor::WhileStopped& while_stopped) override {
         hypervisor::CaptureFacts facts;
         TRY(with("snapshot_disks", vm, [&](Domain& domain) -> Result<void> {
             std::size_t done_before = 0;
@@ -145,6 +154,7 @@ public:
             }
             if (done_before == overlays.size()) return {};
             if (done_before != 0) return fail(ErrorCode::wrong_state, "some volumes of the snapshot have been cut already, others not");
+            if (while_stopped) TRY(while_stopped());
             for (const hypervisor::OverlaySpec& overlay : overlays) {
                 auto& chain = find(domain, overlay.volume)->chain_top_first;
                 chain.insert(chain.begin(), overlay.overlay);
@@ -319,7 +329,7 @@ private:
     }
 
     mutable std::mutex mutex_;
-    hypervisor::Capabilities capabilities_{"tcg", "a fake needs none", "QEMU 0.0.0", "fake-1.0", false, "nobody"};
+    hypervisor::Capabilities capabilities_{"tcg", "a fake needs none", "QEMU 0.0.0", "fake-1.0", false, "nobody", {}, {}};
     std::map<VmId, Domain> domains_;
     std::vector<HypervisorFault> faults_;
     std::vector<std::string> calls_;

@@ -38,8 +38,9 @@ struct CommandLineInput {
     std::vector<DiskFiles> disks;           // as spec.disks
     std::vector<std::vector<int>> nic_fds;  // as spec.nics: the tap, once per queue; empty: user networking
     std::vector<FileSet> file_sets;
-    std::string seed_file;  // empty: none
-    int monitor_fd = -1;    // a listening socket
+    std::string seed_file;                               // empty: none
+    std::string firmware_code_file, firmware_vars_file;  // empty: BIOS
+    int monitor_fd = -1;                                 // a listening socket
 };
 
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.

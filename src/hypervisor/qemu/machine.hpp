@@ -45,7 +45,7 @@ public:
     Result<void> reset();
     Result<DomainState> state();
     Result<bool> disks_untouched();
-    Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays);
+    Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);
     Result<std::vector<DiskTop>> disk_tops();
     Result<void> attach_disk(const DiskSpec& disk);
     Result<void> detach_disk(const VolumeId& volume);
@@ -75,6 +75,7 @@ private:
     Result<std::string> run_state();
     Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
     Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory);
+    void watch_tpm();
     Result<void> begin();  // from prelaunch: links, then the first instruction
     Result<void> set_link_of(const NicSpec& nic, bool up);
     Result<void> take_plug();
@@ -96,7 +97,7 @@ private:
     void remove_overlays(const std::vector<OverlaySpec>& overlays);
     void remove_layer(std::int64_t device_id, std::size_t level);
     Result<bool> are_on_top(const std::vector<OverlaySpec>& overlays);
-    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running);
+    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running, const WhileStopped& while_stopped);
     Result<void> blockdev_snapshot(const std::vector<OverlaySpec>& overlays);
     Result<void> ensure_running();
     void commit_overlays(const std::vector<OverlaySpec>& overlays, const std::map<std::string, std::int64_t>& counters);

@@ -232,7 +232,7 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
 }
 
 // The pause. Whatever happens between stop and cont, cont is sent.
-Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running) {
+Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running, const WhileStopped& while_stopped) {
     TRY_ASSIGN(Qmp* const before, monitor());
     before->drop_events();
     Result<void> done;
@@ -241,6 +241,7 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     }
     crash_point("qemu.snapshot.stopped");
     std::map<std::string, std::int64_t> counters;
+    if (done.has_value() && while_stopped) done = while_stopped();
     if (done.has_value()) {
         if (auto read = write_counters(); read.has_value()) counters = std::move(*read);
         done = blockdev_snapshot(overlays);
@@ -262,7 +263,7 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     return facts;
 }
 
-Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays) {
+Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
     const std::lock_guard lock(mutex_);
     TRY(require_alive());
     std::size_t done_before = 0;
@@ -280,7 +281,8 @@ Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& ove
         record_.pending = PendingSnapshot{overlays, status == "running"};
         ready = directory_->write_record(record_);
     }
-    Result<CaptureFacts> facts = ready.has_value() ? cut(overlays, status == "running") : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
+    Result<CaptureFacts> facts =
+        ready.has_value() ? cut(overlays, status == "running", while_stopped) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
     if (!facts.has_value()) {
         if (record_.pending || !ready.has_value()) remove_overlays(overlays);
         record_.pending.reset();
