@@ -232,8 +232,10 @@ Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& direc
     order.log = log.get();
     for (const Fd& file : opened.files) order.inherited.push_back(file.get());
     order.user = surroundings_.user;
-    if (!spec.tpm_state.empty()) TRY(launch_tpm(surroundings_.options.swtpm_binary, spec.tpm_state, directory, surroundings_.user));
-    crash_point("qemu.tpm-launched");
+    if (!spec.tpm_state.empty()) {
+        TRY(launch_tpm(surroundings_.options.swtpm_binary, spec.tpm_state, directory, surroundings_.user));
+        crash_point("qemu.tpm-launched");
+    }
     TRY_ASSIGN(Process process, launch(order));
     crash_point("qemu.launched");
     const Result<void> written = directory.write_pid(process);
@@ -288,7 +290,7 @@ Result<void> Machine::start(const DomainSpec& spec) {
     if (started.has_value()) started = begin();
     if (!started.has_value()) {
         kill_run();
-        if (!spec.tpm_state.empty()) end_tpm(*directory_);
+        end_tpm(*directory_);
         if (started.error().code == ErrorCode::internal) {
             return fail(ErrorCode::start_failed, "QEMU gave up while starting the VM; the server's log says why",
                         started.error().message + ": " + started.error().detail + "; QEMU: " + directory_->log_tail());
@@ -352,7 +354,10 @@ Result<bool> Machine::wait_for_guest(const std::shared_ptr<Run>& run, const std:
 Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     TRY_ASSIGN(const bool running, alive(false));  // one that does not answer must be stoppable too
-    if (!running) return {};
+    if (!running) {
+        if (directory_) end_tpm(*directory_);  // one whose QEMU never came to be
+        return {};
+    }
     const std::shared_ptr<Run> run = run_;
     run->stop_asked = true;
     if (mode == StopMode::grace) {
@@ -370,9 +375,11 @@ Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
     if (has_ended(run->process)) {
         run_.reset();
         qmp_.reset();
-        return {};
+    } else {
+        TRY(take_plug());
     }
-    return take_plug();
+    end_tpm(*directory_);
+    return {};
 }
 
 Result<void> Machine::pause() {

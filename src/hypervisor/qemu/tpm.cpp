@@ -16,7 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kEndPatience = 2s;  // usual is a millisecond after QEMU's end
+constexpr const char* kSocket = "tpm.sock";  // there from before the process until it was seen to have ended
+constexpr auto kEndPatience = 2s;            // usual is a millisecond after QEMU's end
 
 Result<Fd> open_state(const std::string& path, const std::optional<User>& user) {
     const std::string parent = path.substr(0, path.rfind('/'));
@@ -53,7 +54,7 @@ Result<Process> launch_tpm(const std::string& swtpm_binary, const std::string& s
                            const std::optional<User>& user) {
     if (const std::string missing = tpm_missing(swtpm_binary); !missing.empty()) return fail(ErrorCode::start_failed, missing);
     TRY_ASSIGN(const Fd state, open_state(state_directory, user));
-    TRY_ASSIGN(const Fd listener, directory.listen("tpm.sock", user));
+    TRY_ASSIGN(const Fd listener, directory.listen(kSocket, user));
     TRY_ASSIGN(const Fd log, directory.open_log("tpm.log"));
     Launch order;
     order.program = swtpm_binary;
@@ -72,6 +73,7 @@ Result<Process> launch_tpm(const std::string& swtpm_binary, const std::string& s
 }
 
 std::optional<Process> find_tpm(const RunDirectory& directory) {
+    if (::faccessat(directory.fd(), kSocket, F_OK, AT_SYMLINK_NOFOLLOW) < 0) return std::nullopt;  // no VM without a TPM pays for the scan below
     const auto is_ours = [&](pid_t pid) {
         std::array<char, PATH_MAX> path;
         const ssize_t size = ::readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), path.data(), path.size());
