@@ -120,6 +120,26 @@ void add_list_and_show(CLI::App& vm, Context& context) {
     });
 }
 
+const std::vector<Column> kFactColumns{{"IDENTIFIER", "identifier"}, {"STATE", "state"},  {"BY", "means"},
+                                       {"OLD", "oldValue"},          {"NEW", "newValue"}, {"REASON", "reason"}};
+
+void add_identity(CLI::App& vm, Context& context) {
+    auto target = std::make_shared<std::string>();
+    CLI::App* command = vm.add_subcommand("identity", "Show every identifier of a VM: its source's, its own, and what set it");
+    command->add_option("VM", *target, "Name or uuid")->required();
+    command->callback([&context, target] {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", *target));
+            TRY_ASSIGN(const json::object answer, api.call("GET", "/vm-instances/" + uuid + "/identity", {}));
+            if (context.format == Format::json)
+                fmt::print("{}\n", pretty(answer));
+            else
+                print_rows(answer.at("facts").as_array(), kFactColumns, context.format);
+            return kDone;
+        };
+    });
+}
+
 void add_stop_and_destroy(CLI::App& vm, Context& context) {
     struct Options {
         std::string target;
@@ -153,7 +173,7 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 }
 
 struct CloneOptions {
-    std::string source, strategy = "InstantStart", quiesce = "auto", root_storage, data_storage, cluster, host;
+    std::string source, strategy = "InstantStart", quiesce = "auto", identity = "reset", root_storage, data_storage, cluster, host;
     std::string checkpoint, snapshot;  // set: cloned from this, and `source` is the first name
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
     std::string wait_for;
@@ -172,7 +192,11 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
         TRY_ASSIGN(const std::vector<std::string> expanded, expand_names(pattern, kNamesMax));
         for (const std::string& name : expanded) names.emplace_back(name);
     }
-    json::object parameters{{"strategy", options.strategy}, {"names", names}, {"full", options.full}, {"quiesce", options.quiesce}};
+    json::object parameters{{"strategy", options.strategy},
+                            {"names", names},
+                            {"full", options.full},
+                            {"quiesce", options.quiesce},
+                            {"identity", options.identity}};
     const auto refer = [&](const std::string& key, const std::string& path, const std::string& kind, const std::string& wanted) -> Result<void> {
         if (wanted.empty()) return {};
         TRY_ASSIGN(const std::string uuid, api.resolve(path, kind, wanted));
@@ -266,6 +290,7 @@ void add_vm_commands(CLI::App& app, Context& context) {
     CLI::App* vm = app.add_subcommand("vm", "VM instances")->require_subcommand(1);
     add_create(*vm, context);
     add_list_and_show(*vm, context);
+    add_identity(*vm, context);
     add_stop_and_destroy(*vm, context);
     add_action(*vm, context, "start", "startVmInstance", "Start a VM");
     add_action(*vm, context, "reboot", "rebootVmInstance", "Restart a VM");
@@ -286,6 +311,7 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
     command->add_option("--wait-for", options->wait_for, "When a clone counts as made: created, running, agent or ip");
     command->add_option("--wait-seconds", options->wait_seconds, "How long a guest is waited for");
+    command->add_option("--identity", options->identity, "reset, or keep: the guest stays who it is, its links are down")->capture_default_str();
     command->add_flag("--full", options->full, "Clone the data volumes too");
     command->add_option("--quiesce", options->quiesce, "never, auto or require: freeze the source's file systems for the capture")
         ->capture_default_str();

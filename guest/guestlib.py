@@ -104,6 +104,19 @@ def grub_core(work, config, modules, prefix="/boot/grub"):
     return bytearray(pad_to_sector((work / "core.img").read_bytes()))
 
 
+def make_esp(work, config, modules, sectors):
+    """A FAT file system with GRUB for UEFI at the path that firmware without variables of its own tries."""
+    (work / "efi.cfg").write_text(config)
+    run("grub-mkimage", "-O", "x86_64-efi", "-p", "/boot/grub", "-c", work / "efi.cfg", "-o", work / "bootx64.efi", *modules)
+    esp = work / "esp"
+    with open(esp, "wb") as file:
+        file.truncate(sectors * SECTOR)
+    run("mformat", "-i", esp, "-T", sectors, "-h", "16", "-s", "32", "::")
+    run("mmd", "-i", esp, "::/EFI", "::/EFI/BOOT")
+    run("mcopy", "-i", esp, work / "bootx64.efi", "::/EFI/BOOT/BOOTX64.EFI")
+    return esp
+
+
 def install_grub(disk, core, core_sector):
     """Puts GRUB's boot sector and core image on an open raw disk. grub-bios-setup would want a mounted root for this.
 

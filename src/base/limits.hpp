@@ -69,6 +69,9 @@ inline constexpr std::chrono::seconds kThawTriedFor{60};         // an agent tha
 inline constexpr std::size_t kFreezeReplyBytesMax = 64 * kKiB;   // the longest honest answer has under 1 KiB
 inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
+inline constexpr std::int64_t kUefiMemoryBytesMin = 256 * kMiB;   // below it OVMF does not come up
+inline constexpr std::int64_t kFirmwareStateBytesMax = 8 * kMiB;  // a copy goes through memory; UEFI variables take 528 KiB, a TPM 12 KiB
+inline constexpr std::size_t kIdentityReportsInJobMax = 50;       // whole identity reports in one job's detail: some 3 KiB each
 
 // --- chains of layers (docs/decisions/0010)
 inline constexpr std::size_t kChainDepthMax = 8;                 // reads cost the same up to about ten layers

@@ -1,6 +1,7 @@
 #include "clone/capture.hpp"
 
 #include "api/json.hpp"
+#include "lifecycle/firmware.hpp"
 #include "store/table.hpp"
 
 namespace ramet::clone {
@@ -19,11 +20,6 @@ lifecycle::CutOrder order_of(const JobId& job, const ClonePlan& plan) {
 
 }  // namespace
 
-Capture::Capture(lifecycle::Parts& parts, JobId job, ClonePlan plan)
-    : job_(std::move(job)),
-      plan_(std::move(plan)),
-      cut_(parts, order_of(job_, plan_)) {}
-
 Result<void> Capture::give_parents(Transaction& transaction, const lifecycle::SealedLayers& sealed) const {
     for (std::size_t i = 0; i < plan_.clones.size(); ++i) {
         if (plan_.clones[i].refusal) continue;
@@ -39,11 +35,28 @@ Result<void> Capture::give_parents(Transaction& transaction, const lifecycle::Se
 }
 
 Result<Output> Capture::run(StepContext& step) {
+    lifecycle::CutOrder order = order_of(job_, plan_);
+    lifecycle::FirmwareCapture firmware(parts_, job_, plan_.source, plan_.tpm_policy);
+    TRY_ASSIGN(const bool has_firmware, firmware.needed());
+    if (has_firmware) order.while_stopped = [&firmware] { return firmware.take(); };
     const auto keep = [this](Transaction& transaction, const lifecycle::SealedLayers& sealed) { return give_parents(transaction, sealed); };
-    TRY_ASSIGN(const lifecycle::CutFacts facts, cut_.run(keep, step));
+    TRY_ASSIGN(const lifecycle::CutFacts facts, lifecycle::Cut(parts_, std::move(order)).run(keep, step));
+    for (std::size_t i = 0; has_firmware && i < plan_.clones.size(); ++i) {
+        if (!plan_.clones[i].refusal) TRY(firmware.give_to(clone_uuid(job_, i)));
+    }
+    TRY(firmware.forget());
     return api::to_json(facts, api::Audience::storage);
 }
 
-Result<void> Capture::undo(StepContext&) { return cut_.undo(); }
+Result<bool> Capture::would_reuse() {
+    TRY_ASSIGN(const bool has_firmware, lifecycle::FirmwareCapture(parts_, job_, plan_.source, plan_.tpm_policy).needed());
+    TRY_ASSIGN(const bool reuses, lifecycle::Cut(parts_, order_of(job_, plan_)).would_reuse());
+    return reuses && !has_firmware;
+}
+
+Result<void> Capture::undo(StepContext&) {
+    TRY(lifecycle::FirmwareCapture(parts_, job_, plan_.source, plan_.tpm_policy).forget());
+    return lifecycle::Cut(parts_, order_of(job_, plan_)).undo();
+}
 
 }  // namespace ramet::clone

@@ -10,20 +10,20 @@ namespace ramet::clone {
 
 class Capture final : public workflow::Step {
 public:
-    Capture(lifecycle::Parts& parts, JobId job, ClonePlan plan);
+    Capture(lifecycle::Parts& parts, JobId job, ClonePlan plan) : parts_(parts), job_(std::move(job)), plan_(std::move(plan)) {}
     std::string_view name() const override { return "capture"; }
     Result<workflow::Output> run(workflow::StepContext& step) override;  // the output is lifecycle::CutFacts as JSON
     // The source keeps running on whatever it has; an overlay that it does not use is removed.
     Result<void> undo(workflow::StepContext& step) override;
-    std::vector<std::string> locks() const override { return cut_.locks(); }
+    std::vector<std::string> locks() const override { return {plan_.source.text()}; }
     // Would run() leave the source alone? Asks, and changes nothing.
-    Result<bool> would_reuse() { return cut_.would_reuse(); }
+    Result<bool> would_reuse();
 
 private:
     Result<void> give_parents(store::Transaction& transaction, const lifecycle::SealedLayers& sealed) const;
+    lifecycle::Parts& parts_;
     JobId job_;
     ClonePlan plan_;
-    lifecycle::Cut cut_;
 };
 
 }  // namespace ramet::clone

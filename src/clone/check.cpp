@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "clone/kept_source.hpp"
 #include "lifecycle/create_vm.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/global_configs.hpp"
 #include "resources/tag_patterns.hpp"
@@ -123,7 +124,6 @@ Result<void> check_options(const api::CloneVmInstance& message) {
         return fail(ErrorCode::invalid_argument, fmt::format("{} is not supported by this version; leave it out", field));
     };
     if (message.memory) return refused("memory");
-    if (message.identity != "reset") return refused("identity");
     if (message.expires_in) return refused("expiresIn");
     return {};
 }
@@ -158,6 +158,12 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     std::vector<L3NetworkId> networks;
     for (const VmNic& nic : checked.source.nics) networks.push_back(nic.l3_network_uuid);
     TRY(lifecycle::check_nic_params(message.vm_nic_params, networks, message.names.size()));
+    for (const api::VmNicParam& param : message.vm_nic_params) {
+        if (message.identity == "keep" && param.state == "enable")
+            return fail(ErrorCode::invalid_argument,
+                        "vmNicParams: with identity 'keep' every link starts down; enable it later with ChangeVmNicState");
+    }
+    if (!kept) { TRY_ASSIGN(checked.tpm_policy, lifecycle::tpm_policy(transaction, checked.source.vm.uuid, message.system_tags)); }
     TRY_ASSIGN(const std::vector<std::string> vm_tags, tags_of(transaction, checked.source.vm.uuid.text(), kept));
     checked.vm_tags = inherited_tags(vm_tags, message.system_tags);
     for (const Volume& volume : checked.source.volumes) {

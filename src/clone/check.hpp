@@ -13,6 +13,7 @@ struct CheckedClone {
     lifecycle::VmRows source;                           // all NICs; the volumes to be cloned only
     std::vector<std::vector<std::string>> volume_tags;  // of each cloned volume: inherited and requested
     std::vector<std::string> vm_tags;                   // of each clone: inherited and requested
+    std::string tpm_policy;                             // copy, new; empty: the source has no TPM
     std::optional<ClusterId> cluster;                   // where the clones may go
     bool kept = false;                                  // the volumes' tops are kept layers (kept_source.hpp): nothing is captured
 };

@@ -55,6 +55,7 @@ Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked
     ClonePlan plan;
     plan.source = checked.source.vm.uuid;
     plan.kept = checked.kept;
+    plan.tpm_policy = checked.tpm_policy;
     plan.wait_for = enum_from<lifecycle::WaitFor>(message.wait_for).value_or(lifecycle::WaitFor::running);
     plan.wait_seconds = message.wait_seconds;
     plan.quiesce = enum_from<hypervisor::Quiesce>(message.quiesce).value_or(hypervisor::Quiesce::automatic);

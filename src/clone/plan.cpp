@@ -31,6 +31,7 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
         field<&ClonePlan::strategy>("strategy", "What becomes of the clones."),
         field<&ClonePlan::wait_for>("waitFor", "When a clone counts as made."),
         field<&ClonePlan::wait_seconds>("waitForSeconds", "How long is waited for it."),
+        field<&ClonePlan::tpm_policy>("tpmPolicy", "What becomes of the source's TPM."),
         field<&ClonePlan::quiesce>("quiesce", "Whether the source's file systems are frozen for the capture."),
         field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."),
         field<&ClonePlan::atomic>("atomic", "All clones or none."),

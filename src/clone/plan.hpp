@@ -37,6 +37,7 @@ struct ClonePlan {
     lifecycle::WaitFor wait_for = lifecycle::WaitFor::running;
     std::int64_t wait_seconds = 0;
     hypervisor::Quiesce quiesce = hypervisor::Quiesce::automatic;
+    std::string tpm_policy;                 // copy, new; empty: the source has no TPM
     std::vector<PlannedVolume> volumes;     // the root volume first
     std::vector<PlannedClone> clones;       // one per name, in order
     bool atomic = false;                    // all clones or none

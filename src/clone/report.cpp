@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/json.hpp"
+#include "lifecycle/identity_report.hpp"
 
 namespace ramet::clone {
 
@@ -26,6 +27,7 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
                                 const std::vector<workflow::BranchOutcome>& outcomes) {
     std::string entries;
     std::int64_t cloned = 0;
+    std::vector<VmId> made;
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
         const PlannedClone& planned = plan.clones[i];
         if (!entries.empty()) entries += ',';
@@ -45,10 +47,12 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
         }
         entries += "{\"inventory\":" + api::to_json(*vm) + "}";
         ++cloned;
+        made.push_back(vm->uuid);
     }
     const std::string capture = context.output_of("capture");
+    TRY_ASSIGN(const std::string identity, lifecycle::identity_reports(parts, made));
     return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]}}}})", cloned, entries),
-                            fmt::format(R"({{"capture":{},"volumes":{}}})", capture.empty() ? "{}" : capture, [&] {
+                            fmt::format(R"({{"capture":{},"identity":{},"volumes":{}}})", capture.empty() ? "{}" : capture, identity, [&] {
                                 std::string volumes = "[";
                                 for (const PlannedVolume& volume : plan.volumes) volumes += (volumes.size() > 1 ? "," : "") + api::to_json(volume);
                                 return volumes + "]";

@@ -6,6 +6,7 @@
 #include "clone/kept_source.hpp"
 #include "clone/report.hpp"
 #include "lifecycle/create_vm.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "lifecycle/placing.hpp"
 #include "store/table.hpp"
 
@@ -48,6 +49,8 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
                                  const api::CloneVmInstance& message, std::size_t index, Timestamp now) {
     VmBlueprint blueprint;
     blueprint.vm = clone_row(checked, request, plan.clones[index], index, now);
+    const auto mode = enum_from<guest::IdentityMode>(message.identity).value_or(guest::IdentityMode::reset);
+    blueprint.identity = lifecycle::identity_of_clone(checked.source, blueprint.vm.uuid, mode);
     for (const VmNic& source : checked.source.nics) {
         lifecycle::NicBlueprint nic = lifecycle::nic_blueprint(blueprint.vm.uuid, source.l3_network_uuid, source.device_id, now);
         // Asked again, with the same rows, the answer is the same: that is what a dry run tells.
@@ -64,6 +67,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
             lifecycle::apply_nic_param(nic, param, p);
             if (param.is_default_nic.value_or(false)) blueprint.vm.default_l3_network_uuid = source.l3_network_uuid;
         }
+        if (mode == guest::IdentityMode::keep) nic.nic.state = NicState::disable;  // two machines that are one must not meet
         blueprint.nics.push_back(std::move(nic));
     }
     for (std::size_t k = 0; k < plan.volumes.size(); ++k) {

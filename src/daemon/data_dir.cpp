@@ -18,10 +18,12 @@ namespace ramet::daemon {
 Result<void> open_data_dir(const std::string& data_dir) {
     std::error_code error;
     std::filesystem::create_directories(data_dir + "/seeds", error);
+    if (!error) std::filesystem::create_directories(data_dir + "/firmware", error);
     if (error) return fail(ErrorCode::invalid_argument, "--data-dir " + data_dir + " cannot be made: " + error.message());
     // QEMU's user passes through to its run directory and disks; what is inside is protected by its own modes.
     ::chmod(data_dir.c_str(), 0711);
     ::chmod((data_dir + "/seeds").c_str(), 0711);
+    ::chmod((data_dir + "/firmware").c_str(), 0700);
     const int fd = ::open((data_dir + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return fail(ErrorCode::invalid_argument, "--data-dir " + data_dir + " cannot be written: " + std::strerror(errno));
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0)

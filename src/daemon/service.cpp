@@ -24,6 +24,7 @@
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
 #include "lifecycle/flatten.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/merge.hpp"
 #include "lifecycle/power.hpp"
@@ -134,11 +135,7 @@ void Service::Parts::build_use_cases() {
     engine =
         std::make_unique<workflow::Engine>(*log, clock, workflow::EngineOptions{limits::kSagaThreads, limits::kBranchThreads, &api::error_object});
     resources = std::make_unique<resources::Parts>(resources::Parts{*database, clock, *storages, *plumbing, *inventory, *engine, options.data_dir});
-    identity_keeper =
-        std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, [](store::Transaction& transaction, const VmId& vm) -> Result<std::string> {
-            TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm));
-            return rows.host_name;
-        });
+    identity_keeper = std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, &lifecycle::wanted_identity);
     lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper});
     resources::register_image_sagas(*engine, *resources);
     lifecycle::register_create_saga(*engine, *lifecycle);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/task_group.hpp"
+#include "guest/identity_script.hpp"
 #include "model/vm.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
@@ -21,62 +22,35 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kPingPatience{1000};
 constexpr milliseconds kGivePatience{30'000};  // making SSH keys on a slow machine
-constexpr int kTryAgainLater = 75;             // the script's exit code while cloud-init is still at work
 constexpr milliseconds kRoundPause{400};       // between two looks at guests that are still booting
 constexpr seconds kSilentGuestPause{30};       // a guest that stayed silent this long is asked less often
 constexpr std::size_t kGuestsAtOnce = 4;
 
-// Run by the guest's own /bin/sh, with the instance-id and the host name as arguments. It changes only what still bears another
-// identity, so it may run twice. Where cloud-init or the image's own first-boot service does the work, it lets them finish.
-constexpr const char* kIdentityScript = R"sh(
-id="$1"; name="$2"; marker=/var/lib/ramet/instance-id
-[ "$(cat $marker 2>/dev/null)" = "$id" ] && [ "$(hostname)" = "$name" ] && exit 0
-keys_done=no
-if command -v cloud-init >/dev/null 2>&1 && [ -d /run/cloud-init ]; then
-    [ -f /run/cloud-init/result.json ] || exit 75
-    [ "$(cat /var/lib/cloud/data/instance-id 2>/dev/null)" = "$id" ] && keys_done=yes
-fi
-[ "$(cat /etc/ramet/instance-id 2>/dev/null)" = "$id" ] && keys_done=yes
-if [ "$(cat /etc/machine-id 2>/dev/null)" != "$id" ]; then
-    echo "$id" > /etc/machine-id || exit 1
-    [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ] && echo "$id" > /var/lib/dbus/machine-id
-fi
-if [ "$(hostname)" != "$name" ]; then
-    old="$(hostname)"
-    if command -v hostnamectl >/dev/null 2>&1; then hostnamectl set-hostname "$name" 2>/dev/null || hostname "$name"; else hostname "$name"; fi
-    echo "$name" > /etc/hostname
-    [ -w /etc/hosts ] && [ -n "$old" ] && sed -i "s/\([[:space:]]\)$old\([[:space:]]\|$\)/\1$name\2/g" /etc/hosts
-fi
-if [ $keys_done = no ] && command -v ssh-keygen >/dev/null 2>&1 && [ -d /etc/ssh ]; then
-    rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
-    ssh-keygen -A >/dev/null 2>&1 || exit 2
-    command -v systemctl >/dev/null 2>&1 && systemctl try-restart ssh.service sshd.service >/dev/null 2>&1
-fi
-mkdir -p /var/lib/ramet && echo "$id" > $marker
-sync
-exit 0
-)sh";
-
 }  // namespace
 
-Result<void> give_identity(hypervisor::Hypervisor& hypervisor, const WantedIdentity& wanted, milliseconds patience) {
-    TRY_ASSIGN(
-        const hypervisor::ExecResult outcome,
-        hypervisor.agent_exec(wanted.vm, "/bin/sh", {"-c", kIdentityScript, "ramet-identity", wanted.instance_id, wanted.host_name}, {}, patience));
-    if (outcome.exit_code == kTryAgainLater) return fail(ErrorCode::timeout, "the guest is still being set up by cloud-init");
+Result<std::vector<api::IdentityFact>> give_identity(hypervisor::Hypervisor& hypervisor, const WantedIdentity& wanted, milliseconds patience) {
+    const std::vector<std::string> arguments{"-c",
+                                             std::string(identity_script()),
+                                             "ramet-identity",
+                                             wanted.instance_id,
+                                             wanted.host_name,
+                                             std::string(name_of(wanted.mode)),
+                                             wanted.expects_address ? "address" : ""};
+    TRY_ASSIGN(const hypervisor::ExecResult outcome, hypervisor.agent_exec(wanted.vm, "/bin/sh", arguments, {}, patience));
+    if (outcome.exit_code == kTryAgainLater) return fail(ErrorCode::timeout, "the guest is still being set up");
     if (outcome.exit_code != 0) {
         return fail(ErrorCode::operation_failed, "the guest could not take its identity (exit " + std::to_string(outcome.exit_code) + ")",
                     outcome.err.substr(0, 512));
     }
-    return {};
+    return read_answer(outcome.out);
 }
 
 class IdentityKeeper::Impl {
 public:
-    Impl(store::Database& database, hypervisor::Hypervisor& hypervisor, HostName host_name_of)
+    Impl(store::Database& database, hypervisor::Hypervisor& hypervisor, Wanted wanted)
         : database_(database),
           hypervisor_(hypervisor),
-          host_name_of_(std::move(host_name_of)) {}
+          wanted_(std::move(wanted)) {}
 
     void start() {
         thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
@@ -144,32 +118,41 @@ private:
                    store::list<VmInstance>(transaction, {{"identityState", std::string(name_of(IdentityState::pending))},
                                                          {"state", std::string(name_of(VmState::running))}}));
         for (const VmInstance& vm : vms) {
-            TRY_ASSIGN(std::string host_name, host_name_of_(transaction, vm.uuid));
-            pending.push_back({vm.uuid, vm.uuid.text(), std::move(host_name)});
+            TRY_ASSIGN(WantedIdentity wanted, wanted_(transaction, vm.uuid));
+            pending.push_back(std::move(wanted));
         }
         return pending;
     }
 
     bool try_one(const WantedIdentity& wanted) {
         if (!hypervisor_.agent_ping(wanted.vm, kPingPatience).has_value()) return false;
-        const Result<void> given = give_identity(hypervisor_, wanted, kGivePatience);
-        if (!given.has_value() && given.error().code == ErrorCode::timeout) return false;
+        const Result<std::vector<api::IdentityFact>> given = give_identity(hypervisor_, wanted, kGivePatience);
         if (!given.has_value()) {
-            telemetry::log_warning("VM {}: {} ({})", wanted.vm.text(), given.error().message, given.error().detail);
+            if (given.error().code != ErrorCode::timeout) note_refusal(wanted.vm, given.error());
             return false;
         }
         const Result<void> kept = database_.write([&](store::Transaction& transaction) -> Result<void> {
             TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, wanted.vm.text()));
+            // It may have been given another name while the guest took this one.
+            TRY_ASSIGN(const WantedIdentity now, wanted_(transaction, wanted.vm));
+            TRY(note_facts(transaction, wanted.vm, *given));
+            if (now.host_name != wanted.host_name) return {};
             vm.identity_state = IdentityState::own;
             return store::update(transaction, vm);
         });
-        if (kept.has_value()) telemetry::log_info("VM {} has its own identity as '{}'", wanted.vm.text(), wanted.host_name);
+        if (kept.has_value()) telemetry::log_info("VM {}: its identity was seen in the guest", wanted.vm.text());
         return kept.has_value();
+    }
+
+    void note_refusal(const VmId& vm, const Error& error) {
+        telemetry::log_warning("VM {}: {} ({})", vm.text(), error.message, error.detail);
+        const Result<void> noted = database_.write([&](store::Transaction& transaction) { return note_trouble(transaction, vm, error.message); });
+        if (!noted.has_value()) telemetry::log_warning("VM {}: {}", vm.text(), noted.error().detail);
     }
 
     store::Database& database_;
     hypervisor::Hypervisor& hypervisor_;
-    HostName host_name_of_;
+    Wanted wanted_;
     std::map<std::string, Waiting> waiting_;
     std::mutex mutex_;
     std::condition_variable_any wake_;
@@ -177,8 +160,8 @@ private:
     std::jthread thread_;
 };
 
-IdentityKeeper::IdentityKeeper(store::Database& database, hypervisor::Hypervisor& hypervisor, HostName host_name_of)
-    : impl_(std::make_unique<Impl>(database, hypervisor, std::move(host_name_of))) {}
+IdentityKeeper::IdentityKeeper(store::Database& database, hypervisor::Hypervisor& hypervisor, Wanted wanted)
+    : impl_(std::make_unique<Impl>(database, hypervisor, std::move(wanted))) {}
 IdentityKeeper::~IdentityKeeper() = default;
 void IdentityKeeper::start() { impl_->start(); }
 void IdentityKeeper::notice() { impl_->notice(); }

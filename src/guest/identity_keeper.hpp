@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/id.hpp"
+#include "guest/identity_record.hpp"
 #include "hypervisor/hypervisor.hpp"
 #include "store/database.hpp"
 
@@ -17,17 +18,21 @@ namespace ramet::guest {
 struct WantedIdentity {
     VmId vm;
     std::string instance_id;  // 32 hex digits: also the machine-id
-    std::string host_name;
+    std::string host_name;    // empty: leave it
+    IdentityMode mode = IdentityMode::reset;
+    bool expects_address = false;  // DHCP is to give it one
 };
 
-// One try: returns when the guest says it is done. Errors: timeout when the agent does not answer; operation_failed with the guest's words.
-Result<void> give_identity(hypervisor::Hypervisor& hypervisor, const WantedIdentity& wanted, std::chrono::milliseconds patience);
+// One try: returns what was seen in the guest when it says it is done. Errors: timeout when the agent does not answer or the guest is still
+// at work; operation_failed with the guest's words.
+Result<std::vector<api::IdentityFact>> give_identity(hypervisor::Hypervisor& hypervisor, const WantedIdentity& wanted,
+                                                     std::chrono::milliseconds patience);
 
 class IdentityKeeper {
 public:
-    // `host_name_of`: the guest's name as the rows have it.
-    using HostName = std::function<Result<std::string>(store::Transaction&, const VmId&)>;
-    IdentityKeeper(store::Database& database, hypervisor::Hypervisor& hypervisor, HostName host_name_of);
+    // `wanted`: a VM's identity as the rows have it.
+    using Wanted = std::function<Result<WantedIdentity>(store::Transaction&, const VmId&)>;
+    IdentityKeeper(store::Database& database, hypervisor::Hypervisor& hypervisor, Wanted wanted);
     ~IdentityKeeper();
     void start();
     void notice();  // a VM with a pending identity has just started

@@ -30,7 +30,8 @@ bool is_mac(const std::string& text) {
            });
 }
 
-// A guest that nobody generalised keeps the machine-id of its image: here it gets the instance's, once per instance.
+// A guest that nobody generalised keeps the machine-id of its image: here it gets the instance's, once per instance. The network came up
+// before this runs, with a DHCP client id made from the old machine-id (RFC 4361): the client starts again with its own.
 constexpr const char* kVendorData = R"yaml(#cloud-config
 preserve_hostname: false
 manage_etc_hosts: true
@@ -46,6 +47,7 @@ bootcmd:
       if [ "$(cat /etc/machine-id)" != "$id" ]; then
           echo "$id" > /etc/machine-id
           if [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ]; then echo "$id" > /var/lib/dbus/machine-id; fi
+          if command -v systemctl >/dev/null; then systemctl try-restart systemd-networkd.service; fi
       fi
 )yaml";
 
@@ -154,7 +156,7 @@ Result<std::vector<SeedFile>> seed_files(const SeedSpec& seed) {
     // Quoted, for a host name such as "no" or "12" is not text to a YAML reader otherwise. The checks above keep quotes out.
     return std::vector<SeedFile>{{"meta-data", fmt::format("instance-id: \"{}\"\nlocal-hostname: \"{}\"\n", seed.instance_id, seed.host_name)},
                                  {"user-data", seed.user_data.empty() ? "#cloud-config\n{}\n" : seed.user_data},
-                                 {"vendor-data", vendor_data(seed.instance_id)},
+                                 {"vendor-data", seed.keeps_identity ? "#cloud-config\n{}\n" : vendor_data(seed.instance_id)},
                                  {"network-config", network_config(seed.nics)}};
 }
 

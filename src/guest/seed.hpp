@@ -18,6 +18,7 @@ struct SeedSpec {
     std::string host_name;    // RFC 1123
     std::string user_data;    // as the user gave it; empty: an empty cloud-config
     std::vector<NicSeed> nics;
+    bool keeps_identity = false;  // the guest is to stay who it is: nothing is asked of it
 };
 
 // Writes the image as <path>.partial, syncs, renames. The directory must exist. An existing image is replaced. Any thread.

@@ -3,6 +3,8 @@
 #include "http/routes.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
+#include "lifecycle/firmware.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/settings.hpp"
@@ -70,6 +72,12 @@ void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
     routes.bind<api::DeleteVmHostname>([&parts](const Call&, auto& message) { return body(lifecycle::delete_host_name(parts, message)); });
     routes.bind<api::GetVmConsoleAddress>([&parts](const Call&, auto& message) { return body(lifecycle::console_address(parts, message)); });
     routes.bind<api::ChangeVmNicState>([&parts](const Call&, auto& message) { return body(lifecycle::change_nic_state(parts, message)); });
+    routes.bind<api::GetVmInstanceIdentity>([&parts](const Call&, auto& message) { return body(lifecycle::get_identity(parts, message)); });
+    routes.bind<api::SetVmBootMode>(
+        [&parts](const Call& call, auto& message) { return body(lifecycle::set_vm_boot_mode(parts, call.caller, message)); });
+    routes.bind<api::DeleteVmBootMode>([&parts](const Call&, auto& message) { return body(lifecycle::delete_vm_boot_mode(parts, message)); });
+    routes.bind<api::SetImageBootMode>(
+        [&parts](const Call& call, auto& message) { return body(lifecycle::set_image_boot_mode(parts, call.caller, message)); });
     routes.bind<api::CheckInvariants>([&parts](const Call&, auto&) { return body(check_invariants(parts)); });
     routes.bind<api::CreateDataVolume>(
         [&parts](const Call& call, auto& message) { return started(lifecycle::create_data_volume(parts, request_of(call), message)); });

@@ -45,6 +45,8 @@ struct DomainSpec {
     std::vector<NicSpec> nics;
     std::string seed_image;      // absolute path of the NoCloud ISO; empty: none
     std::string machine_serial;  // SMBIOS serial; the SMBIOS uuid is the VM's uuid
+    std::string uefi_vars;       // absolute path of its UEFI variables, made when absent; empty: it boots by BIOS
+    std::string tpm_state;       // absolute path of the directory of its TPM 2.0, made when absent; empty: no TPM
 };
 
 enum class DomainState : std::uint8_t { running, paused, shut_off };
@@ -101,13 +103,20 @@ struct Capabilities {
     std::string version;             // "QEMU 7.2.22"
     std::string machine_type;        // versioned
     bool privileged_network = false;
-    std::string qemu_user;  // who QEMU runs as
+    std::string qemu_user;                  // who QEMU runs as
+    std::string uefi_missing, tpm_missing;  // why VMs here cannot have it, and what to do; empty: they can
 };
 
 struct ExecResult {
     int exit_code = -1;
     std::string out, err;
 };
+
+// The file of a TPM's directory that holds all that outlasts a power cycle.
+inline constexpr const char* kTpmStateFile = "tpm2-00.permall";
+
+// Called once between the stop of the vCPUs and the cut of the disks; its failure is the snapshot's.
+using WhileStopped = std::function<Result<void>()>;
 
 class Hypervisor {
 public:
@@ -120,12 +129,14 @@ public:
     virtual Result<void> reset(const VmId& vm) = 0;
     virtual Result<DomainState> state(const VmId& vm) = 0;
     virtual Result<std::vector<VmId>> running_domains() = 0;  // every process of ours on this machine, known or not
+    virtual Result<std::vector<VmId>> running_tpms() = 0;     // the same for the processes behind the VMs' TPMs
     // True when no guest write has reached any of the VM's disks since their top layers were opened or made by snapshot_disks.
     virtual Result<bool> disks_untouched(const VmId& vm) = 0;
     // All disks at one instant. The overlays are opened before the pause; a paused VM stays paused. Repeating it after success is success.
     // The guest is frozen before it, for kFreezeBudget at most, and thawed after it, even if this process ends in between. Quiesce::required
     // fails with nothing touched when there is no freeze; when a freeze did not hold until the cut it fails after it (see disk_tops).
-    virtual Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce = Quiesce::never) = 0;
+    virtual Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce = Quiesce::never,
+                                                const WhileStopped& while_stopped = nullptr) = 0;
     // What the disks really stand on: for undo and recovery, which must not trust the rows. Empty for a VM without a run directory.
     virtual Result<std::vector<DiskTop>> disk_tops(const VmId& vm) = 0;
     // Copies what the layers between hold into the disk's top layer while the guest goes on, then lets go of their files. Stopping half way

@@ -5,6 +5,7 @@
 
 #include "api/json.hpp"
 #include "base/limits.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/image_cache.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/rows.hpp"
@@ -231,7 +232,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const Request& reques
         data.layer = first_layer(data.volume, storage, request.caller.account, std::nullopt, now);
         blueprint.volumes.push_back(std::move(data));
     }
-    blueprint.system_tags = message.system_tags;
+    TRY_ASSIGN(blueprint.system_tags, with_boot_mode_of(transaction, checked.image.uuid, message.system_tags));
     blueprint.user_tags = message.user_tags;
     return blueprint;
 }
@@ -257,6 +258,8 @@ Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateV
                    TRY(check_size(message, transaction, found));
                    TRY(check_disks(message, transaction, found));
                    TRY_ASSIGN(found.zone, zone_of(message, transaction));
+                   TRY_ASSIGN(const std::vector<std::string> tags, with_boot_mode_of(transaction, found.image.uuid, message.system_tags));
+                   TRY(check_firmware_tags(parts.hypervisor.capabilities(), tags, found.memory_size, "systemTags"));
                    return found;
                }));
     plan.image = checked.image.uuid;

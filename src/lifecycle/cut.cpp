@@ -177,7 +177,7 @@ Result<void> Cut::cut_disks(const Source& source, CutFacts& facts) {
     if (source.domain == hypervisor::DomainState::shut_off) return {};
     std::vector<hypervisor::OverlaySpec> overlays;
     for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
-    TRY_ASSIGN(const hypervisor::CaptureFacts captured, parts_.hypervisor.snapshot_disks(*order_.vm, overlays, order_.quiesce));
+    TRY_ASSIGN(const hypervisor::CaptureFacts captured, parts_.hypervisor.snapshot_disks(*order_.vm, overlays, order_.quiesce, order_.while_stopped));
     facts.paused_microseconds = captured.paused.count();
     facts.consistency = captured.freeze.consistency;
     facts.consistency_reason = captured.freeze.reason.empty() ? std::nullopt : std::optional(captured.freeze.reason);
@@ -224,7 +224,10 @@ Result<bool> Cut::would_reuse() {
 Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
     TRY_ASSIGN(Source source, load_and_check());
     CutFacts facts;
-    TRY_ASSIGN(const bool reused, can_reuse(source, facts));
+    const bool is_off = source.domain == hypervisor::DomainState::shut_off;
+    bool reused = false;
+    if (is_off || !order_.while_stopped) { TRY_ASSIGN(reused, can_reuse(source, facts)); }
+    if (is_off && order_.while_stopped) TRY(order_.while_stopped());
     if (!reused) {
         TRY_ASSIGN(const bool shortened, make_room(parts_, order_.job, source.to_be_cut(), step));
         if (shortened) { TRY_ASSIGN(source, load_and_check()); }
@@ -234,7 +237,7 @@ Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
         crash_point("captured-before-rows");
     }
     facts.layers_reused = reused;
-    if (source.domain == hypervisor::DomainState::shut_off) {
+    if (is_off) {
         facts.consistency = hypervisor::Consistency::stopped;
         facts.consistency_reason = "The source was off; whether it was shut down cleanly is not known";
     }

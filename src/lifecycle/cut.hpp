@@ -39,6 +39,9 @@ struct CutOrder {
     std::vector<VolumeId> volumes;
     bool all_attached = false;  // the volumes must be all that the VM has when the cut is made
     hypervisor::Quiesce quiesce = hypervisor::Quiesce::never;
+    // What else is taken at the instant: called while the vCPUs of a running source stand, or of one that is off before anything is cut. It may
+    // be called again. Set: a running source is paused for it even where its disks have nothing new.
+    hypervisor::WhileStopped while_stopped{};
 };
 
 // operation_failed when the volume has no disk, or one that others write to at the same time.

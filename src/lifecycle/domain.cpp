@@ -8,6 +8,7 @@
 #include "base/task_group.hpp"
 #include "guest/seed.hpp"
 #include "guest/user_data.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/rows.hpp"
@@ -39,6 +40,7 @@ Result<Launch> load_launch(Parts& parts, const VmId& vm) {
             launch.networks.push_back(std::move(network));
         }
         TRY_ASSIGN(launch.domain, domain_spec(transaction, launch.rows, seed_path(parts.shared.data_dir, vm), parts.shared.plumbing.privileged()));
+        TRY(add_firmware(transaction, parts.shared.data_dir, launch.domain));
         TRY_ASSIGN(const std::vector<SystemTag> tags, store::list<SystemTag>(transaction, {{"resourceUuid", vm.text()}}));
         constexpr std::string_view kUserData = "userdata::";
         for (const SystemTag& tag : tags) {
@@ -50,7 +52,8 @@ Result<Launch> load_launch(Parts& parts, const VmId& vm) {
 
 Result<void> write_seed(Parts& parts, const Launch& launch) {
     guest::SeedSpec seed;
-    seed.instance_id = launch.rows.vm.uuid.text();
+    seed.instance_id = launch.rows.instance_id();
+    seed.keeps_identity = launch.rows.identity && launch.rows.identity->mode == guest::IdentityMode::keep;
     seed.host_name = launch.rows.host_name;
     TRY_ASSIGN(seed.user_data, guest::decode_user_data(launch.user_data));
     for (const VmNic& nic : launch.rows.nics) seed.nics.push_back({nic.mac, "eth" + std::to_string(nic.device_id)});
@@ -69,6 +72,7 @@ Result<void> erase_vm_rows(Transaction& transaction, const VmId& vm) {
     TRY(dissolve_groups_of(transaction, vm));
     TRY(resources::remove_tags_of(transaction, uuid));
     TRY(identity::disown(transaction, uuid));
+    TRY(store::erase<guest::VmIdentity>(transaction, {{"vmInstanceUuid", uuid}}));
     TRY(store::erase<VmInstance>(transaction, {{"uuid", uuid}}));
     return {};
 }
@@ -128,6 +132,7 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm) {
                    return doomed;
                }));
     for (const Volume& volume : volumes) TRY(demolish_volume(parts, volume.uuid));
+    TRY(remove_firmware(parts.shared.data_dir, vm.text()));
     crash_point("volumes-demolished");
     return parts.database().write([&](Transaction& transaction) { return erase_vm_rows(transaction, vm); });
 }

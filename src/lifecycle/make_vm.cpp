@@ -56,6 +56,7 @@ Result<void> reserve_vms(Transaction& transaction, const identity::Caller& calle
     for (const VmBlueprint& blueprint : blueprints) {
         const std::string& uuid = blueprint.vm.uuid.text();
         TRY(store::insert(transaction, blueprint.vm));
+        if (blueprint.identity) TRY(store::insert(transaction, *blueprint.identity));
         TRY(identity::own(transaction, caller, uuid, "VmInstanceVO"));
         for (const NicBlueprint& nic : blueprint.nics) {
             TRY(store::insert(transaction, nic.nic));

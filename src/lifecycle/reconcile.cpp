@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/power.hpp"
@@ -169,6 +170,7 @@ Result<std::vector<Finding>> find_orphans(Parts& parts) {
     TRY(compare_processes(parts, rows, findings));
     TRY(compare_network(parts, rows, findings));
     compare_seeds(parts, rows, findings);
+    TRY(compare_firmware(parts, rows.vms, findings));
     for (const Job& job : rows.unfinished)
         findings.push_back({"unfinished job", job.uuid.text() + " " + job.api_name + " " + std::string(name_of(job.state))});
     return findings;

@@ -30,7 +30,8 @@ Result<VmRows> load_vm(store::Transaction& transaction, const VmId& vm) {
     TRY_ASSIGN(rows.nics, store::list<VmNic>(transaction, {{"vmInstanceUuid", vm.text()}}, "deviceId"));
     TRY_ASSIGN(rows.volumes, store::list<Volume>(transaction, {{"vmInstanceUuid", vm.text()}}));
     std::ranges::sort(rows.volumes, by_device);
-    rows.host_name = host_name_from(rows.vm.name, vm);
+    TRY_ASSIGN(rows.identity, guest::find_identity(transaction, vm));
+    rows.host_name = rows.identity && rows.identity->host_name ? *rows.identity->host_name : host_name_from(rows.vm.name, vm);
     TRY_ASSIGN(const std::vector<SystemTag> tags, store::list<SystemTag>(transaction, {{"resourceUuid", vm.text()}}));
     constexpr std::string_view kHostNameTag = "hostname::";
     for (const SystemTag& tag : tags) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/identity_record.hpp"
 #include "hypervisor/hypervisor.hpp"
 #include "hypervisor/plumbing.hpp"
 #include "model/resources.hpp"
@@ -19,6 +20,8 @@ struct VmRows {
     std::vector<VmNic> nics;      // by device id
     std::vector<Volume> volumes;  // attached ones, by device id; the root volume first
     std::string host_name;        // what the guest is to be called
+    std::optional<guest::VmIdentity> identity;
+    std::string instance_id() const { return identity ? identity->instance_id : vm.uuid.text(); }
 };
 
 Result<VmRows> load_vm(store::Transaction& transaction, const VmId& vm);

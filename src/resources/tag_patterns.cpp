@@ -99,6 +99,8 @@ std::string_view fault_of(std::string_view token, std::string_view value) {
     if (name == "mac" && !network::checked_mac(value, "mac").has_value()) return "must be a unicast MAC address such as fa:16:3e:00:00:01";
     if (name == "userdata" && !is_base64(value)) return "must be base64";
     if (name == "bootMode" && !is_one_of(value, {"Legacy", "UEFI", "UEFI_WITH_CSM"})) return "must be Legacy, UEFI or UEFI_WITH_CSM";
+    if (name == "tpmVersion" && value != "2.0") return "must be 2.0";
+    if (name == "tpmPolicy" && !is_one_of(value, {"copy", "new"})) return "must be copy or new";
     if (name == "provisioning" && !is_one_of(value, {"ThinProvisioning", "ThickProvisioning"}))
         return "must be ThinProvisioning or ThickProvisioning";
     if (is_one_of(name, {"number", "multiQueueNum", "cpuSockets", "cpuCores", "cpuThreads"}) && !is_number(value)) return "must be a number";

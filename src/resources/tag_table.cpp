@@ -26,6 +26,8 @@ constexpr TagPattern kVm[]{{"hostname::{hostname}", kSingle},
                            {"bootOrderOnce::{bootOrderOnce}", kSingle},
                            {"cdromBootOnce::{cdromBootOnce}", kSingle},
                            {"bootMode::{bootMode}", kSingle},
+                           {"tpm::{tpmVersion}", kSingle},     // ours: the VM has a TPM
+                           {"tpmPolicy::{tpmPolicy}", kOnce},  // ours: what becomes of the source's TPM in a clone
                            {"usbRedirect::{usbRedirect}", kSingle},
                            {"RDPEnable::{RDPEnable}", kSingle},
                            {"VDIMonitorNumber::{VDIMonitorNumber}", kSingle},

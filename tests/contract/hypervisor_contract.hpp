@@ -306,4 +306,53 @@ TEST_P(HypervisorContract, SaysWhereTheConsoleIsAndThatNoAgentAnswers) {
     stop(spec.vm);
 }
 
+TEST_P(HypervisorContract, CallsBackWhileTheVmStandsAndFailsWithIt) {
+    const hypervisor::DomainSpec spec = started();
+    const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
+    const std::vector<hypervisor::OverlaySpec> overlays{{spec.disks[0].volume, overlay}};
+    int calls = 0;
+    const auto refuse = [&]() -> Result<void> {
+        ++calls;
+        return fail(ErrorCode::storage_full, "no room");
+    };
+    EXPECT_FALSE(vms().snapshot_disks(spec.vm, overlays, hypervisor::Quiesce::never, refuse).has_value());
+    EXPECT_EQ(calls, 1);
+    EXPECT_EQ(top(spec.vm, spec.disks[0].volume), spec.disks[0].chain_top_first[0].path) << "nothing was cut";
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    const auto accept = [&]() -> Result<void> {
+        ++calls;
+        return {};
+    };
+    EXPECT_TRUE(vms().snapshot_disks(spec.vm, overlays, hypervisor::Quiesce::never, accept).has_value());
+    EXPECT_EQ(calls, 2);
+    EXPECT_TRUE(vms().snapshot_disks(spec.vm, overlays, hypervisor::Quiesce::never, accept).has_value());
+    EXPECT_EQ(calls, 2) << "a repeated snapshot stops nothing";
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, ATpmLivesAsLongAsItsVm) {
+    if (!vms().capabilities().tpm_missing.empty()) GTEST_SKIP() << vms().capabilities().tpm_missing;
+    hypervisor::DomainSpec spec = under_test_->idle_vm();
+    spec.tpm_state = under_test_->state_path("tpm");
+    const auto has_tpm = [&] {
+        const auto tpms = vms().running_tpms();
+        return tpms.has_value() && std::ranges::find(*tpms, spec.vm) != tpms->end();
+    };
+    EXPECT_FALSE(has_tpm());
+    for (int again = 0; again < 2; ++again) {
+        const Result<void> result = vms().start(spec);
+        ASSERT_TRUE(result.has_value()) << result.error().message << " | " << result.error().detail;
+        EXPECT_TRUE(has_tpm());
+        under_test_->restart_server();
+        EXPECT_TRUE(vms().reattach().has_value());
+        EXPECT_TRUE(has_tpm());
+        stop(spec.vm);
+        EXPECT_TRUE(eventually([&] { return !has_tpm(); }));
+    }
+    ASSERT_TRUE(vms().start(spec).has_value());
+    under_test_->crash(spec.vm);
+    EXPECT_TRUE(eventually([&] { return !has_tpm(); })) << "a TPM whose VM has crashed ends by itself";
+    EXPECT_TRUE(vms().forget(spec.vm).has_value());
+}
+
 }  // namespace ramet::test

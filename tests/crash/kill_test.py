@@ -16,11 +16,16 @@ LATER = ["layer-written#2", "nic-plugged#3", "storage.renamed#3", "step-after-do
 UNDO = ["undo-after-intent", "undo-after-effect", "layers-doomed", "layer-file-removed", "volumes-demolished"]  # passed when the clone is cancelled or fails
 
 
+FIRMWARE = ["firmware-taken", "firmware-given", "firmware-given#3", "qemu.tpm-launched", "qemu.snapshot.cut", "captured"]
+
+
 class Kill(World):
+    source_tags, clone_tags = [], []
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.source = cls.api.create_vm("web01", cls.image["uuid"])
+        cls.source = cls.api.create_vm("web01", cls.image["uuid"], systemTags=cls.source_tags)
         cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
         cls.agent.call("guest-ping")
         cls.count = 0
@@ -52,7 +57,7 @@ class Kill(World):
         self.agent.run("echo x >> /root/log; sync")  # else the capture has nothing to do
         self.restart(RAMET_CRASH_POINT=point)
         job = self.job_uuid()
-        body = {"cloneVmInstance": {"names": ["a", "b", "c"]}}
+        body = {"cloneVmInstance": {"names": ["a", "b", "c"], "systemTags": self.clone_tags}}
         try:
             self.api.send("PUT", f"/zstack/v1/vm-instances/{self.source['uuid']}/actions", body, {"X-Job-UUID": job})
             if fail_it:
@@ -104,6 +109,17 @@ class Kill(World):
     def test_points_of_an_undo(self):
         reached = [point for point in UNDO if self.kill_at(point, fail_it=True)]
         self.assertNotEqual([], reached, "no cancelled clone passed any point of an undo")
+
+
+@unittest.skipUnless(os.path.exists("/usr/bin/swtpm"), "swtpm is not installed")
+class KillFirmware(Kill):
+    """The same with a source that has a TPM, whose state goes to each clone."""
+
+    source_tags, clone_tags = ["tpm::2.0"], ["tpmPolicy::copy"]
+    test_engine_points = test_step_points = test_clone_points = test_hypervisor_and_storage_points = test_later_passages = test_points_of_an_undo = None
+
+    def test_firmware_points(self):
+        self.sweep(FIRMWARE)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ public:
         hypervisor::DomainState state = hypervisor::DomainState::shut_off;
         bool written = false;                      // the guest wrote since the tops were opened
         bool agent = false;                        // a guest agent answers
+        bool tpm_crashed = false;                  // the process behind its TPM has ended
         bool holds_disks = false;                  // the guest does not let go of a disk
         bool refuses_freeze = false;               // the agent answers, but freezes nothing
         int freezes = 0, thaws = 0;                // each freeze that was tried has its thaw
@@ -88,6 +89,7 @@ public:
             domain.spec = spec;
             domain.state = hypervisor::DomainState::running;
             domain.written = false;
+            domain.tpm_crashed = false;
         }
         return leave(due);
     }
@@ -125,6 +127,12 @@ public:
     }
 
     Result<std::vector<VmId>> running_domains() override { return alive("running_domains"); }
+    Result<std::vector<VmId>> running_tpms() override {
+        TRY_ASSIGN(std::vector<VmId> found, alive("running_tpms"));
+        const std::lock_guard lock(mutex_);
+        std::erase_if(found, [&](const VmId& vm) { return domains_[vm].spec.tpm_state.empty() || domains_[vm].tpm_crashed; });
+        return found;
+    }
     Result<std::vector<VmId>> reattach() override { return alive("reattach"); }
 
     Result<bool> disks_untouched(const VmId& vm) override {
@@ -137,7 +145,7 @@ public:
     }
 
     Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays,
-                                                    hypervisor::Quiesce quiesce) override {
+                                                    hypervisor::Quiesce quiesce, const hypervisor::WhileStopped& while_stopped) override {
         hypervisor::CaptureFacts facts;
         TRY(with("snapshot_disks", vm, [&](Domain& domain) -> Result<void> {
             std::size_t done_before = 0;
@@ -150,6 +158,7 @@ public:
             if (done_before == overlays.size()) return {};
             if (done_before != 0) return fail(ErrorCode::wrong_state, "some volumes of the snapshot have been cut already, others not");
             TRY_ASSIGN(facts.freeze, freeze(domain, quiesce));
+            if (while_stopped) TRY(while_stopped());
             for (const hypervisor::OverlaySpec& overlay : overlays) {
                 auto& chain = find(domain, overlay.volume)->chain_top_first;
                 chain.insert(chain.begin(), overlay.overlay);
@@ -382,7 +391,7 @@ private:
     }
 
     mutable std::mutex mutex_;
-    hypervisor::Capabilities capabilities_{"tcg", "a fake needs none", "QEMU 0.0.0", "fake-1.0", false, "nobody"};
+    hypervisor::Capabilities capabilities_{"tcg", "a fake needs none", "QEMU 0.0.0", "fake-1.0", false, "nobody", {}, {}};
     std::map<VmId, Domain> domains_;
     std::vector<HypervisorFault> faults_;
     std::vector<std::string> calls_;

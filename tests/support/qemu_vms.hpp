@@ -45,6 +45,10 @@ public:
     }
     hypervisor::DiskSpec data_disk(std::int64_t device_id) override { return disk(device_id, std::string(1024 * 1024, '\0')); }
     storage::Place overlay_for(const hypervisor::DiskSpec& below) override { return new_overlay(below.chain_top_first.front()); }
+    std::string state_path(const std::string& name) override {
+        std::filesystem::create_directories(directory_.file("private/state"));
+        return directory_.file("private/state/" + std::to_string(++files_) + "-" + name);
+    }
     void crash(const VmId& vm) override {
         const auto process = process_of(vm);
         ASSERT_TRUE(process.has_value());

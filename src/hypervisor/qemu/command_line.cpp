@@ -60,7 +60,8 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     arguments.add("-no-user-config");
     arguments.add("-display", "none");
     arguments.add("-S");  // links are set before the first instruction
-    arguments.add("-machine", std::string(kMachineType) + ",usb=off,vmport=off,memory-backend=ram0");
+    const std::string flash = input.firmware_code_file.empty() ? "" : ",pflash0=fwcodeq,pflash1=fwvarsq";
+    arguments.add("-machine", std::string(kMachineType) + ",usb=off,vmport=off,memory-backend=ram0" + flash);
     // The block's name in captured state is then "ram0", whatever backend it is loaded into.
     arguments.add("-object", "memory-backend-ram,id=ram0,size=" + std::to_string(memory) + "M,x-use-canonical-path-for-ramblock-id=off");
     arguments.add("-m", std::to_string(memory) + "M");
@@ -95,6 +96,21 @@ void add_channels(Arguments& arguments, const CommandLineInput& input) {
     arguments.add("-chardev", "file,id=console,path=serial.log,append=on");
     arguments.add("-serial", "chardev:console");
     arguments.add("-vnc", "unix:vnc.sock");
+}
+
+// Devices of the board itself: they take no slot, so the layout of all others is the same with and without them.
+void add_firmware_and_tpm(Arguments& arguments, const CommandLineInput& input) {
+    if (!input.firmware_code_file.empty()) {
+        arguments.add("-blockdev", json::serialize(file_node_options("fwcodef", input.firmware_code_file, true)));
+        arguments.add("-blockdev", json::serialize(format_node_options("fwcodeq", "fwcodef", DiskFormat::raw, "", true)));
+        arguments.add("-blockdev", json::serialize(file_node_options("fwvarsf", input.firmware_vars_file, false)));
+        arguments.add("-blockdev", json::serialize(format_node_options("fwvarsq", "fwvarsf", DiskFormat::raw, "", false)));
+    }
+    if (!input.spec.tpm_state.empty()) {
+        arguments.add("-chardev", "socket,id=tpm,path=tpm.sock");
+        arguments.add("-tpmdev", "emulator,id=tpm0,chardev=tpm");
+        arguments.add("-device", "tpm-crb,tpmdev=tpm0");
+    }
 }
 
 std::string port_options(const std::string& id, std::int64_t slot, std::int64_t index, std::int64_t chassis) {
@@ -202,12 +218,6 @@ void add_nics(Arguments& arguments, const CommandLineInput& input) {
 
 }  // namespace
 
-std::string dashed(const std::string& uuid) {
-    return uuid.substr(0, 8) + "-" + uuid.substr(8, 4) + "-" + uuid.substr(12, 4) + "-" + uuid.substr(16, 4) + "-" + uuid.substr(20);
-}
-
-std::string generation_id(const VmId& vm) { return dashed(derived_uuid_text(vm.text(), "vm-generation-id")); }
-
 std::string escaped(const std::string& text) {
     std::string out;
     for (const char c : text) out.append(c == ',' ? 2 : 1, c);
@@ -252,6 +262,9 @@ Result<void> check_spec(const DomainSpec& spec) {
     if (spec.memory_bytes < limits::kMemoryBytesMin || spec.memory_bytes > limits::kMemoryBytesMax) {
         return fail(ErrorCode::invalid_argument, "A VM has between 16 MiB and 4 TiB of memory");
     }
+    if (!spec.uefi_vars.empty() && spec.memory_bytes < limits::kUefiMemoryBytesMin) {
+        return fail(ErrorCode::invalid_argument, "A VM that boots by UEFI needs at least 256 MiB of memory");
+    }
     std::set<std::int64_t> disks, nics;
     for (const DiskSpec& disk : spec.disks) {
         if (disk.device_id < 0 || disk.device_id >= kDisksMax || !disks.insert(disk.device_id).second) {
@@ -279,6 +292,7 @@ std::vector<std::string> command_line(const CommandLineInput& input) {
     add_channels(arguments, input);
     add_ports(arguments, input.spec);
     add_disks(arguments, input);
+    add_firmware_and_tpm(arguments, input);
     add_nics(arguments, input);
     return std::move(arguments.words);
 }

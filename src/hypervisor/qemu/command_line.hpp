@@ -12,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "hypervisor/hypervisor.hpp"
+#include "hypervisor/machine_identity.hpp"
 
 namespace ramet::hypervisor {
 
@@ -37,17 +38,16 @@ struct CommandLineInput {
     std::vector<DiskFiles> disks;           // as spec.disks
     std::vector<std::vector<int>> nic_fds;  // as spec.nics: the tap, once per queue; empty: user networking
     std::vector<FileSet> file_sets;
-    std::string seed_file;  // empty: none
-    int monitor_fd = -1;    // a listening socket
+    std::string seed_file;                               // empty: none
+    std::string firmware_code_file, firmware_vars_file;  // empty: BIOS
+    int monitor_fd = -1;                                 // a listening socket
 };
 
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.
 Result<void> check_spec(const DomainSpec& spec);
 std::vector<std::string> command_line(const CommandLineInput& input);
 
-std::string dashed(const std::string& uuid_text);  // 8-4-4-4-12
-std::string generation_id(const VmId& vm);         // differs between any two VMs
-std::string escaped(const std::string& text);      // for QEMU's key=value lists: a comma is written twice
+std::string escaped(const std::string& text);  // for QEMU's key=value lists: a comma is written twice
 
 // Names of devices and nodes. `level` counts from the bottom of the chain, so that the names below a new overlay stay.
 std::string disk_device(std::int64_t device_id);

@@ -180,5 +180,34 @@ TEST(CheckSpec, RefusesWhatNoMachineCanHave) {
     }
 }
 
+TEST(CommandLine, GivesUefiCodeThatCannotBeWrittenAndVariablesThatCan) {
+    CommandLineInput input = input_for(small_spec());
+    EXPECT_FALSE(any_has(values_of(command_line(input), "-machine"), "pflash"));
+    input.firmware_code_file = "/dev/fdset/120";
+    input.firmware_vars_file = "/proc/self/fd/121";
+    const std::vector<std::string> words = command_line(input);
+    EXPECT_TRUE(any_has(values_of(words, "-machine"), "pflash0=fwcodeq,pflash1=fwvarsq"));
+    const std::vector<std::string> blocks = values_of(words, "-blockdev");
+    EXPECT_TRUE(any_has(blocks, R"("node-name":"fwcodef","filename":"/dev/fdset/120","read-only":true)"));
+    EXPECT_TRUE(any_has(blocks, R"({"driver":"raw","node-name":"fwvarsq","file":"fwvarsf","read-only":false)")) << "the format is named, not probed";
+}
+
+TEST(CommandLine, ATpmTakesNoSlotFromTheOtherDevices) {
+    CommandLineInput input = input_for(small_spec());
+    const std::vector<std::string> without = values_of(command_line(input), "-device");
+    input.spec.tpm_state = "/d/firmware/x/tpm";
+    std::vector<std::string> with = values_of(command_line(input), "-device");
+    EXPECT_EQ(std::erase(with, "tpm-crb,tpmdev=tpm0"), 1U);
+    EXPECT_EQ(with, without);
+}
+
+TEST(CheckSpec, RefusesUefiInTooLittleMemory) {
+    DomainSpec spec = small_spec();
+    spec.uefi_vars = "/d/vars.fd";
+    EXPECT_FALSE(check_spec(spec).has_value());
+    spec.memory_bytes = 256 * limits::kMiB;
+    EXPECT_TRUE(check_spec(spec).has_value());
+}
+
 }  // namespace
 }  // namespace ramet::hypervisor

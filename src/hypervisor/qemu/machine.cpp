@@ -9,6 +9,7 @@
 
 #include "base/crash_point.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
+#include "hypervisor/qemu/tpm.hpp"
 #include "telemetry/log.hpp"
 
 namespace ramet::hypervisor {
@@ -23,6 +24,7 @@ constexpr auto kPowerButtonAgain = 10s;   // a guest that was booting may have m
 constexpr auto kAgentShutdownAfter = 2s;  // guests without ACPI may have an agent
 constexpr auto kForkWindow = 2s;          // a lock without a findable process: it is between fork and exec
 constexpr auto kLookAgain = 50ms;
+constexpr auto kTpmAfterQemu = 1s;  // it ends a moment before QEMU is seen to have ended
 
 Deadline after(std::chrono::milliseconds patience) { return std::chrono::steady_clock::now() + patience; }
 
@@ -89,6 +91,7 @@ Result<bool> Machine::alive(bool settle) {
                 record_ = std::move(*record);
             else
                 telemetry::log_error("VM {}: {} ({})", vm_.text(), record.error().message, record.error().detail);
+            watch_tpm();
             settled_ = false;
             if (settle) try_to_settle();
             return true;
@@ -196,6 +199,13 @@ Result<Machine::Opened> Machine::open_files(const DomainSpec& spec, const RunDir
         input.file_sets.push_back({number, "seed"});
         input.seed_file = "/dev/fdset/" + std::to_string(number);
     }
+    if (!spec.uefi_vars.empty()) {
+        TRY_ASSIGN(OpenedFirmware firmware, open_firmware(surroundings_.options.firmware, spec.uefi_vars, surroundings_.user));
+        const int number = keep(std::move(firmware.code));
+        input.file_sets.push_back({number, "firmware"});
+        input.firmware_code_file = "/dev/fdset/" + std::to_string(number);
+        input.firmware_vars_file = "/proc/self/fd/" + std::to_string(keep(std::move(firmware.vars)));
+    }
     for (const NicSpec& nic : spec.nics) {
         std::vector<int>& numbers = input.nic_fds.emplace_back();
         if (nic.tap.empty()) continue;
@@ -206,6 +216,7 @@ Result<Machine::Opened> Machine::open_files(const DomainSpec& spec, const RunDir
 }
 
 Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& directory) {
+    end_tpm(directory);
     directory.remove_leftovers();
     TRY_ASSIGN(const Opened opened, open_files(spec, directory));
     TRY_ASSIGN(const Fd log, directory.open_log());
@@ -216,11 +227,30 @@ Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& direc
     order.log = log.get();
     for (const Fd& file : opened.files) order.inherited.push_back(file.get());
     order.user = surroundings_.user;
+    if (!spec.tpm_state.empty()) {
+        TRY(launch_tpm(surroundings_.options.swtpm_binary, spec.tpm_state, directory, surroundings_.user));
+        crash_point("qemu.tpm-launched");
+    }
     TRY_ASSIGN(Process process, launch(order));
     crash_point("qemu.launched");
     const Result<void> written = directory.write_pid(process);
     if (!written.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), written.error().detail);  // the scan finds it all the same
-    return adopt(std::move(process), true);  // true: until it runs its end is start()'s own failure
+    TRY(adopt(std::move(process), true));  // true: until it runs its end is start()'s own failure
+    watch_tpm();
+    return {};
+}
+
+// The end of a VM's TPM is its own only while the VM goes on.
+void Machine::watch_tpm() {
+    if (record_.spec.tpm_state.empty() || !run_) return;
+    const auto lost = [run = run_, vm = vm_] {
+        if (run->stop_asked || wait_for_end(run->process, kTpmAfterQemu)) return;
+        telemetry::log_error("VM {}: the process of its TPM has ended; the guest's TPM answers nothing until the VM is stopped and started",
+                             vm.text());
+    };
+    const std::optional<Process> process = find_tpm(*directory_);
+    const Result<void> watched = process ? surroundings_.watch.watch(*process, lost) : Result<void>(fail(ErrorCode::not_found, "there is none"));
+    if (!watched.has_value()) telemetry::log_error("VM {}: its TPM cannot be watched: {}", vm_.text(), watched.error().message);
 }
 
 Result<void> Machine::set_link_of(const NicSpec& nic, bool up) {
@@ -255,6 +285,7 @@ Result<void> Machine::start(const DomainSpec& spec) {
     if (started.has_value()) started = begin();
     if (!started.has_value()) {
         kill_run();
+        end_tpm(*directory_);
         if (started.error().code == ErrorCode::internal) {
             return fail(ErrorCode::start_failed, "QEMU gave up while starting the VM; the server's log says why",
                         started.error().message + ": " + started.error().detail + "; QEMU: " + directory_->log_tail());
@@ -318,7 +349,10 @@ Result<bool> Machine::wait_for_guest(const std::shared_ptr<Run>& run, const std:
 Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     TRY_ASSIGN(const bool running, alive(false));  // one that does not answer must be stoppable too
-    if (!running) return {};
+    if (!running) {
+        if (directory_) end_tpm(*directory_);  // one whose QEMU never came to be
+        return {};
+    }
     const std::shared_ptr<Run> run = run_;
     run->stop_asked = true;
     if (mode == StopMode::grace) {
@@ -336,9 +370,11 @@ Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
     if (has_ended(run->process)) {
         run_.reset();
         qmp_.reset();
-        return {};
+    } else {
+        TRY(take_plug());
     }
-    return take_plug();
+    end_tpm(*directory_);
+    return {};
 }
 
 Result<void> Machine::pause() {
@@ -386,6 +422,7 @@ Result<void> Machine::forget() {
     TRY_ASSIGN(const bool running, alive());
     if (running) return fail(ErrorCode::wrong_state, "The VM is running; stop it first");
     if (!directory_) return {};
+    end_tpm(*directory_);
     TRY(directory_->remove());
     directory_.reset();
     return {};

@@ -47,7 +47,7 @@ public:
     Result<void> reset();
     Result<DomainState> state();
     Result<bool> disks_untouched();
-    Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce);
+    Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce, const WhileStopped& while_stopped);
     // freeze -> `capture` -> thaw. `capture` is not called when a required freeze cannot be had; it may use all but the agent. It calls what it
     // is given as soon as the instant is taken: the thaw need not wait for the rest.
     using CutDone = std::function<void()>;
@@ -83,6 +83,7 @@ private:
     Result<std::string> run_state();
     Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
     Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory);
+    void watch_tpm();
     Result<void> begin();  // from prelaunch: links, then the first instruction
     Result<void> set_link_of(const NicSpec& nic, bool up);
     Result<void> take_plug();
@@ -105,8 +106,12 @@ private:
     void remove_layer(std::int64_t device_id, std::size_t level);
     Result<bool> are_on_top(const std::vector<OverlaySpec>& overlays);
     Result<bool> already_cut(const std::vector<OverlaySpec>& overlays);
-    Result<CaptureFacts> cut_disks(const std::vector<OverlaySpec>& overlays, const CutDone& cut_done);  // without mutex_
-    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running, const CutDone& cut_done);
+    struct Moments {
+        const WhileStopped& while_stopped;  // may be empty
+        const CutDone& cut_done;
+    };
+    Result<CaptureFacts> cut_disks(const std::vector<OverlaySpec>& overlays, const Moments& moments);  // without mutex_
+    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running, const Moments& moments);
     Result<void> blockdev_snapshot(const std::vector<OverlaySpec>& overlays);
     Result<void> ensure_running();
     void commit_overlays(const std::vector<OverlaySpec>& overlays, const std::map<std::string, std::int64_t>& counters);

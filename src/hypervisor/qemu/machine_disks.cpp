@@ -232,7 +232,7 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
 }
 
 // The pause. Whatever happens between stop and cont, cont is sent.
-Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running, const CutDone& cut_done) {
+Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running, const Moments& moments) {
     TRY_ASSIGN(Qmp* const before, monitor());
     before->drop_events();
     Result<void> done;
@@ -241,13 +241,14 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     }
     crash_point("qemu.snapshot.stopped");
     std::map<std::string, std::int64_t> counters;
+    if (done.has_value() && moments.while_stopped) done = moments.while_stopped();
     if (done.has_value()) {
         if (auto read = write_counters(); read.has_value()) counters = std::move(*read);
         done = blockdev_snapshot(overlays);
     }
     crash_point("qemu.snapshot.cut");
     const Result<void> resumed = running ? ensure_running() : Result<void>();
-    cut_done();
+    moments.cut_done();
     CaptureFacts facts;
     if (running && qmp_) {
         const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
@@ -276,7 +277,7 @@ Result<bool> Machine::already_cut(const std::vector<OverlaySpec>& overlays) {
     return false;
 }
 
-Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const CutDone& cut_done) {
+Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const Moments& moments) {
     const std::lock_guard lock(mutex_);
     TRY(require_alive());
     if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
@@ -289,7 +290,7 @@ Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays
         ready = directory_->write_record(record_);
     }
     Result<CaptureFacts> facts =
-        ready.has_value() ? cut(overlays, status == "running", cut_done) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
+        ready.has_value() ? cut(overlays, status == "running", moments) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
     if (!facts.has_value()) {
         if (record_.pending || !ready.has_value()) remove_overlays(overlays);
         record_.pending.reset();

@@ -161,7 +161,7 @@ Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<R
     return facts;
 }
 
-Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce) {
+Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce, const WhileStopped& while_stopped) {
     {
         const std::lock_guard lock(mutex_);
         TRY(require_alive());
@@ -171,7 +171,7 @@ Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& ove
     }
     CaptureFacts facts;
     TRY_ASSIGN(facts.freeze, while_frozen(quiesce, [&](const CutDone& cut_done) -> Result<void> {
-                   TRY_ASSIGN(facts, cut_disks(overlays, cut_done));
+                   TRY_ASSIGN(facts, cut_disks(overlays, {while_stopped, cut_done}));
                    return {};
                }));
     return facts;

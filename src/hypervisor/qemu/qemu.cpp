@@ -15,6 +15,7 @@
 
 #include "hypervisor/qemu/kvm_probe.hpp"
 #include "hypervisor/qemu/machine.hpp"
+#include "hypervisor/qemu/tpm.hpp"
 #include "telemetry/log.hpp"
 
 namespace ramet::hypervisor {
@@ -102,9 +103,11 @@ public:
     Result<void> reset(const VmId& vm) override { return machine(vm)->reset(); }
     Result<DomainState> state(const VmId& vm) override { return machine(vm)->state(); }
     Result<std::vector<VmId>> running_domains() override;
+    Result<std::vector<VmId>> running_tpms() override;
     Result<bool> disks_untouched(const VmId& vm) override { return machine(vm)->disks_untouched(); }
-    Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce) override {
-        return machine(vm)->snapshot_disks(overlays, quiesce);
+    Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce,
+                                        const WhileStopped& while_stopped) override {
+        return machine(vm)->snapshot_disks(overlays, quiesce, while_stopped);
     }
     Result<void> agent_answers(const VmId& vm) override { return machine(vm)->agent_answers(); }
     Result<std::vector<DiskTop>> disk_tops(const VmId& vm) override { return machine(vm)->disk_tops(); }
@@ -147,16 +150,32 @@ private:
 };
 
 // Every process whose working directory is a run directory of ours, even one that was removed: nothing is asked of the database or the records.
-Result<std::vector<VmId>> QemuHypervisor::running_domains() {
-    const std::string prefix = surroundings_->options.run_root + "/";
-    std::vector<VmId> found;
+std::vector<std::pair<pid_t, VmId>> processes_below(const std::string& run_root) {
+    const std::string prefix = run_root + "/";
+    std::vector<std::pair<pid_t, VmId>> found;
     for (const pid_t pid : all_processes()) {
         std::array<char, PATH_MAX> path;
         const ssize_t size = ::readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), path.data(), path.size());
         const std::string directory(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
         if (!directory.starts_with(prefix)) continue;
         const std::string name = directory.substr(prefix.size(), 32);
-        if (is_uuid_text(name) && command_line_of(pid).find("guest=" + dashed(name)) != std::string::npos) found.push_back(VmId::trusted(name));
+        if (is_uuid_text(name)) found.emplace_back(pid, VmId::trusted(name));
+    }
+    return found;
+}
+
+Result<std::vector<VmId>> QemuHypervisor::running_domains() {
+    std::vector<VmId> found;
+    for (const auto& [pid, vm] : processes_below(surroundings_->options.run_root)) {
+        if (command_line_of(pid).find("guest=" + dashed(vm.text())) != std::string::npos) found.push_back(vm);
+    }
+    return found;
+}
+
+Result<std::vector<VmId>> QemuHypervisor::running_tpms() {
+    std::vector<VmId> found;
+    for (const auto& [pid, vm] : processes_below(surroundings_->options.run_root)) {
+        if (is_tpm(pid)) found.push_back(vm);
     }
     return found;
 }
@@ -246,6 +265,8 @@ Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options) {
     capabilities.machine_type = kMachineType;
     capabilities.privileged_network = ::geteuid() == 0 && Fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC)).valid();
     capabilities.qemu_user = surroundings->user ? surroundings->user->name : std::to_string(::geteuid());
+    capabilities.uefi_missing = uefi_missing(options.firmware);
+    capabilities.tpm_missing = tpm_missing(options.swtpm_binary);
     std::optional<User> with_kvm = surroundings->user;
     if (with_kvm) add_kvm_group(*with_kvm);
     const ProbeResult kvm = options.force_tcg ? ProbeResult{false, "emulation was asked for"} : probe_kvm_once(options.qemu_binary, with_kvm);

@@ -6,6 +6,7 @@
 //     spec.json         what was started, with the disk chain as it is now
 //     pid               "<pid> <start time>"; written after exec, the scan of /proc makes up for a missing one
 //     qmp.sock guard.sock agent.sock vnc.sock serial.log qemu.log
+//     tpm.pid tpm.sock tpm.log    of the swtpm process beside it, when the VM has a TPM
 //
 // serial.log is as long as the guest makes it: the run directory belongs on a filesystem whose filling up harms nobody else.
 #pragma once
@@ -17,6 +18,7 @@
 
 #include "base/limits.hpp"
 #include "hypervisor/hypervisor.hpp"
+#include "hypervisor/qemu/firmware.hpp"
 
 namespace ramet::hypervisor {
 
@@ -25,6 +27,8 @@ struct QemuOptions {
     std::string qemu_user = "ramet-qemu";  // used when we are root; "nobody" when it does not exist
     std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
     std::string guard_binary;           // ramet-freeze-guard; empty: the one beside this program
+    FirmwareFiles firmware;
+    std::string swtpm_binary = "/usr/bin/swtpm";
     bool force_tcg = false;             // do not even probe KVM
     std::int64_t tcg_tb_megabytes = 0;  // translation cache of one VM; 0: by the size of the guest
     std::chrono::milliseconds graceful_stop = limits::kGracefulStopTimeout;

@@ -31,6 +31,7 @@ public:
         return {VolumeId::random(), device_id, {{"/fake", std::to_string(++files_), DiskFormat::qcow2}}};
     }
     storage::Place overlay_for(const hypervisor::DiskSpec&) override { return {"/fake", std::to_string(++files_), DiskFormat::qcow2}; }
+    std::string state_path(const std::string& name) override { return "/fake/state/" + name; }
     void crash(const VmId& vm) override { fake_.crash(vm); }
     void restart_server() override {}
 
@@ -321,6 +322,30 @@ TEST(OpenQemu, SaysWhatIsMissing) {
     ASSERT_FALSE(opened.has_value());
     EXPECT_NE(opened.error().message.find("check that it is installed"), std::string::npos);
     EXPECT_NE(opened.error().detail.find("execve"), std::string::npos);
+}
+
+TEST(QemuFirmware, SaysWhatToInstall) {
+    QemuVms vms;
+    if (!vms.why.empty()) GTEST_SKIP() << vms.why;
+    hypervisor::QemuOptions options = vms.options();
+    options.firmware = {"/nowhere/code.fd", "/nowhere/vars.fd"};
+    options.swtpm_binary = "/nowhere/swtpm";
+    const auto bare = hypervisor::open_qemu(options);
+    ASSERT_TRUE(bare.has_value());
+    EXPECT_NE((*bare)->capabilities().uefi_missing.find("apt-get install ovmf"), std::string::npos);
+    EXPECT_NE((*bare)->capabilities().tpm_missing.find("apt-get install swtpm"), std::string::npos);
+    DomainSpec spec = vms.idle_vm();
+    spec.tpm_state = vms.state_path("tpm");
+    Result<void> started = (*bare)->start(spec);
+    ASSERT_FALSE(started.has_value());
+    EXPECT_NE(started.error().message.find("apt-get install swtpm"), std::string::npos) << started.error().message;
+    spec = vms.idle_vm();
+    spec.memory_bytes = 256 * limits::kMiB;
+    spec.uefi_vars = vms.state_path("vars") + "/vars.fd";
+    started = (*bare)->start(spec);
+    ASSERT_FALSE(started.has_value());
+    EXPECT_NE(started.error().message.find("apt-get install ovmf"), std::string::npos) << started.error().message;
+    EXPECT_TRUE((*bare)->running_domains().value().empty());
 }
 
 }  // namespace

@@ -83,6 +83,8 @@ DomainRecord read_record_json(const json::object& from) {
     record.spec.memory_bytes = from.at("memoryBytes").to_number<std::int64_t>();
     record.spec.seed_image = text_of(from, "seedImage");
     record.spec.machine_serial = text_of(from, "machineSerial");
+    record.spec.uefi_vars = text_of(from, "uefiVars");
+    record.spec.tpm_state = text_of(from, "tpmState");
     for (const json::value& disk : from.at("disks").as_array()) record.spec.disks.push_back(read_disk(disk));
     for (const json::value& nic : from.at("nics").as_array()) record.spec.nics.push_back(read_nic(nic));
     for (const auto& [volume, count] : from.at("writesAtOpening").as_object()) record.writes_at_opening[volume] = count.to_number<std::int64_t>();
@@ -118,6 +120,8 @@ std::string record_text(const DomainRecord& record) {
                      {"memoryBytes", record.spec.memory_bytes},
                      {"seedImage", record.spec.seed_image},
                      {"machineSerial", record.spec.machine_serial},
+                     {"uefiVars", record.spec.uefi_vars},
+                     {"tpmState", record.spec.tpm_state},
                      {"disks", std::move(disks)},
                      {"nics", std::move(nics)},
                      {"writesAtOpening", std::move(writes)}};
@@ -206,12 +210,12 @@ Result<DomainRecord> RunDirectory::read_record() const {
     return read_record_text(text);
 }
 
-Result<void> RunDirectory::write_pid(const Process& process) const {
-    return write_file("pid", std::to_string(process.pid) + " " + std::to_string(process.start_time) + "\n", false);
+Result<void> RunDirectory::write_pid(const Process& process, const std::string& name) const {
+    return write_file(name, std::to_string(process.pid) + " " + std::to_string(process.start_time) + "\n", false);
 }
 
-std::optional<std::pair<pid_t, std::uint64_t>> RunDirectory::read_pid() const {
-    const Result<std::string> text = read_file("pid", 100);
+std::optional<std::pair<pid_t, std::uint64_t>> RunDirectory::read_pid(const std::string& name) const {
+    const Result<std::string> text = read_file(name, 100);
     if (!text.has_value()) return std::nullopt;
     char* rest = nullptr;
     const long pid = std::strtol(text->c_str(), &rest, 10);
@@ -246,9 +250,9 @@ Result<Fd> RunDirectory::listen(const std::string& name, const std::optional<Use
     return socket;
 }
 
-Result<Fd> RunDirectory::open_log() const {
-    Fd file(::openat(fd_.get(), "qemu.log", O_WRONLY | O_CREAT | O_APPEND | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kPrivate));
-    if (!file.valid()) return broken("open", path_ + "/qemu.log");
+Result<Fd> RunDirectory::open_log(const std::string& name) const {
+    Fd file(::openat(fd_.get(), name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kPrivate));
+    if (!file.valid()) return broken("open", path_ + "/" + name);
     return file;
 }
 
@@ -271,7 +275,8 @@ void RunDirectory::note_freeze(bool frozen) const {
 bool RunDirectory::freeze_noted() const { return ::faccessat(fd_.get(), kFreezeNote, F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
 
 void RunDirectory::remove_leftovers() const {
-    for (const char* name : {"qmp.sock", "guard.sock", "agent.sock", "vnc.sock", kFreezeNote, "pid"}) ::unlinkat(fd_.get(), name, 0);
+    for (const char* name : {"qmp.sock", "guard.sock", "agent.sock", "vnc.sock", "tpm.sock", kFreezeNote, "pid", "tpm.pid"})
+        ::unlinkat(fd_.get(), name, 0);
 }
 
 Result<void> RunDirectory::remove() {

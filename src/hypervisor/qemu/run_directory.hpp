@@ -43,12 +43,12 @@ public:
     int fd() const { return fd_.get(); }
     Result<void> write_record(const DomainRecord& record) const;  // durable
     Result<DomainRecord> read_record() const;
-    Result<void> write_pid(const Process& process) const;
-    std::optional<std::pair<pid_t, std::uint64_t>> read_pid() const;
+    Result<void> write_pid(const Process& process, const std::string& name = "pid") const;
+    std::optional<std::pair<pid_t, std::uint64_t>> read_pid(const std::string& name = "pid") const;
     Result<Fd> lock() const;  // conflict when a process holds it
     bool locked() const;
     Result<Fd> listen(const std::string& name, const std::optional<User>& user) const;  // a new unix socket
-    Result<Fd> open_log() const;                                                        // appends
+    Result<Fd> open_log(const std::string& name = "qemu.log") const;                    // empties it, appends
     std::string log_tail() const;                                                       // the last lines QEMU wrote to standard error
     // A note that the guest may be frozen, for a server that finds neither its predecessor nor the freeze guard alive.
     void note_freeze(bool frozen) const;

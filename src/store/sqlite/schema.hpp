@@ -10,5 +10,6 @@ extern const std::string_view kSchema1Pool;      // storages, images, offerings,
 extern const std::string_view kSchema1Machines;  // VM instances with their NICs, addresses, volumes, layers
 extern const std::string_view kSchemaSnapshots;  // volume snapshots, their trees and groups, checkpoints
 extern const std::string_view kSchemaJobs;       // idempotency keys, web hooks that wait
+extern const std::string_view kSchemaIdentity;   // what has been seen of each VM's identity
 
 }  // namespace ramet::store::sqlite

@@ -1,0 +1,18 @@
+// Identifiers of the virtual hardware, made from the VM's uuid alone.
+#pragma once
+
+#include <string>
+
+#include "base/id.hpp"
+
+namespace ramet::hypervisor {
+
+// 32 hex digits as 8-4-4-4-12.
+inline std::string dashed(const std::string& uuid) {
+    return uuid.substr(0, 8) + "-" + uuid.substr(8, 4) + "-" + uuid.substr(12, 4) + "-" + uuid.substr(16, 4) + "-" + uuid.substr(20);
+}
+
+// The VM generation id: differs between any two VMs.
+inline std::string generation_id(const VmId& vm) { return dashed(derived_uuid_text(vm.text(), "vm-generation-id")); }
+
+}  // namespace ramet::hypervisor

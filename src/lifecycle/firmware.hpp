@@ -1,0 +1,60 @@
+// What a VM has besides its disks that outlasts its power: UEFI variables (system tag bootMode::UEFI) and the state of its TPM (tpm::2.0).
+//
+//   DIR/firmware/<vm>/vars.fd              its UEFI variables; made from the firmware's template at its first start
+//   DIR/firmware/<vm>/tpm/                 the directory of its TPM
+//   DIR/firmware/<clone job>/...           what a capture took of its source, until each clone has its own copy
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/messages_firmware.hpp"
+#include "lifecycle/parts.hpp"
+#include "lifecycle/reconcile.hpp"
+#include "model/vm.hpp"
+
+namespace ramet::lifecycle {
+
+inline constexpr std::string_view kBootModeTag = "bootMode::";
+inline constexpr std::string_view kTpmTag = "tpm::2.0";
+inline constexpr std::string_view kTpmPolicyTag = "tpmPolicy::";
+
+// Puts what the VM's tags ask for into its domain.
+Result<void> add_firmware(store::Transaction& transaction, const std::string& data_dir, hypervisor::DomainSpec& domain);
+
+// May a VM of so much memory bear these tags on this host? Errors name `field` and say what to install or to change.
+Result<void> check_firmware_tags(const hypervisor::Capabilities& capabilities, const std::vector<std::string>& tags, std::int64_t memory_bytes,
+                                 std::string_view field);
+// The tags of a new VM: those asked for, and its image's boot mode when they name none.
+Result<std::vector<std::string>> with_boot_mode_of(store::Transaction& transaction, const ImageId& image, std::vector<std::string> tags);
+
+// What becomes of a source's TPM in its clones: copy or new, as the request's tag says; empty for a source without one. A source with a TPM
+// and no policy is an error: a copied TPM opens the source's secrets, a new one loses them, and nobody but the caller can choose.
+Result<std::string> tpm_policy(store::Transaction& transaction, const VmId& source, const std::vector<std::string>& requested);
+
+// One capture's share of firmware state. Every call may be repeated.
+class FirmwareCapture {
+public:
+    FirmwareCapture(Parts& parts, JobId job, VmId source, std::string tpm_policy);
+    Result<bool> needed();                    // whether the source has anything to be copied
+    Result<void> take();                      // reads the source's, durable; called while its vCPUs stand
+    Result<void> give_to(const VmId& clone);  // the clone's own copy, unless it has one
+    Result<void> forget();
+
+private:
+    Result<void> copy(const std::string& from_directory, const std::string& to_directory, bool again);
+    Parts& parts_;
+    JobId job_;
+    VmId source_;
+    bool copy_tpm_;
+};
+
+Result<void> remove_firmware(const std::string& data_dir, const std::string& owner);  // a VM's or a capture's; absent is success
+Result<void> compare_firmware(Parts& parts, const std::vector<VmInstance>& vms, std::vector<Finding>& findings);
+
+Result<std::string> set_vm_boot_mode(Parts& parts, const identity::Caller& caller, const api::SetVmBootMode& message);
+Result<std::string> delete_vm_boot_mode(Parts& parts, const api::DeleteVmBootMode& message);
+Result<std::string> set_image_boot_mode(Parts& parts, const identity::Caller& caller, const api::SetImageBootMode& message);
+
+}  // namespace ramet::lifecycle
