@@ -14,7 +14,13 @@ template <> const TypeInfo& describe<clone::CaptureReport>() {
     static const TypeInfo info = object<CaptureReport>("CaptureReport", "What the capture did to the source.",
                                                        field<&CaptureReport::source_state>("sourceState", "The source's state."),
                                                        field<&CaptureReport::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
-                                                       field<&CaptureReport::layers_reused>("layersReused", "Whether nothing had to be captured."));
+                                                       field<&CaptureReport::layers_reused>("layersReused", "Whether nothing had to be captured."),
+                                                       field<&CaptureReport::live>("live", "Whether it ran on while its memory was saved."),
+                                                       field<&CaptureReport::live_reason>("liveReason", "Why so, or why not."),
+                                                       field<&CaptureReport::memory_microseconds>("memoryMicroseconds", "How long the memory took."),
+                                                       field<&CaptureReport::memory_bytes>("memoryBytes", "The memory's size."),
+                                                       field<&CaptureReport::allocated_bytes>("allocatedBytes", "What it takes on disk."),
+                                                       field<&CaptureReport::state_bytes>("stateBytes", "The size of all other state."));
     return info;
 }
 
@@ -149,6 +155,12 @@ Result<void> Capture::adopt(const Source& source, bool reused) {
     });
 }
 
+Result<void> Capture::cut(const std::vector<hypervisor::OverlaySpec>& overlays, CaptureReport& report) {
+    TRY_ASSIGN(const hypervisor::CaptureFacts facts, parts_.hypervisor.snapshot_disks(plan_.source, overlays));
+    report.paused_microseconds = facts.paused.count();
+    return {};
+}
+
 Result<Output> Capture::run(StepContext&) {
     TRY_ASSIGN(const Source source, load_and_check());
     CaptureReport report{.source_state = std::string(name_of(source.vm.state))};
@@ -159,8 +171,7 @@ Result<Output> Capture::run(StepContext&) {
         if (source.domain != hypervisor::DomainState::shut_off) {
             std::vector<hypervisor::OverlaySpec> overlays;
             for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
-            TRY_ASSIGN(const hypervisor::CaptureFacts facts, parts_.hypervisor.snapshot_disks(plan_.source, overlays));
-            report.paused_microseconds = facts.paused.count();
+            TRY(cut(overlays, report));
         }
         crash_point("captured-before-rows");
     }

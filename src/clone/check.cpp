@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/limits.hpp"
+#include "clone/memory_capture.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/global_configs.hpp"
@@ -113,10 +114,9 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     const auto refused = [](std::string_view field) {
         return fail(ErrorCode::invalid_argument, fmt::format("{} is not supported by this version; leave it out", field));
     };
-    if (message.memory) return refused("memory");
     if (message.copy != "auto") return refused("copy");
     if (message.quiesce == "require") return refused("quiesce 'require'");
-    if (message.identity != "reset") return refused("identity");
+    if (message.identity != "reset" && !message.memory) return refused("identity 'keep' without memory");
     if (message.atomic) return refused("atomic");
     if (message.dry_run) return refused("dryRun");
     if (message.wait_for != "running") return refused("waitFor");
@@ -134,6 +134,7 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     TRY_ASSIGN(checked.source, lifecycle::load_vm(transaction, message.vm_instance_uuid));
     TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance",
                                  {VmState::running, VmState::paused, VmState::stopped}, request.job));
+    if (message.memory) TRY(check_memory(checked.source, message));
     TRY(check_volumes(checked.source, message.full));
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));
     TRY(check_tags(request, message));

@@ -7,8 +7,12 @@
 #include "base/limits.hpp"
 #include "clone/capture.hpp"
 #include "clone/check.hpp"
+#include "clone/memory_capture.hpp"
+#include "clone/memory_gate.hpp"
 #include "lifecycle/create_vm.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/placing.hpp"
+#include "lifecycle/resume_from_memory.hpp"
 #include "store/table.hpp"
 
 namespace ramet::clone {
@@ -25,7 +29,11 @@ namespace {
 // Built from the stored plan alone, so recovery rebuilds exactly the same list.
 Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) {
     Saga saga(job.kind, job.uuid);
-    saga.add<Capture>(parts, job.uuid, plan);  // once for all clones; the copies below never read what the source still writes
+    // Once for all clones; the copies below never read what the source still writes.
+    if (plan.memory)
+        saga.add<MemoryCapture>(parts, job.uuid, plan);
+    else
+        saga.add<Capture>(parts, job.uuid, plan);
     workflow::FanOut spawn;
     spawn.parallel = limits::kBranchThreads;
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
@@ -38,12 +46,22 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
         }
         workflow::Branch branch{std::to_string(i), {}};
         branch.steps.push_back(std::make_unique<lifecycle::Materialize>(parts, vm, std::move(recipes), plan.strategy));
-        if (plan.strategy == Strategy::instant_start) branch.steps.push_back(std::make_unique<lifecycle::Boot>(parts, vm));
+        if (plan.memory)
+            branch.steps.push_back(std::make_unique<lifecycle::ResumeFromMemory>(parts, vm, lifecycle::memory_image_uuid(job.uuid)));
+        else if (plan.strategy == Strategy::instant_start)
+            branch.steps.push_back(std::make_unique<lifecycle::Boot>(parts, vm));
         spawn.branches.push_back(std::move(branch));
     }
     saga.fan_out(std::move(spawn));
+    if (plan.memory) saga.add<MemoryGate>(parts, job.uuid, plan);
     saga.abandon([&parts, id = job.uuid](const Error&) { return lifecycle::demolish_vms_of_job(parts, id); });
     return saga;
+}
+
+// What the gate did to each clone; "[]" without memory.
+std::string gate_detail(const workflow::StepContext& context) {
+    const std::string gate = context.output_of("gate");
+    return gate.empty() ? "[]" : gate;
 }
 
 std::string entry_error(const std::string& name, Error error) {
@@ -69,6 +87,10 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
             entries += entry_error(planned.name, *outcome->error);
             continue;
         }
+        if (const std::optional<Error> stopped = gate_error(context.output_of("gate"), i)) {
+            entries += entry_error(planned.name, *stopped);
+            continue;
+        }
         const Result<VmInstance> vm = parts.shared.inventory.get<VmInstance>(clone_uuid(job, i).text());
         if (!vm.has_value()) {
             entries += entry_error(planned.name, vm.error());
@@ -79,7 +101,7 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
     }
     const std::string capture = context.output_of("capture");
     return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]}}}})", cloned, entries),
-                            fmt::format(R"({{"capture":{},"volumes":{}}})", capture.empty() ? "{}" : capture, [&] {
+                            fmt::format(R"({{"capture":{},"gate":{},"volumes":{}}})", capture.empty() ? "{}" : capture, gate_detail(context), [&] {
                                 std::string volumes = "[";
                                 for (const PlannedVolume& volume : plan.volumes) volumes += (volumes.size() > 1 ? "," : "") + api::to_json(volume);
                                 return volumes + "]";
@@ -246,7 +268,8 @@ Result<JobId> clone_vm(lifecycle::Parts& parts, const lifecycle::Request& reques
                store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
     TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, lifecycle::storage_facts(parts));
     TRY_ASSIGN(const std::vector<std::int64_t> bytes, allocated_bytes(parts, checked));
-    TRY_ASSIGN(const ClonePlan plan, make_plan(checked, message, storages, bytes));
+    TRY_ASSIGN(ClonePlan plan, make_plan(checked, message, storages, bytes));
+    plan_memory(parts, message, plan);
     const lifecycle::JobOrder order{"clone-vm", "CloneVmInstance", message.vm_instance_uuid.text(), "{}"};
     return lifecycle::submit(parts, request, order, [&](Transaction& transaction, Job& job) {
         return reserve(transaction, request, message, checked, plan, parts.now(), job);

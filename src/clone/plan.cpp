@@ -24,7 +24,9 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
     static const TypeInfo info = object<ClonePlan>(
         "ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
         field<&ClonePlan::strategy>("strategy", "What becomes of the clones."), field<&ClonePlan::volumes>("volumes", "The volumes of each clone."),
-        field<&ClonePlan::clones>("clones", "One entry per name."));
+        field<&ClonePlan::clones>("clones", "One entry per name."), field<&ClonePlan::memory>("memory", "Whether the clones go on from its memory."),
+        field<&ClonePlan::memory_reason>("memoryReason", "How the memory is captured, and why so."),
+        field<&ClonePlan::keep_identity>("keepIdentity", "Whether the guests are left as they are, with every link down."));
     return info;
 }
 

@@ -30,6 +30,9 @@ struct ClonePlan {
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
     std::vector<PlannedVolume> volumes;  // the root volume first
     std::vector<PlannedClone> clones;    // one per name, in order
+    bool memory = false;                 // the clones go on from the source's instant instead of booting
+    std::string memory_reason;           // how its memory will be captured and why so, for people; empty without memory
+    bool keep_identity = false;          // with memory: nothing is changed in the guest, every link stays down
 };
 
 VmId clone_uuid(const JobId& job, std::size_t index);

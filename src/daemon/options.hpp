@@ -13,6 +13,8 @@ struct Options {
     std::uint16_t listen_port = 8080;
     std::string qemu_user = "ramet-qemu";
     std::string console_dir;  // pages from a directory instead of the built-in ones
+    std::string memory_dir;   // of memory images; empty: in the data directory
+    bool allow_userfaultfd = false;
     bool force_tcg = false;
     bool verbose = false;
     bool teardown = false;  // end every VM and remove every network object of the data directory, then exit

@@ -22,6 +22,7 @@
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
@@ -114,10 +115,12 @@ Result<void> Service::Parts::open_adapters() {
     qemu.run_root = options.data_dir + "/run";
     qemu.qemu_user = options.qemu_user;
     qemu.force_tcg = options.force_tcg;
+    qemu.allow_userfaultfd = options.allow_userfaultfd;
     TRY_ASSIGN(hypervisor, hypervisor::open_qemu(qemu));
     const hypervisor::Capabilities& capabilities = hypervisor->capabilities();
     telemetry::log_info("{} with {} as {}: {}", capabilities.version, capabilities.accelerator, capabilities.qemu_user,
                         capabilities.accelerator_reason);
+    telemetry::log_info("memory captures: {} ({})", capabilities.live_memory ? "live" : "the source stands still", capabilities.live_memory_reason);
     return {};
 }
 
@@ -133,7 +136,7 @@ void Service::Parts::build_use_cases() {
             TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm));
             return rows.host_name;
         });
-    lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper});
+    lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper, options.memory_dir});
     resources::register_image_sagas(*engine, *resources);
     lifecycle::register_create_saga(*engine, *lifecycle);
     lifecycle::register_power_sagas(*engine, *lifecycle);
@@ -202,6 +205,7 @@ void Service::Parts::maintain(const std::stop_token& stop) {
         };
         warn(lifecycle::expunge_expired(*lifecycle));
         warn(lifecycle::remove_doomed_layers(*lifecycle));
+        warn(lifecycle::remove_doomed_memory_images(*lifecycle));
         warn(resources::expunge_expired_images(*resources));
         warn(accounts->purge_expired_sessions());
         std::unique_lock lock(maintenance_mutex);

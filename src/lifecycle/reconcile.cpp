@@ -6,6 +6,7 @@
 
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
@@ -155,6 +156,7 @@ Result<void> reconcile_at_start(Parts& parts) {
             TRY(vm_exited(parts, vm.uuid));
         }
     }
+    TRY(remove_doomed_memory_images(parts));
     return remove_doomed_layers(parts);
 }
 
@@ -165,6 +167,7 @@ Result<std::vector<Finding>> find_orphans(Parts& parts) {
     TRY(compare_processes(parts, rows, findings));
     TRY(compare_network(parts, rows, findings));
     compare_seeds(parts, rows, findings);
+    TRY(compare_memory_images(parts, findings));
     for (const Job& job : rows.unfinished)
         findings.push_back({"unfinished job", job.uuid.text() + " " + job.api_name + " " + std::string(name_of(job.state))});
     return findings;

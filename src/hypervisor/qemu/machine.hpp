@@ -16,6 +16,7 @@
 #include "hypervisor/hypervisor.hpp"
 #include "hypervisor/qemu/agent.hpp"
 #include "hypervisor/qemu/command_line.hpp"
+#include "hypervisor/qemu/memory_files.hpp"
 #include "hypervisor/qemu/process.hpp"
 #include "hypervisor/qemu/qemu.hpp"
 #include "hypervisor/qemu/qmp.hpp"
@@ -46,6 +47,9 @@ public:
     Result<DomainState> state();
     Result<bool> disks_untouched();
     Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays);
+    Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop);
+    Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
+    Result<void> swap_nic(const NicSpec& nic);
     Result<std::vector<DiskTop>> disk_tops();
     Result<void> attach_disk(const DiskSpec& disk);
     Result<void> detach_disk(const VolumeId& volume);
@@ -74,7 +78,9 @@ private:
     Result<boost::json::value> ask(const char* command, boost::json::object arguments = {});
     Result<std::string> run_state();
     Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
-    Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory);
+    Result<void> begin_record(const DomainSpec& spec);  // directory and record of a VM about to be started
+    Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory, MemoryOpening* memory);
+    Result<void> finish_start(Result<void> started);  // kills what did not come up
     Result<void> begin();  // from prelaunch: links, then the first instruction
     Result<void> set_link_of(const NicSpec& nic, bool up);
     Result<void> take_plug();
@@ -83,6 +89,18 @@ private:
     void kill_run();
     std::optional<Process> find_process(const RunDirectory& directory);
     void save_record();  // logs a failure: what it says can be found out again from QEMU
+
+    // machine_memory.cpp
+    struct MemoryCapture;
+    Result<void> check_capture(const std::vector<OverlaySpec>& overlays);
+    Result<void> prepare_stream(MemoryCapture& capture, int write_end);
+    Result<void> cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays);
+    Result<void> wait_for_resume(MemoryCapture& capture);
+    Result<void> end_capture(MemoryCapture& capture, Result<std::string> state);
+    Result<std::string> migration_status();
+    Result<void> leave_migration(bool running);  // from "postmigrate" to running or paused
+    Result<void> begin_from_memory();
+    Result<bool> unplug_nic(const NicSpec& nic);
 
     // machine_disks.cpp
     void try_to_settle();

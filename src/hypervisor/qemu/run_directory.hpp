@@ -26,6 +26,7 @@ struct DomainRecord {
     DomainSpec spec;  // with the chains as they are now
     std::optional<PendingSnapshot> pending;
     std::map<std::string, std::int64_t> writes_at_opening;  // by volume uuid: QEMU's write counter when the top layer was made; -1 unknown
+    bool resume_owed = false;  // the guest stands still for a memory capture: who finds it so without one going on lets it run
 };
 
 std::string record_text(const DomainRecord& record);
