@@ -153,9 +153,9 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 }
 
 struct CloneOptions {
-    std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host;
+    std::string source, strategy = "InstantStart", root_storage, data_storage, cluster, host, identity;
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
-    bool full = false;
+    bool full = false, memory = false;
 };
 
 Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& options) {
@@ -175,6 +175,8 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     TRY(refer("primaryStorageUuidForDataVolume", "/primary-storage", "storage", options.data_storage));
     TRY(refer("clusterUuid", "/clusters", "cluster", options.cluster));
     TRY(refer("hostUuid", "/hosts", "host", options.host));
+    if (options.memory) parameters["memory"] = true;
+    if (!options.identity.empty()) parameters["identity"] = options.identity;
     if (!options.root_tags.empty()) parameters["rootVolumeSystemTags"] = json::value_from(options.root_tags);
     if (!options.data_tags.empty()) parameters["dataVolumeSystemTags"] = json::value_from(options.data_tags);
     if (!options.nics.empty()) parameters["vmNicParams"] = json::value_from(options.nics);
@@ -228,6 +230,8 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("NAMES", options->names, "Names of the clones; 'web-{01..10}' stands for ten")->required();
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
     command->add_flag("--full", options->full, "Clone the data volumes too");
+    command->add_flag("--memory", options->memory, "Instant clones: they go on from the source's memory instead of booting");
+    command->add_option("--identity", options->identity, "With --memory: reset, or keep with every link down");
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");
     command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");
     command->add_option("--cluster", options->cluster, "Cluster the clones run in");

@@ -52,7 +52,8 @@ void plan_memory(lifecycle::Parts& parts, const api::CloneVmInstance& message, C
     plan.memory = message.memory;
     if (!plan.memory) return;
     const hypervisor::Capabilities& capabilities = parts.hypervisor.capabilities();
-    plan.memory_reason = (capabilities.live_memory ? "live: " : "the source stands still while its memory is saved: ") + capabilities.live_memory_reason;
+    plan.memory_reason =
+        (capabilities.live_memory ? "live: " : "the source stands still while its memory is saved: ") + capabilities.live_memory_reason;
     plan.keep_identity = message.identity == "keep";
 }
 
@@ -63,7 +64,7 @@ Result<Output> MemoryCapture::run(StepContext& step) {
 
 Result<void> MemoryCapture::cut(const std::vector<hypervisor::OverlaySpec>& overlays, CaptureReport& report) {
     TRY_ASSIGN(MemoryImage image, lifecycle::reserve_memory_image(parts_, job_, plan_.source));
-    if (image.state == MemoryImageState::ready) return {};  // this step, run again after the memory was kept
+    if (image.state == MemoryImageState::ready) return {};    // this step, run again after the memory was kept
     TRY(parts_.hypervisor.remove_memory({image.directory}));  // of a run that was cut off
     TRY(note_source(parts_, image, plan_.source));
     TRY_ASSIGN(const hypervisor::MemoryFacts facts, parts_.hypervisor.capture_memory(plan_.source, overlays, {image.directory}, stop_));

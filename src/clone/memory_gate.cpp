@@ -23,8 +23,8 @@ struct GateEntries {
 namespace ramet {
 
 template <> const TypeInfo& describe<clone::GateEntries>() {
-    static const TypeInfo info = object<clone::GateEntries>("GateEntries", "One per clone.",
-                                                            field<&clone::GateEntries::entries>("entries", "In the order of the names."));
+    static const TypeInfo info =
+        object<clone::GateEntries>("GateEntries", "One per clone.", field<&clone::GateEntries::entries>("entries", "In the order of the names."));
     return info;
 }
 
@@ -49,8 +49,8 @@ using workflow::StepContext;
 
 namespace {
 
-constexpr std::size_t kGatesAtOnce = 8;                       // they wait for guests most of the time
-constexpr std::chrono::milliseconds kGatePatience{60'000};    // SSH keys on a slow machine
+constexpr std::size_t kGatesAtOnce = 8;                     // they wait for guests most of the time
+constexpr std::chrono::milliseconds kGatePatience{60'000};  // SSH keys on a slow machine
 
 std::string entries_json(const std::vector<GateEntry>& entries) {
     std::string text;
@@ -137,7 +137,8 @@ Result<Output> MemoryGate::run(StepContext& step) {
     for_each_parallel(waiting.size(), kGatesAtOnce, [&](std::size_t index) {
         Waiting& one = waiting[index];
         const auto begun = std::chrono::steady_clock::now();
-        Result<void> passed = step.stop().stop_requested() ? Result<void>(fail(ErrorCode::cancelled, "cancelled")) : pass(one.vm, one.entry, step.stop());
+        Result<void> passed =
+            step.stop().stop_requested() ? Result<void>(fail(ErrorCode::cancelled, "cancelled")) : pass(one.vm, one.entry, step.stop());
         one.entry.gate_milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
         if (passed.has_value()) return;
         telemetry::log_warning("VM {}: {} ({})", one.vm.text(), passed.error().message, passed.error().detail);

@@ -14,9 +14,9 @@ namespace ramet::clone {
 
 // The step's output: one per clone that came this far.
 struct GateEntry {
-    std::int64_t index = 0;                  // of the clone's name
-    std::int64_t running_milliseconds = 0;   // from the request to its first instruction
-    std::int64_t gate_milliseconds = 0;      // in the gate
+    std::int64_t index = 0;                 // of the clone's name
+    std::int64_t running_milliseconds = 0;  // from the request to its first instruction
+    std::int64_t gate_milliseconds = 0;     // in the gate
     std::optional<std::string> error, error_detail;
     std::vector<guest::GateFact> facts;
 };

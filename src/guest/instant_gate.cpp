@@ -14,8 +14,7 @@ namespace ramet {
 
 template <> const TypeInfo& describe<guest::GateFact>() {
     using guest::GateFact;
-    static const TypeInfo info = object<GateFact>("GateFact", "One thing of a clone's identity.",
-                                                  field<&GateFact::what>("what", "What it is."),
+    static const TypeInfo info = object<GateFact>("GateFact", "One thing of a clone's identity.", field<&GateFact::what>("what", "What it is."),
                                                   field<&GateFact::outcome>("outcome", "changed, kept or failed."),
                                                   field<&GateFact::detail>("detail", "What it is now, or why not."));
     return info;
@@ -32,7 +31,7 @@ namespace {
 
 constexpr milliseconds kPingPatience{500};  // once; a guest that has just gone on may be slow
 constexpr std::size_t kEntropyBytes = 64;
-constexpr std::size_t kFactsMax = 64;             // a guest can say anything
+constexpr std::size_t kFactsMax = 64;  // a guest can say anything
 constexpr std::size_t kFactCharactersMax = 200;
 constexpr milliseconds kOpenPatience{15'000};
 
@@ -119,7 +118,8 @@ Result<std::vector<GateFact>> pass_instant_gate(hypervisor::Hypervisor& hypervis
             arguments.push_back(nic.nic.mac);
         }
         const auto opened = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, {}, kOpenPatience);
-        if (!opened.has_value()) telemetry::log_warning("VM {}: its DHCP clients were not started again: {}", request.vm.text(), opened.error().message);
+        if (!opened.has_value())
+            telemetry::log_warning("VM {}: its DHCP clients were not started again: {}", request.vm.text(), opened.error().message);
     } else {
         for (const GateNic& nic : request.nics) {
             TRY(hypervisor.swap_nic(request.vm, nic.nic));

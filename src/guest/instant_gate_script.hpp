@@ -59,7 +59,7 @@ for nic in "$@"; do
     if [ -z "$device" ]; then
         device=$(device_of "$1")
         [ -n "$device" ] || give_up mac "no NIC has the source's MAC $1"
-        default=$(ip -4 route show default dev "$device" 2>/dev/null | head -n 1)
+        default=$(ip -4 route show dev "$device" 2>/dev/null | grep '^default')
         stop_dhcp "$device"
         ip addr flush dev "$device" 2>/dev/null
         ip link set dev "$device" down && ip link set dev "$device" address "$2" || give_up mac "$device does not take another MAC"

@@ -89,7 +89,7 @@ struct Capabilities {
     std::string version;             // "QEMU 7.2.22"
     std::string machine_type;        // versioned
     bool privileged_network = false;
-    std::string qemu_user;  // who QEMU runs as
+    std::string qemu_user;           // who QEMU runs as
     bool live_memory = false;        // memory can be captured while the guest runs on
     std::string live_memory_reason;  // why, or what to do about it, for people
 };

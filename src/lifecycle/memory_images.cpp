@@ -100,8 +100,7 @@ Result<void> release_memory_image(Parts& parts, const VmId& vm) {
     TRY_ASSIGN(const std::optional<MemoryImage> doomed,
                store::write(parts.database(), [&](Transaction& transaction) -> Result<std::optional<MemoryImage>> {
                    TRY(store::erase<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
-                   TRY_ASSIGN(std::optional<MemoryImage> image,
-                              store::find<MemoryImage>(transaction, {{"uuid", mapped->memory_image_uuid.text()}}));
+                   TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", mapped->memory_image_uuid.text()}}));
                    if (!image) return image;
                    TRY_ASSIGN(const bool unused, doom(transaction, *image));
                    return unused ? image : std::nullopt;
@@ -140,7 +139,8 @@ Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings)
     for (const std::string& name : on_disk) findings.push_back({"memory image without row", name});
     TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());
     for (const MemoryImageUser& user : rows.users) {
-        if (std::ranges::find(domains, user.vm_uuid) == domains.end()) findings.push_back({"memory image held by a VM that is off", user.vm_uuid.text()});
+        if (std::ranges::find(domains, user.vm_uuid) == domains.end())
+            findings.push_back({"memory image held by a VM that is off", user.vm_uuid.text()});
     }
     return {};
 }

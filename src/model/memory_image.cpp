@@ -23,10 +23,9 @@ template <> const TypeInfo& describe<MemoryImage>() {
 }
 
 template <> const TypeInfo& describe<MemoryImageUser>() {
-    static const TypeInfo info = row<MemoryImageUser>(
-        {"memory_image_user"}, "MemoryImageUser", "A VM whose process maps a memory image.",
-        field<&MemoryImageUser::vm_uuid>("vmUuid", "The VM.", {.primary = true}),
-        field<&MemoryImageUser::memory_image_uuid>("memoryImageUuid", "The image."));
+    static const TypeInfo info = row<MemoryImageUser>({"memory_image_user"}, "MemoryImageUser", "A VM whose process maps a memory image.",
+                                                      field<&MemoryImageUser::vm_uuid>("vmUuid", "The VM.", {.primary = true}),
+                                                      field<&MemoryImageUser::memory_image_uuid>("memoryImageUuid", "The image."));
     return info;
 }
 

@@ -14,6 +14,7 @@ from support import Agent, ApiError, World
 MIB = 1 << 20
 ETH_P_ALL, PACKET_OUTGOING = 3, 4
 COUNTER = "(n=0; while :; do n=$((n+1)); echo $n >/run/count; usleep 50000; done) >/dev/null 2>&1 </dev/null & echo $! >/run/counter.pid; head -c 8 /dev/urandom | md5sum | cut -c1-16 >/run/token"
+COUNT = "until c=$(cat /run/count 2>/dev/null) && [ -n \"$c\" ]; do :; done; echo $c"  # a reader may meet the moment in which it is written
 PRIVILEGED = os.geteuid() == 0 and os.path.exists("/dev/net/tun")
 
 
@@ -97,12 +98,12 @@ class Instant(World):
         return Agent(self.server.data_dir, vm["uuid"])
 
     def counts_on(self, guest, from_count):
-        first = int(guest.run("cat /run/count", 60))
+        first = int(guest.run(COUNT, 60))
         self.assertGreaterEqual(first, from_count)
         end = time.monotonic() + 10
-        while int(guest.run("cat /run/count")) == first and time.monotonic() < end:
+        while int(guest.run(COUNT)) == first and time.monotonic() < end:
             time.sleep(0.1)
-        self.assertGreater(int(guest.run("cat /run/count")), first)
+        self.assertGreater(int(guest.run(COUNT)), first)
 
     def answers(self, address, patience=30):
         end = time.monotonic() + patience
@@ -116,7 +117,7 @@ class Instant(World):
         return False
 
     def test_clones_go_on_where_the_source_was_with_an_identity_of_their_own(self):
-        count, token = int(self.agent.run("cat /run/count")), self.agent.run("cat /run/token")
+        count, token = int(self.agent.run(COUNT)), self.agent.run("cat /run/token")
         sniffer = Sniffer() if PRIVILEGED else None
         clones, detail = self.clone("alpha", "beta", "gamma")
         seen = {self.agent.run("cat /etc/machine-id; md5sum </etc/dropbear/dropbear_ed25519_host_key")}
@@ -237,8 +238,8 @@ class Instant(World):
             self.agent.run("rm -r /etc/ramet/resume.d")
 
     def test_a_guest_without_an_agent_gets_another_nic(self):
-        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 3\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
-                       "(sleep 0.5; kill $(cat /run/qemu-ga.pid); sleep 2.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
+        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 6\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
+                       "(sleep 0.5; kill $(cat /run/qemu-ga.pid); sleep 5.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
         time.sleep(0.8)
         clones, detail = self.clone("mute")
         facts = {fact["what"]: fact for fact in detail["gate"][0]["facts"]}

@@ -45,6 +45,7 @@ public:
     }
     hypervisor::DiskSpec data_disk(std::int64_t device_id) override { return disk(device_id, std::string(1024 * 1024, '\0')); }
     storage::Place overlay_for(const hypervisor::DiskSpec& below) override { return new_overlay(below.chain_top_first.front()); }
+    hypervisor::MemoryPlace memory_place() override { return {directory_.file("memory" + std::to_string(++files_))}; }
     void crash(const VmId& vm) override {
         const auto process = process_of(vm);
         ASSERT_TRUE(process.has_value());

@@ -63,8 +63,7 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     arguments.add("-machine", std::string(kMachineType) + ",usb=off,vmport=off,memory-backend=ram0");
     // The block's name in captured state is then "ram0", whatever backend it is loaded into.
     const std::string backend = input.memory_file.empty() ? "memory-backend-ram" : "memory-backend-file,share=off,mem-path=" + input.memory_file;
-    arguments.add("-object",
-                  backend + ",id=" + kMemoryBlock + ",size=" + std::to_string(memory) + "M,x-use-canonical-path-for-ramblock-id=off");
+    arguments.add("-object", backend + ",id=" + kMemoryBlock + ",size=" + std::to_string(memory) + "M,x-use-canonical-path-for-ramblock-id=off");
     if (input.state_fd >= 0) {
         arguments.add("-global", "migration.announce-rounds=0");  // not a frame before the links are set
         arguments.add("-incoming", "fd:" + std::to_string(input.state_fd));
@@ -236,8 +235,12 @@ json::object format_node_options(const std::string& node, const std::string& fil
 }
 
 json::object nic_device_options(const NicSpec& nic) {
-    json::object options{{"driver", nic_model(nic.driver)}, {"id", nic_device(nic.device_id)}, {"netdev", nic_backend(nic.device_id)},
-                         {"bus", nic_port(port_of(nic))},   {"mac", nic.mac},                  {"romfile", ""}};
+    json::object options{{"driver", nic_model(nic.driver)},
+                         {"id", nic_device(nic.device_id)},
+                         {"netdev", nic_backend(nic.device_id)},
+                         {"bus", nic_port(port_of(nic))},
+                         {"mac", nic.mac},
+                         {"romfile", ""}};
     if (!nic.tap.empty() && nic.queues > 1) {
         options["mq"] = true;
         options["vectors"] = 2 * nic.queues + 2;

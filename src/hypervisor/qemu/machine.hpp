@@ -81,7 +81,7 @@ private:
     Result<void> begin_record(const DomainSpec& spec);  // directory and record of a VM about to be started
     Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory, MemoryOpening* memory);
     Result<void> finish_start(Result<void> started);  // kills what did not come up
-    Result<void> begin();  // from prelaunch: links, then the first instruction
+    Result<void> begin();                             // from prelaunch: links, then the first instruction
     Result<void> set_link_of(const NicSpec& nic, bool up);
     Result<void> take_plug();
     Result<bool> wait_for_guest(const std::shared_ptr<Run>& run, const std::stop_token& stop);  // without mutex_

@@ -26,10 +26,10 @@ namespace {
 
 constexpr int kPipeBytes = 1 << 20;
 constexpr auto kCancelLook = 100ms;
-constexpr auto kStreamStall = 60s;      // no byte for this long ends a capture
-constexpr auto kResumePatience = 30s;   // QEMU reads all memory once before it lets the guest go on
-constexpr auto kMigrationEnd = 10s;     // from the stream's last byte to QEMU's word that it is done
-constexpr auto kLoadPatience = 60s;     // of a clone's device state; megabytes at most
+constexpr auto kStreamStall = 60s;     // no byte for this long ends a capture
+constexpr auto kResumePatience = 30s;  // QEMU reads all memory once before it lets the guest go on
+constexpr auto kMigrationEnd = 10s;    // from the stream's last byte to QEMU's word that it is done
+constexpr auto kLoadPatience = 60s;    // of a clone's device state; megabytes at most
 constexpr auto kPollPause = 1ms;
 constexpr auto kUnplugLook = 20ms;
 constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
@@ -111,6 +111,7 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     {
         const std::lock_guard lock(mutex_);
         TRY(check_capture(overlays));
+        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
         memory_bytes = static_cast<std::uint64_t>(memory_mebibytes(record_.spec)) * limits::kMiB;
     }
     TRY_ASSIGN(MemoryFiles files, MemoryFiles::make(place, memory_bytes));
@@ -195,6 +196,7 @@ Result<void> Machine::prepare_stream(MemoryCapture& capture, int write_end) {
 
 // The pause. Whatever happens after the stop, the guest goes on: here, or in end_capture once QEMU has the stream.
 Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays) {
+    TRY_ASSIGN(Qmp* const qmp, monitor());
     Result<void> done = add_overlays(overlays);
     if (done.has_value()) {
         record_.pending = PendingSnapshot{overlays, capture.was_running};
@@ -204,7 +206,6 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
     std::map<std::string, std::int64_t> counters;
     bool cut = false;
     if (done.has_value()) {
-        TRY_ASSIGN(Qmp* const qmp, monitor());
         qmp->drop_events();
         if (capture.was_running) {
             if (Result<json::value> stopped = ask("stop"); !stopped.has_value()) done = std::unexpected<Error>(std::move(stopped.error()));

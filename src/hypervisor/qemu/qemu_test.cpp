@@ -31,6 +31,7 @@ public:
         return {VolumeId::random(), device_id, {{"/fake", std::to_string(++files_), DiskFormat::qcow2}}};
     }
     storage::Place overlay_for(const hypervisor::DiskSpec&) override { return {"/fake", std::to_string(++files_), DiskFormat::qcow2}; }
+    hypervisor::MemoryPlace memory_place() override { return {"/fake/memory" + std::to_string(++files_)}; }
     void crash(const VmId& vm) override { fake_.crash(vm); }
     void restart_server() override {}
 

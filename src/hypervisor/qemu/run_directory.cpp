@@ -39,7 +39,7 @@ json::object disk_json(const DiskSpec& disk) {
 json::object nic_json(const NicSpec& nic) {
     return {{"nic", nic.nic.text()}, {"deviceId", nic.device_id}, {"mac", nic.mac},         {"tap", nic.tap},
             {"ip", nic.ip},          {"netmask", nic.netmask},    {"gateway", nic.gateway}, {"hostName", nic.host_name},
-            {"driver", nic.driver},  {"linkUp", nic.link_up},     {"queues", nic.queues},  {"port", nic.port}};
+            {"driver", nic.driver},  {"linkUp", nic.link_up},     {"queues", nic.queues},   {"port", nic.port}};
 }
 
 json::array numbers_json(const std::vector<std::int64_t>& numbers) { return json::array(numbers.begin(), numbers.end()); }

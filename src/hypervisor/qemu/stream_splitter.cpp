@@ -15,8 +15,8 @@ constexpr std::uint32_t kMagic = 0x5145564d;  // "QEVM"
 constexpr std::uint32_t kVersion = 3;
 constexpr std::uint32_t kRamVersion = 4;
 constexpr std::size_t kBufferBytes = 256 << 10;
-constexpr std::size_t kBlocksMax = 256;            // a machine of ours has a dozen
-constexpr std::size_t kTextBytesMax = 255;         // one length byte
+constexpr std::size_t kBlocksMax = 256;     // a machine of ours has a dozen
+constexpr std::size_t kTextBytesMax = 255;  // one length byte
 constexpr std::uint64_t kBlockBytesMax = 1ULL << 52;
 
 enum Section : std::uint8_t { eof = 0, start = 1, part = 2, end = 3, full = 4, configuration = 7, description = 6, footer = 0x7e };

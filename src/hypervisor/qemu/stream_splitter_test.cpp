@@ -99,7 +99,13 @@ TEST(StreamSplitter, RefusesWhatItDoesNotKnow) {
     };
     has(StreamBuilder().header("pc-q35-8.0").text(), "machine type pc-q35-8.0");
     has(StreamBuilder().header("pc-q35-7.2").raw("\x05").text(), "section type 5");  // configuration/capabilities
-    has(StreamBuilder().header("pc-q35-7.2").raw(std::string("\x01\0\0\0\x01\x05" "block\0\0\0\0\0\0\0\x01", 19)).text(), "'block'");
+    has(StreamBuilder()
+            .header("pc-q35-7.2")
+            .raw(std::string("\x01\0\0\0\x01\x05"
+                             "block\0\0\0\0\0\0\0\x01",
+                             19))
+            .text(),
+        "'block'");
     has(StreamBuilder().header("pc-q35-7.2").ram_start({{"ram0", 4096}}).text(), "no memory block of the size");
     has(StreamBuilder().header("pc-q35-7.2").ram_start({{"other", 64 * 1024}}).text(), "no memory block of the size");
     has(StreamBuilder().header("pc-q35-7.2").ram_start({{"ram0", 64 * 1024}, {"ram0", 64 * 1024}}).text(), "memory block 'ram0'");
