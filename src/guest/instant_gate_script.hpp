@@ -38,9 +38,10 @@ fact randomPool changed "$reseeded"
 
 date -u -s "@$now" >/dev/null 2>&1 && fact clock changed "set to the host's" || fact clock failed "date cannot set it"
 
-device_of() {
+find_device() {  # by MAC; every program that is not started is time the links are down
+    device=
     for path in /sys/class/net/*; do
-        [ -e "$path/device" ] && [ "$(cat "$path/address" 2>/dev/null)" = "$1" ] && { echo "${path##*/}"; return; }
+        [ -e "$path/device" ] && read -r address <"$path/address" && [ "$address" = "$1" ] && device=${path##*/} && return
     done
 }
 # A client that is killed sends no farewell for the source's address. Which one it was is kept for after the links are up.
@@ -55,15 +56,15 @@ stop_dhcp() {
 }
 for nic in "$@"; do
     set -- $nic
-    device=$(device_of "$2")
+    find_device "$2"
     if [ -z "$device" ]; then
-        device=$(device_of "$1")
+        find_device "$1"
         [ -n "$device" ] || give_up mac "no NIC has the source's MAC $1"
         default=$(ip -4 route show dev "$device" 2>/dev/null | grep '^default')
         stop_dhcp "$device"
         ip addr flush dev "$device" 2>/dev/null
         ip link set dev "$device" down && ip link set dev "$device" address "$2" || give_up mac "$device does not take another MAC"
-        [ "$(cat "/sys/class/net/$device/address")" = "$2" ] || give_up mac "$device does not take another MAC"
+        read -r address <"/sys/class/net/$device/address" && [ "$address" = "$2" ] || give_up mac "$device does not take another MAC"
         if [ "$3" != - ]; then ip addr add "$3" dev "$device" || give_up address "$device does not take $3"; fi
         ip link set dev "$device" up
         if [ "$4" != - ] && [ -n "$default" ]; then ip -4 route replace default via "$4" dev "$device"; fi
@@ -113,7 +114,7 @@ inline constexpr const char* kGateOpenScript = R"sh(
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin LC_ALL=C
 for mac in "$@"; do
     for path in /sys/class/net/*; do
-        [ -e "$path/device" ] && [ "$(cat "$path/address" 2>/dev/null)" = "$mac" ] || continue
+        [ -e "$path/device" ] && read -r address <"$path/address" && [ "$address" = "$mac" ] || continue
         device=${path##*/}
         client=$(cat "/run/ramet-dhcp.$device" 2>/dev/null); rm -f "/run/ramet-dhcp.$device"
         if [ -x /etc/ramet/net ]; then

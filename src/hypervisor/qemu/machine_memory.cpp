@@ -7,12 +7,14 @@
 // What is sent comes through a pipe and is taken apart on the way (stream_splitter.hpp).
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <future>
 #include <thread>
 
 #include "base/crash_point.hpp"
+#include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "telemetry/log.hpp"
 
@@ -67,6 +69,12 @@ Result<void> migration_switches(Qmp& qmp, bool background) {
     return {};
 }
 
+// QEMU flushes all disks while the guest stands still: what is on its way already need not be waited for then.
+void flush(const storage::Place& place) {
+    const Result<Fd> file = open_layer_read_only(place);
+    if (file.has_value()) ::fdatasync(file->get());
+}
+
 // Gives `spec` the slots of the captured machine, after checking that it is the same machine but for its names.
 Result<void> adopt_layout(DomainSpec& spec, const DomainSpec& captured) {
     const auto differs = [](const std::string& what) {
@@ -117,11 +125,10 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     TRY_ASSIGN(MemoryFiles files, MemoryFiles::make(place, memory_bytes));
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0) return fail(ErrorCode::internal, "Too many open files");
-    PipeSource source(Fd(ends[0]), stop);
-    Fd write_end(ends[1]);
+    Fd read_end(ends[0]), write_end(ends[1]);
     (void)::fcntl(ends[0], F_SETPIPE_SZ, kPipeBytes);
     MemoryWriter writer(files.memory(), memory_bytes);
-    std::optional<PipeSource> stream(std::move(source));
+    std::optional<PipeSource> stream(std::in_place, std::move(read_end), stop);
     // Its own thread from the beginning: QEMU fills the pipe while it still holds the guest.
     std::future<Result<std::string>> splitting = std::async(std::launch::async, [&]() -> Result<std::string> {
         Result<std::string> state = split_stream(*stream, writer, {kMachineType, kMemoryBlock, memory_bytes});
@@ -191,6 +198,8 @@ Result<void> Machine::prepare_stream(MemoryCapture& capture, int write_end) {
     }
     TRY(ask("migrate-set-parameters", {{"max-bandwidth", kNoBandwidthLimit}}));
     TRY(qmp->run("getfd", {{"fdname", "memory"}}, write_end));
+    capture.facts.layout = record_text(DomainRecord{record_.spec, std::nullopt, {}, false});
+    for (const DiskSpec& disk : record_.spec.disks) flush(disk.chain_top_first.front());
     return {};
 }
 
@@ -203,7 +212,6 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
         record_.resume_owed = capture.was_running;
         done = directory_->write_record(record_);
     }
-    std::map<std::string, std::int64_t> counters;
     bool cut = false;
     if (done.has_value()) {
         qmp->drop_events();
@@ -211,14 +219,12 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
             if (Result<json::value> stopped = ask("stop"); !stopped.has_value()) done = std::unexpected<Error>(std::move(stopped.error()));
         }
         crash_point("qemu.memory.stopped");
-        if (auto read = write_counters(); read.has_value()) counters = std::move(*read);
         if (done.has_value()) done = blockdev_snapshot(overlays);
         cut = done.has_value();
         if (!cut) cut = are_on_top(overlays).value_or(false);  // the answer may have been lost on the way
         crash_point("qemu.memory.cut");
     }
     if (done.has_value()) {
-        capture.facts.layout = record_text(DomainRecord{record_.spec, std::nullopt, {}, false});
         Result<json::value> begun = ask("migrate", {{"uri", "fd:memory"}});
         if (begun.has_value())
             capture.migrating = true;
@@ -229,7 +235,7 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
     if (!capture.migrating) (void)ask("closefd", {{"fdname", "memory"}});  // else the splitter waits for more
     if (!done.has_value() && capture.was_running) (void)ensure_running();
     if (cut) {
-        commit_overlays(overlays, counters);
+        commit_overlays(overlays, {});  // asking for the write counters would lengthen the pause
     } else {
         remove_overlays(overlays);
         record_.pending.reset();
@@ -351,9 +357,13 @@ Result<bool> Machine::unplug_nic(const NicSpec& nic) {
 }
 
 Result<void> Machine::swap_nic(const NicSpec& nic) {
-    TRY(check_spec(DomainSpec{.vm = vm_, .memory_bytes = limits::kGiB, .disks = {{VolumeId(), 0, {storage::Place{}}}}, .nics = {nic}}));
     const std::lock_guard lock(mutex_);
     TRY(require_alive());
+    DomainSpec changed = record_.spec;
+    for (NicSpec& each : changed.nics) {
+        if (each.nic == nic.nic) each.mac = nic.mac;
+    }
+    TRY(check_spec(changed));
     const auto known = std::ranges::find(record_.spec.nics, nic.nic, &NicSpec::nic);
     if (known == record_.spec.nics.end()) return fail(ErrorCode::not_found, "The running VM has no such NIC");
     NicSpec fresh = *known;
