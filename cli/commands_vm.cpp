@@ -178,7 +178,7 @@ struct CloneOptions {
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
     std::string wait_for;
     std::int64_t wait_seconds = 0;
-    bool full = false;
+    bool full = false, memory = false;
     std::string copy = "auto", bandwidth;
     bool atomic = false, dry_run = false;
 };
@@ -209,6 +209,7 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     TRY(refer("hostUuid", "/hosts", "host", options.host));
     if (!options.wait_for.empty()) parameters["waitFor"] = options.wait_for;
     if (options.wait_seconds > 0) parameters["waitForSeconds"] = options.wait_seconds;
+    if (options.memory) parameters["memory"] = true;
     parameters["copy"] = options.copy;
     if (options.atomic) parameters["atomic"] = true;
     if (options.dry_run) parameters["dryRun"] = true;
@@ -313,6 +314,7 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("--wait-seconds", options->wait_seconds, "How long a guest is waited for");
     command->add_option("--identity", options->identity, "reset, or keep: the guest stays who it is, its links are down")->capture_default_str();
     command->add_flag("--full", options->full, "Clone the data volumes too");
+    command->add_flag("--memory", options->memory, "Instant clones: they go on from the source's memory instead of booting");
     command->add_option("--quiesce", options->quiesce, "never, auto or require: freeze the source's file systems for the capture")
         ->capture_default_str();
     command->add_option("--root-storage", options->root_storage, "Primary storage of the root volumes");

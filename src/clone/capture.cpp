@@ -39,6 +39,7 @@ Result<Output> Capture::run(StepContext& step) {
     lifecycle::FirmwareCapture firmware(parts_, job_, plan_.source, plan_.tpm_policy);
     TRY_ASSIGN(const bool has_firmware, firmware.needed());
     if (has_firmware) order.while_stopped = [&firmware] { return firmware.take(); };
+    amend(order, step);
     const auto keep = [this](Transaction& transaction, const lifecycle::SealedLayers& sealed) { return give_parents(transaction, sealed); };
     TRY_ASSIGN(const lifecycle::CutFacts facts, lifecycle::Cut(parts_, std::move(order)).run(keep, step));
     for (std::size_t i = 0; has_firmware && i < plan_.clones.size(); ++i) {

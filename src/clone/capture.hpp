@@ -8,7 +8,7 @@
 
 namespace ramet::clone {
 
-class Capture final : public workflow::Step {
+class Capture : public workflow::Step {
 public:
     Capture(lifecycle::Parts& parts, JobId job, ClonePlan plan) : parts_(parts), job_(std::move(job)), plan_(std::move(plan)) {}
     std::string_view name() const override { return "capture"; }
@@ -19,11 +19,15 @@ public:
     // Would run() leave the source alone? Asks, and changes nothing.
     Result<bool> would_reuse();
 
-private:
-    Result<void> give_parents(store::Transaction& transaction, const lifecycle::SealedLayers& sealed) const;
+protected:
+    // What the cut is to take beside the disks. `step` lives as long as the cut.
+    virtual void amend(lifecycle::CutOrder&, workflow::StepContext&) {}
     lifecycle::Parts& parts_;
     JobId job_;
     ClonePlan plan_;
+
+private:
+    Result<void> give_parents(store::Transaction& transaction, const lifecycle::SealedLayers& sealed) const;
 };
 
 }  // namespace ramet::clone

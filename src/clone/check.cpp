@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "clone/kept_source.hpp"
+#include "clone/memory_capture.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/firmware.hpp"
 #include "lifecycle/volumes.hpp"
@@ -123,7 +124,6 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     const auto refused = [](std::string_view field) {
         return fail(ErrorCode::invalid_argument, fmt::format("{} is not supported by this version; leave it out", field));
     };
-    if (message.memory) return refused("memory");
     if (message.expires_in) return refused("expiresIn");
     return {};
 }
@@ -147,11 +147,13 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     checked.kept = kept.has_value();
     if (kept) {
         checked.source = kept->rows;
+        if (message.memory) return fail(ErrorCode::invalid_argument, "memory: what was kept holds disks alone; leave memory out");
     } else {
         TRY_ASSIGN(checked.source, lifecycle::load_vm(transaction, message.vm_instance_uuid));
         TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance",
                                      {VmState::running, VmState::paused, VmState::stopped}, request.job));
     }
+    if (message.memory) TRY(check_memory(checked.source, message));
     TRY(check_volumes(checked.source, message.full));
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));
     TRY(check_tags(request, message));

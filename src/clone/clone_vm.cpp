@@ -9,8 +9,12 @@
 #include "clone/check.hpp"
 #include "clone/kept_source.hpp"
 #include "clone/make_plan.hpp"
+#include "clone/memory_capture.hpp"
+#include "clone/memory_gate.hpp"
 #include "clone/report.hpp"
 #include "clone/reserve.hpp"
+#include "lifecycle/memory_images.hpp"
+#include "lifecycle/resume_from_memory.hpp"
 #include "store/table.hpp"
 
 namespace ramet::clone {
@@ -52,7 +56,11 @@ std::vector<lifecycle::VolumeRecipe> recipes_of(const ClonePlan& plan, const VmI
 // Built from the stored plan alone, so recovery rebuilds exactly the same list.
 Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) {
     Saga saga(job.kind, job.uuid);
-    if (!plan.kept) saga.add<Capture>(parts, job.uuid, plan);  // once for all clones; the copies below never read what the source still writes
+    // Once for all clones; the copies below never read what the source still writes.
+    if (plan.memory)
+        saga.add<MemoryCapture>(parts, job.uuid, plan);
+    else if (!plan.kept)
+        saga.add<Capture>(parts, job.uuid, plan);
     workflow::FanOut spawn;
     spawn.parallel = limits::kBranchThreads;
     spawn.on_failure = plan.atomic ? workflow::BranchFailure::undo_all : workflow::BranchFailure::undo_branch;
@@ -63,7 +71,9 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
         workflow::Branch branch{std::to_string(i), {}};
         branch.steps.push_back(std::make_unique<lifecycle::Materialize>(parts, vm, recipes_of(plan, vm, throttle), plan.strategy));
         branch.label = plan.clones[i].name;
-        if (plan.strategy == Strategy::instant_start) {
+        if (plan.memory) {
+            branch.steps.push_back(std::make_unique<lifecycle::ResumeFromMemory>(parts, vm, lifecycle::memory_image_uuid(job.uuid)));
+        } else if (plan.strategy == Strategy::instant_start) {
             std::ranges::move(lifecycle::start_steps(parts, vm, plan.wait_for, std::chrono::seconds(plan.wait_seconds)),
                               std::back_inserter(branch.steps));
         }
@@ -71,6 +81,7 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
         spawn.branches.push_back(std::move(branch));
     }
     saga.fan_out(std::move(spawn));
+    if (plan.memory) saga.add<MemoryGate>(parts, job.uuid, plan);
     saga.abandon([&parts, id = job.uuid](const Error&) { return lifecycle::demolish_vms_of_job(parts, id); });
     return saga;
 }

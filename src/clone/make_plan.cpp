@@ -3,6 +3,7 @@
 #include <map>
 
 #include "clone/choose.hpp"
+#include "clone/memory_capture.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
@@ -61,6 +62,7 @@ Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked
     plan.quiesce = enum_from<hypervisor::Quiesce>(message.quiesce).value_or(hypervisor::Quiesce::automatic);
     plan.strategy = enum_from<lifecycle::Strategy>(message.strategy).value_or(lifecycle::Strategy::instant_start);
     plan.atomic = message.atomic;
+    plan_memory(parts, message, plan);
     plan.bandwidth = message.bandwidth;
     TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, lifecycle::storage_facts(parts));
     for (const auto& wanted : {message.primary_storage_uuid_for_root_volume, message.primary_storage_uuid_for_data_volume}) {

@@ -35,7 +35,10 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
         field<&ClonePlan::quiesce>("quiesce", "Whether the source's file systems are frozen for the capture."),
         field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."),
         field<&ClonePlan::atomic>("atomic", "All clones or none."),
-        field<&ClonePlan::bandwidth>("bandwidth", "Limit of the copies, bytes per second."));
+        field<&ClonePlan::bandwidth>("bandwidth", "Limit of the copies, bytes per second."),
+        field<&ClonePlan::memory>("memory", "Whether the clones go on from its memory."),
+        field<&ClonePlan::memory_reason>("memoryReason", "How the memory is captured, and why so."),
+        field<&ClonePlan::keep_identity>("keepIdentity", "Whether the guests are left as they are, with every link down."));
     return info;
 }
 

@@ -42,6 +42,9 @@ struct ClonePlan {
     std::vector<PlannedClone> clones;       // one per name, in order
     bool atomic = false;                    // all clones or none
     std::optional<std::int64_t> bandwidth;  // bytes per second of all copies together
+    bool memory = false;                    // the clones go on from the source's instant instead of booting
+    std::string memory_reason;              // how its memory will be captured and why so, for people; empty without memory
+    bool keep_identity = false;             // with memory: nothing is changed in the guest, every link stays down
 };
 
 std::string_view strategy_of(const PlannedVolume& volume);  // as the API's `copy` names it: "linked", "reflink", "full"

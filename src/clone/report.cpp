@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/json.hpp"
+#include "clone/memory_gate.hpp"
 #include "lifecycle/identity_report.hpp"
 
 namespace ramet::clone {
@@ -40,6 +41,10 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
             entries += entry_error(planned.name, *outcome->error);
             continue;
         }
+        if (const std::optional<Error> stopped = gate_error(context.output_of("gate"), i)) {
+            entries += entry_error(planned.name, *stopped);
+            continue;
+        }
         const Result<VmInstance> vm = parts.shared.inventory.get<VmInstance>(clone_uuid(job, i).text());
         if (!vm.has_value()) {
             entries += entry_error(planned.name, vm.error());
@@ -50,9 +55,11 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
         made.push_back(vm->uuid);
     }
     const std::string capture = context.output_of("capture");
+    const std::string gate = context.output_of("gate");
     TRY_ASSIGN(const std::string identity, lifecycle::identity_reports(parts, made));
     return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]}}}})", cloned, entries),
-                            fmt::format(R"({{"capture":{},"identity":{},"volumes":{}}})", capture.empty() ? "{}" : capture, identity, [&] {
+                            fmt::format(R"({{"capture":{},"gate":{},"identity":{},"volumes":{}}})", capture.empty() ? "{}" : capture,
+                                        gate.empty() ? "[]" : gate, identity, [&] {
                                 std::string volumes = "[";
                                 for (const PlannedVolume& volume : plan.volumes) volumes += (volumes.size() > 1 ? "," : "") + api::to_json(volume);
                                 return volumes + "]";

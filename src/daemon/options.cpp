@@ -40,6 +40,11 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
                    "administrators' jobs, public for others'); link-local and metadata addresses never")
         ->transform(CLI::CheckedTransformer(addresses))
         ->default_str("guarded");
+    app.add_option("--memory-dir", options.memory_dir,
+                   "Where the memory of instant clones is kept while they run: a directory of its own, on a tmpfs for clones of clones without a "
+                   "pause; default: DATA-DIR/memory");
+    app.add_flag("--allow-userfaultfd", options.allow_userfaultfd,
+                 "As root, set vm.unprivileged_userfaultfd=1 where it is 0, so that running VMs are captured without stopping them");
     app.add_flag("--force-tcg", options.force_tcg, "Emulate the CPU even where KVM works");
     app.add_flag("--teardown", options.teardown, "End every VM and remove every network object of the data directory, then exit");
     app.add_flag("-v,--verbose", options.verbose, "Log every request");
@@ -56,6 +61,8 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
         return std::nullopt;
     }
     options.data_dir = std::filesystem::absolute(options.data_dir).lexically_normal().string();
+    if (options.memory_dir.empty()) options.memory_dir = options.data_dir + "/memory";
+    options.memory_dir = std::filesystem::absolute(options.memory_dir).lexically_normal().string();
     while (options.data_dir.size() > 1 && options.data_dir.back() == '/') options.data_dir.pop_back();
     return options;
 }

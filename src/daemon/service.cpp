@@ -27,6 +27,7 @@
 #include "lifecycle/identity_report.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/merge.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
@@ -121,10 +122,12 @@ Result<void> Service::Parts::open_adapters() {
     qemu.run_root = options.data_dir + "/run";
     qemu.qemu_user = options.qemu_user;
     qemu.force_tcg = options.force_tcg;
+    qemu.allow_userfaultfd = options.allow_userfaultfd;
     TRY_ASSIGN(hypervisor, hypervisor::open_qemu(qemu));
     const hypervisor::Capabilities& capabilities = hypervisor->capabilities();
     telemetry::log_info("{} with {} as {}: {}", capabilities.version, capabilities.accelerator, capabilities.qemu_user,
                         capabilities.accelerator_reason);
+    telemetry::log_info("memory captures: {} ({})", capabilities.live_memory ? "live" : "the source stands still", capabilities.live_memory_reason);
     return {};
 }
 
@@ -136,7 +139,7 @@ void Service::Parts::build_use_cases() {
         std::make_unique<workflow::Engine>(*log, clock, workflow::EngineOptions{limits::kSagaThreads, limits::kBranchThreads, &api::error_object});
     resources = std::make_unique<resources::Parts>(resources::Parts{*database, clock, *storages, *plumbing, *inventory, *engine, options.data_dir});
     identity_keeper = std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, &lifecycle::wanted_identity);
-    lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper});
+    lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper, options.memory_dir});
     resources::register_image_sagas(*engine, *resources);
     lifecycle::register_create_saga(*engine, *lifecycle);
     lifecycle::register_power_sagas(*engine, *lifecycle);
@@ -213,6 +216,7 @@ void Service::Parts::maintain(const std::stop_token& stop) {
         };
         warn(lifecycle::expunge_expired(*lifecycle));
         warn(lifecycle::remove_doomed_layers(*lifecycle));
+        warn(lifecycle::remove_doomed_memory_images(*lifecycle));
         warn(resources::expunge_expired_images(*resources));
         warn(accounts->purge_expired_sessions());
         warn(log->purge_finished(Timestamp{clock.now().milliseconds - std::chrono::milliseconds(limits::kJobKept).count()}));

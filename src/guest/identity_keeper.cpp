@@ -118,6 +118,7 @@ private:
                    store::list<VmInstance>(transaction, {{"identityState", std::string(name_of(IdentityState::pending))},
                                                          {"state", std::string(name_of(VmState::running))}}));
         for (const VmInstance& vm : vms) {
+            if (vm.owner_job_uuid) continue;  // an instant clone: its gate is at work
             TRY_ASSIGN(WantedIdentity wanted, wanted_(transaction, vm.uuid));
             pending.push_back(std::move(wanted));
         }

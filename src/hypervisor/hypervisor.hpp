@@ -35,6 +35,7 @@ struct NicSpec {
     std::string driver = "virtio";  // virtio, e1000, rtl8139
     bool link_up = true;
     std::int64_t queues = 1;
+    std::int64_t port = -1;  // the slot it sits in when that is not the one of its device id: after a swap
 };
 
 struct DomainSpec {
@@ -47,6 +48,8 @@ struct DomainSpec {
     std::string machine_serial;  // SMBIOS serial; the SMBIOS uuid is the VM's uuid
     std::string uefi_vars;       // absolute path of its UEFI variables, made when absent; empty: it boots by BIOS
     std::string tpm_state;       // absolute path of the directory of its TPM 2.0, made when absent; empty: no TPM
+    // The slots the machine was begun with; empty: chosen at the start. Device state loads only into a machine with the same ones.
+    std::vector<std::int64_t> disk_ports, nic_ports;
 };
 
 enum class DomainState : std::uint8_t { running, paused, shut_off };
@@ -97,6 +100,22 @@ struct CaptureFacts {
     FreezeFacts freeze;
 };
 
+// A VM's whole state at one instant. Two files in a directory of their own: `ram`, flat and sparse, which clones map privately, and
+// `state`, all the rest as a stream for QEMU.
+struct MemoryPlace {
+    std::string directory;  // absolute; made by capture_memory
+};
+
+struct MemoryFacts {
+    CaptureFacts capture;
+    bool live = false;   // the guest ran on while its memory was saved
+    std::string reason;  // why so, or why not, for people
+    std::chrono::microseconds taken{0};
+    std::int64_t memory_bytes = 0, allocated_bytes = 0, state_bytes = 0;
+    std::string checksum;  // of the memory, whatever the order its pages came in
+    std::string layout;    // the devices the state belongs to; the adapter's own text, to be handed back unchanged
+};
+
 struct Capabilities {
     std::string accelerator;         // "kvm" or "tcg"
     std::string accelerator_reason;  // why, for people
@@ -105,6 +124,8 @@ struct Capabilities {
     bool privileged_network = false;
     std::string qemu_user;                  // who QEMU runs as
     std::string uefi_missing, tpm_missing;  // why VMs here cannot have it, and what to do; empty: they can
+    bool live_memory = false;               // memory can be captured while the guest runs on
+    std::string live_memory_reason;         // why, or what to do about it, for people
 };
 
 struct ExecResult {
@@ -137,6 +158,19 @@ public:
     // fails with nothing touched when there is no freeze; when a freeze did not hold until the cut it fails after it (see disk_tops).
     virtual Result<CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<OverlaySpec>& overlays, Quiesce quiesce = Quiesce::never,
                                                 const WhileStopped& while_stopped = nullptr) = 0;
+    // Disks as snapshot_disks, and memory, at that very instant. Unlike it this cannot be repeated: what is cut already is wrong_state, since
+    // the guest's memory has moved on. When it fails the source runs on (or stays paused), with or without the overlays; nothing is left
+    // in `place`.
+    virtual Result<MemoryFacts> capture_memory(const VmId& vm, const std::vector<OverlaySpec>& overlays, const MemoryPlace& place,
+                                               std::stop_token stop) = 0;
+    // Like start(), from a captured instant: every link is down whatever `spec` says, then the guest goes on. The VM's devices must be the
+    // captured ones (invalid_argument names what differs). The files must stay as they are for as long as the process lives.
+    virtual Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) = 0;
+    // Removes the files of a memory image that no process uses. Absent: success.
+    virtual Result<void> remove_memory(const MemoryPlace& place) = 0;
+    // Takes the NIC out and puts one with another MAC in, link up or down as `nic` says: a new identity on the wire without the guest's
+    // help beyond letting go. attach/detach rules apply: waits for the guest, then fails saying so.
+    virtual Result<void> swap_nic(const VmId& vm, const NicSpec& nic) = 0;
     // What the disks really stand on: for undo and recovery, which must not trust the rows. Empty for a VM without a run directory.
     virtual Result<std::vector<DiskTop>> disk_tops(const VmId& vm) = 0;
     // Copies what the layers between hold into the disk's top layer while the guest goes on, then lets go of their files. Stopping half way

@@ -19,7 +19,13 @@ template <> const TypeInfo& describe<lifecycle::CutFacts>() {
                                             "the same, of a paused source; stopped: the source was off."),
                          field<&CutFacts::consistency_reason>("consistencyReason", "Why the file systems were not frozen."),
                          field<&CutFacts::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
-                         field<&CutFacts::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."));
+                         field<&CutFacts::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."),
+                         field<&CutFacts::live>("live", "Whether it ran on while its memory was saved."),
+                         field<&CutFacts::live_reason>("liveReason", "Why so, or why not."),
+                         field<&CutFacts::memory_microseconds>("memoryMicroseconds", "How long the memory took."),
+                         field<&CutFacts::memory_bytes>("memoryBytes", "The memory's size."),
+                         field<&CutFacts::allocated_bytes>("allocatedBytes", "What it takes on disk."),
+                         field<&CutFacts::state_bytes>("stateBytes", "The size of all other state."));
     return info;
 }
 
@@ -177,6 +183,7 @@ Result<void> Cut::cut_disks(const Source& source, CutFacts& facts) {
     if (source.domain == hypervisor::DomainState::shut_off) return {};
     std::vector<hypervisor::OverlaySpec> overlays;
     for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
+    if (order_.take) return order_.take(overlays, facts);
     TRY_ASSIGN(const hypervisor::CaptureFacts captured, parts_.hypervisor.snapshot_disks(*order_.vm, overlays, order_.quiesce, order_.while_stopped));
     facts.paused_microseconds = captured.paused.count();
     facts.consistency = captured.freeze.consistency;
@@ -226,7 +233,7 @@ Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
     CutFacts facts;
     const bool is_off = source.domain == hypervisor::DomainState::shut_off;
     bool reused = false;
-    if (is_off || !order_.while_stopped) { TRY_ASSIGN(reused, can_reuse(source, facts)); }
+    if (is_off || (!order_.while_stopped && !order_.take)) { TRY_ASSIGN(reused, can_reuse(source, facts)); }
     if (is_off && order_.while_stopped) TRY(order_.while_stopped());
     if (!reused) {
         TRY_ASSIGN(const bool shortened, make_room(parts_, order_.job, source.to_be_cut(), step));

@@ -29,6 +29,10 @@ struct CutFacts {
     std::optional<std::string> consistency_reason;  // why it is not `filesystem`
     std::int64_t frozen_file_systems = 0;
     std::int64_t frozen_microseconds = 0;
+    // With memory.
+    std::optional<bool> live;  // the source ran on while its memory was saved
+    std::optional<std::string> live_reason;
+    std::optional<std::int64_t> memory_microseconds, memory_bytes, allocated_bytes, state_bytes;
 };
 
 // What is to be cut, from the job's plan alone: the overlays' uuids are derived from the job's, so a repeated cut meets its own leftovers.
@@ -42,6 +46,8 @@ struct CutOrder {
     // What else is taken at the instant: called while the vCPUs of a running source stand, or of one that is off before anything is cut. It may
     // be called again. Set: a running source is paused for it even where its disks have nothing new.
     hypervisor::WhileStopped while_stopped{};
+    // Cuts a source that runs or is paused in place of Hypervisor::snapshot_disks, and notes what it did. Set: the source is always cut.
+    std::function<Result<void>(const std::vector<hypervisor::OverlaySpec>&, CutFacts&)> take{};
 };
 
 // operation_failed when the volume has no disk, or one that others write to at the same time.

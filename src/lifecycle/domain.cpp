@@ -11,6 +11,7 @@
 #include "lifecycle/firmware.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/snapshot_rows.hpp"
 #include "network/addresses.hpp"
@@ -77,10 +78,9 @@ Result<void> erase_vm_rows(Transaction& transaction, const VmId& vm) {
     return {};
 }
 
-}  // namespace
-
-Result<void> start_domain(Parts& parts, const VmId& vm) {
-    TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
+// All that the domain needs around it.
+Result<hypervisor::DomainSpec> prepare_domain(Parts& parts, const VmId& vm) {
+    TRY_ASSIGN(Launch launch, load_launch(parts, vm));
     for (const hypervisor::NetworkSpec& network : launch.networks) TRY(parts.shared.plumbing.ensure_network(network));
     for (const VmNic& nic : launch.rows.nics) {
         TRY(parts.shared.plumbing.plug(port_spec(launch.rows, nic)));
@@ -88,11 +88,25 @@ Result<void> start_domain(Parts& parts, const VmId& vm) {
     }
     TRY(write_seed(parts, launch));
     crash_point("seed-written");
-    return parts.hypervisor.start(launch.domain);
+    return std::move(launch.domain);
+}
+
+}  // namespace
+
+Result<void> start_domain(Parts& parts, const VmId& vm) {
+    TRY(release_memory_image(parts, vm));  // a process that mapped one has ended: this one boots
+    TRY_ASSIGN(const hypervisor::DomainSpec domain, prepare_domain(parts, vm));
+    return parts.hypervisor.start(domain);
+}
+
+Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image) {
+    TRY_ASSIGN(const hypervisor::DomainSpec domain, prepare_domain(parts, vm));
+    return parts.hypervisor.start_from_memory(domain, {image.directory}, image.layout);
 }
 
 Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop) {
     TRY(parts.hypervisor.stop(vm, mode, std::move(stop)));
+    TRY(release_memory_image(parts, vm));
     const Result<VmRows> rows = store::write(parts.database(), [&](Transaction& transaction) -> Result<VmRows> {
         TRY_ASSIGN(VmRows found, load_vm(transaction, vm));
         for (const Volume& volume : found.volumes) TRY(note_guest_writes(transaction, volume));

@@ -12,6 +12,7 @@
 #include "guest/identity_record.hpp"
 #include "identity/caller.hpp"
 #include "lifecycle/parts.hpp"
+#include "model/memory_image.hpp"
 #include "model/vm.hpp"
 #include "storage/throttle.hpp"
 #include "workflow/saga.hpp"
@@ -103,6 +104,8 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm);
 Result<void> demolish_vms_of_job(Parts& parts, const JobId& job);
 // Starts the domain of a VM whose rows are complete: networks, taps, seed, process. Repeatable.
 Result<void> start_domain(Parts& parts, const VmId& vm);
+// The same, going on from a captured instant, with every link down. The VM must have been noted as the image's user.
+Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image);
 Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop);
 
 }  // namespace ramet::lifecycle

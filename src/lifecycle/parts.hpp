@@ -11,6 +11,7 @@ struct Parts {
     resources::Parts& shared;
     hypervisor::Hypervisor& hypervisor;
     guest::IdentityKeeper& identity_keeper;
+    std::string memory_dir = shared.data_dir + "/memory";  // of memory images; absolute, outside every primary storage
 
     store::Database& database() const { return shared.database; }
     Timestamp now() const { return shared.clock.now(); }

@@ -7,6 +7,7 @@
 #include "lifecycle/firmware.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/snapshot_rows.hpp"
@@ -160,6 +161,7 @@ Result<void> reconcile_at_start(Parts& parts) {
             TRY(vm_exited(parts, vm.uuid));
         }
     }
+    TRY(remove_doomed_memory_images(parts));
     return remove_doomed_layers(parts);
 }
 
@@ -171,6 +173,7 @@ Result<std::vector<Finding>> find_orphans(Parts& parts) {
     TRY(compare_network(parts, rows, findings));
     compare_seeds(parts, rows, findings);
     TRY(compare_firmware(parts, rows.vms, findings));
+    TRY(compare_memory_images(parts, findings));
     for (const Job& job : rows.unfinished)
         findings.push_back({"unfinished job", job.uuid.text() + " " + job.api_name + " " + std::string(name_of(job.state))});
     return findings;

@@ -89,6 +89,8 @@ TEST_P(HypervisorContract, RefusesWhatNeedsARunningVm) {
     EXPECT_TRUE(refused(vms().disks_untouched(spec.vm)));
     EXPECT_TRUE(refused(vms().snapshot_disks(spec.vm, {})));
     EXPECT_TRUE(refused(vms().shorten_disk(spec.vm, {spec.disks[0].volume, std::nullopt, 0}, {}, {})));
+    EXPECT_TRUE(refused(vms().capture_memory(spec.vm, {}, under_test_->memory_place(), {})));
+    EXPECT_TRUE(refused(vms().swap_nic(spec.vm, spec.nics[0])));
     EXPECT_TRUE(refused(vms().attach_disk(spec.vm, spec.disks[0])));
     EXPECT_TRUE(refused(vms().detach_disk(spec.vm, spec.disks[0].volume)));
     EXPECT_TRUE(refused(vms().set_link(spec.vm, spec.nics[0].nic, true)));
@@ -219,6 +221,66 @@ TEST_P(HypervisorContract, AShorteningThatIsStoppedChangesNothing) {
     EXPECT_FALSE(vms().shorten_disk(spec.vm, {VolumeId::random(), std::nullopt, 0}, {}, {}).has_value());
     EXPECT_TRUE(vms().shorten_disk(spec.vm, {volume, spec.disks[0].chain_top_first[0], 0}, {}, {}).has_value()) << "it still stands on that";
     EXPECT_EQ(top(spec.vm, volume), overlay.path);
+    stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, GoesOnFromACapturedInstant) {
+    const hypervisor::DomainSpec source = started();
+    const hypervisor::OverlaySpec overlay{source.disks[0].volume, under_test_->overlay_for(source.disks[0])};
+    const hypervisor::MemoryPlace place = under_test_->memory_place();
+    EXPECT_FALSE(vms().capture_memory(source.vm, {}, place, {}).has_value()) << "memory goes with all disks only";
+    const auto facts = vms().capture_memory(source.vm, {overlay}, place, {});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_GT(facts->capture.paused.count(), 0);
+    EXPECT_EQ(state(source.vm), hypervisor::DomainState::running);
+    EXPECT_EQ(top(source.vm, source.disks[0].volume), overlay.overlay.path);
+    EXPECT_FALSE(vms().capture_memory(source.vm, {overlay}, under_test_->memory_place(), {}).has_value()) << "memory has moved on";
+    hypervisor::DomainSpec clone = source;
+    clone.vm = VmId::random();
+    clone.disks[0].volume = VolumeId::random();
+    clone.disks[0].chain_top_first.insert(clone.disks[0].chain_top_first.begin(), under_test_->overlay_for(source.disks[0]));
+    clone.nics[0].nic = NicId::random();
+    hypervisor::DomainSpec other = clone;
+    other.nics.clear();
+    const Result<void> differs = vms().start_from_memory(other, place, facts->layout);
+    ASSERT_FALSE(differs.has_value());
+    EXPECT_EQ(differs.error().code, ErrorCode::invalid_argument);
+    for (int again = 0; again < 2; ++again) {
+        const Result<void> gone_on = vms().start_from_memory(clone, place, facts->layout);
+        ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
+        EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);
+    }
+    EXPECT_TRUE(vms().set_link(clone.vm, clone.nics[0].nic, true).has_value());
+    stop(clone.vm);
+    for (int again = 0; again < 2; ++again) EXPECT_TRUE(vms().remove_memory(place).has_value());
+    EXPECT_FALSE(vms().start_from_memory(clone, place, facts->layout).has_value());
+    stop(source.vm);
+}
+
+TEST_P(HypervisorContract, CapturesTheMemoryOfAPausedVmAndLeavesItPaused) {
+    const hypervisor::DomainSpec spec = started();
+    ASSERT_TRUE(vms().pause(spec.vm).has_value());
+    const hypervisor::MemoryPlace place = under_test_->memory_place();
+    const auto facts = vms().capture_memory(spec.vm, {{spec.disks[0].volume, under_test_->overlay_for(spec.disks[0])}}, place, {});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    EXPECT_EQ(facts->capture.paused.count(), 0);
+    EXPECT_FALSE(facts->live);
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::paused);
+    EXPECT_TRUE(vms().resume(spec.vm).has_value());
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    stop(spec.vm);
+    EXPECT_TRUE(vms().remove_memory(place).has_value());
+}
+
+TEST_P(HypervisorContract, LeavesNothingOfACancelledMemoryCapture) {
+    const hypervisor::DomainSpec spec = started();
+    std::stop_source cancel;
+    cancel.request_stop();
+    const hypervisor::MemoryPlace place = under_test_->memory_place();
+    const hypervisor::OverlaySpec overlay{spec.disks[0].volume, under_test_->overlay_for(spec.disks[0])};
+    EXPECT_FALSE(vms().capture_memory(spec.vm, {overlay}, place, cancel.get_token()).has_value());
+    EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
+    EXPECT_FALSE(vms().start_from_memory(spec, place, "").has_value());
     stop(spec.vm);
 }
 

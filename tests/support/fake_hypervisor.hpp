@@ -33,6 +33,8 @@ public:
         bool holds_disks = false;                  // the guest does not let go of a disk
         bool refuses_freeze = false;               // the agent answers, but freezes nothing
         int freezes = 0, thaws = 0;                // each freeze that was tried has its thaw
+        bool holds_nics = false;                   // nor of a NIC
+        std::string from_memory;                   // the image's directory it goes on from
         std::map<std::string, std::string> files;  // what the agent wrote and reads
     };
     using Exec = std::function<hypervisor::ExecResult(const VmId&, const std::string& program, const std::vector<std::string>& arguments,
@@ -172,6 +174,72 @@ public:
 
     Result<void> agent_answers(const VmId& vm) override {
         return with_agent("agent_answers", vm, [](Domain&) -> Result<void> { return {}; });
+    }
+
+    Result<hypervisor::MemoryFacts> capture_memory(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays,
+                                                   const hypervisor::MemoryPlace& place, std::stop_token stop) override {
+        hypervisor::MemoryFacts facts;
+        TRY(with("capture_memory", vm, [&](Domain& domain) -> Result<void> {
+            if (overlays.size() != domain.spec.disks.size()) return fail(ErrorCode::invalid_argument, "memory goes with all disks only");
+            for (const hypervisor::OverlaySpec& overlay : overlays) {
+                const hypervisor::DiskSpec* disk = find(domain, overlay.volume);
+                if (disk == nullptr || same(disk->chain_top_first.front(), overlay.overlay)) {
+                    return fail(ErrorCode::wrong_state, "a volume of the capture is not attached, or has been cut already");
+                }
+            }
+            if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+            for (const hypervisor::OverlaySpec& overlay : overlays) {
+                auto& chain = find(domain, overlay.volume)->chain_top_first;
+                chain.insert(chain.begin(), overlay.overlay);
+            }
+            domain.written = false;
+            if (domain.state == hypervisor::DomainState::running) facts.capture.paused = std::chrono::microseconds(1000);
+            facts.live = domain.state == hypervisor::DomainState::running;
+            facts.reason = "a fake can";
+            facts.memory_bytes = domain.spec.memory_bytes;
+            facts.layout = std::to_string(domain.spec.disks.size()) + " disks, " + std::to_string(domain.spec.nics.size()) + " NICs";
+            memories_.insert(place.directory);
+            return {};
+        }));
+        return facts;
+    }
+
+    Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("start_from_memory", spec.vm));
+        if (!memories_.contains(place.directory)) return fail(ErrorCode::operation_failed, "the memory image to start from is not there");
+        if (layout != std::to_string(spec.disks.size()) + " disks, " + std::to_string(spec.nics.size()) + " NICs") {
+            return fail(ErrorCode::invalid_argument, "a VM that goes on from another's memory needs the same devices");
+        }
+        Domain& domain = domains_[spec.vm];
+        if (domain.state == hypervisor::DomainState::shut_off) {
+            domain.spec = spec;
+            for (hypervisor::NicSpec& nic : domain.spec.nics) nic.link_up = false;
+            domain.state = hypervisor::DomainState::running;
+            domain.from_memory = place.directory;
+            domain.written = false;
+        }
+        return leave(due);
+    }
+
+    Result<void> remove_memory(const hypervisor::MemoryPlace& place) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("remove_memory", VmId()));
+        memories_.erase(place.directory);
+        return leave(due);
+    }
+
+    Result<void> swap_nic(const VmId& vm, const hypervisor::NicSpec& nic) override {
+        return with("swap_nic", vm, [&](Domain& domain) -> Result<void> {
+            for (hypervisor::NicSpec& known : domain.spec.nics) {
+                if (known.nic != nic.nic) continue;
+                if (domain.holds_nics) return fail(ErrorCode::operation_failed, "the guest does not let go of its NIC");
+                known.mac = nic.mac;
+                known.link_up = nic.link_up;
+                return {};
+            }
+            return fail(ErrorCode::not_found, "the running VM has no such NIC");
+        });
     }
 
     Result<std::vector<hypervisor::DiskTop>> disk_tops(const VmId& vm) override {
@@ -391,8 +459,9 @@ private:
     }
 
     mutable std::mutex mutex_;
-    hypervisor::Capabilities capabilities_{"tcg", "a fake needs none", "QEMU 0.0.0", "fake-1.0", false, "nobody", {}, {}};
+    hypervisor::Capabilities capabilities_{"tcg", "a fake needs none", "QEMU 0.0.0", "fake-1.0", false, "nobody", {}, {}, true, "a fake can"};
     std::map<VmId, Domain> domains_;
+    std::set<std::string> memories_;  // directories of memory images
     std::vector<HypervisorFault> faults_;
     std::vector<std::string> calls_;
     std::function<void(const VmId&)> listener_;

@@ -49,6 +49,7 @@ public:
         std::filesystem::create_directories(directory_.file("private/state"));
         return directory_.file("private/state/" + std::to_string(++files_) + "-" + name);
     }
+    hypervisor::MemoryPlace memory_place() override { return {directory_.file("memory" + std::to_string(++files_))}; }
     void crash(const VmId& vm) override {
         const auto process = process_of(vm);
         ASSERT_TRUE(process.has_value());

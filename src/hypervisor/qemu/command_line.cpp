@@ -53,7 +53,7 @@ std::int64_t translation_cache(const CommandLineInput& input) {
 
 void add_machine(Arguments& arguments, const CommandLineInput& input) {
     const DomainSpec& spec = input.spec;
-    const std::int64_t memory = (spec.memory_bytes + limits::kMiB - 1) / limits::kMiB;  // QEMU wants whole pages; we give whole MiB
+    const std::int64_t memory = memory_mebibytes(spec);
     const std::string uuid = dashed(spec.vm.text());
     arguments.add("-name", "guest=" + uuid);
     arguments.add("-nodefaults");
@@ -63,7 +63,12 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     const std::string flash = input.firmware_code_file.empty() ? "" : ",pflash0=fwcodeq,pflash1=fwvarsq";
     arguments.add("-machine", std::string(kMachineType) + ",usb=off,vmport=off,memory-backend=ram0" + flash);
     // The block's name in captured state is then "ram0", whatever backend it is loaded into.
-    arguments.add("-object", "memory-backend-ram,id=ram0,size=" + std::to_string(memory) + "M,x-use-canonical-path-for-ramblock-id=off");
+    const std::string backend = input.memory_file.empty() ? "memory-backend-ram" : "memory-backend-file,share=off,mem-path=" + input.memory_file;
+    arguments.add("-object", backend + ",id=" + kMemoryBlock + ",size=" + std::to_string(memory) + "M,x-use-canonical-path-for-ramblock-id=off");
+    if (input.state_fd >= 0) {
+        arguments.add("-global", "migration.announce-rounds=0");  // not a frame before the links are set
+        arguments.add("-incoming", "fd:" + std::to_string(input.state_fd));
+    }
     arguments.add("-m", std::to_string(memory) + "M");
     arguments.add("-accel", input.kvm ? "kvm" : "tcg,thread=multi,tb-size=" + std::to_string(translation_cache(input)));
     arguments.add("-cpu", input.kvm ? "host" : "qemu64");
@@ -131,16 +136,10 @@ std::set<std::int64_t> ports_for(const std::set<std::int64_t>& used, std::int64_
     return ports;
 }
 
-void add_ports(Arguments& arguments, const DomainSpec& spec) {
-    std::set<std::int64_t> disks, nics;
-    for (const DiskSpec& disk : spec.disks) disks.insert(disk.device_id);
-    for (const NicSpec& nic : spec.nics) nics.insert(nic.device_id);
-    for (const std::int64_t id : ports_for(disks, kDisksMax, kDiskPortsSpare)) {
-        arguments.add("-device", port_options(disk_port(id), kDiskSlot, id, id + 1));
-    }
-    for (const std::int64_t id : ports_for(nics, limits::kNicsPerVmMax, kNicPortsSpare)) {
-        arguments.add("-device", port_options("pn" + std::to_string(id), kNicSlot, id, kNicChassis + id));
-    }
+void add_ports(Arguments& arguments, DomainSpec spec) {
+    choose_ports(spec);
+    for (const std::int64_t id : spec.disk_ports) arguments.add("-device", port_options(disk_port(id), kDiskSlot, id, id + 1));
+    for (const std::int64_t id : spec.nic_ports) arguments.add("-device", port_options(nic_port(id), kNicSlot, id, kNicChassis + id));
 }
 
 void add_disks(Arguments& arguments, const CommandLineInput& input) {
@@ -208,8 +207,8 @@ void add_nics(Arguments& arguments, const CommandLineInput& input) {
         const std::string backend = nic_backend(nic.device_id);
         const std::vector<int>& queues = input.nic_fds[i];
         arguments.add("-netdev", queues.empty() ? user_network(nic) : tap_network(backend, queues));
-        std::string device = std::string(nic_model(nic.driver)) + ",id=" + nic_device(nic.device_id) + ",netdev=" + backend + ",bus=pn" +
-                             std::to_string(nic.device_id) + ",mac=" + nic.mac + ",romfile=";
+        std::string device = std::string(nic_model(nic.driver)) + ",id=" + nic_device(nic.device_id) + ",netdev=" + backend +
+                             ",bus=" + nic_port(port_of(nic)) + ",mac=" + nic.mac + ",romfile=";
         // An interrupt per queue and direction, one for the control queue, one for changes of the configuration.
         if (queues.size() > 1) device += ",mq=on,vectors=" + std::to_string(2 * queues.size() + 2);
         arguments.add("-device", std::move(device));
@@ -227,6 +226,7 @@ std::string escaped(const std::string& text) {
 std::string disk_device(std::int64_t device_id) { return "disk" + std::to_string(device_id); }
 std::string disk_port(std::int64_t device_id) { return "pd" + std::to_string(device_id); }
 std::string nic_device(std::int64_t device_id) { return "nic" + std::to_string(device_id); }
+std::string nic_port(std::int64_t port) { return "pn" + std::to_string(port); }
 std::string nic_backend(std::int64_t device_id) { return "net" + std::to_string(device_id); }
 std::string file_node(std::int64_t device_id, std::size_t level) { return "d" + std::to_string(device_id) + "l" + std::to_string(level) + "f"; }
 std::string format_node(std::int64_t device_id, std::size_t level) { return "d" + std::to_string(device_id) + "l" + std::to_string(level) + "q"; }
@@ -244,6 +244,20 @@ json::object file_node_options(const std::string& node, const std::string& file_
 json::object format_node_options(const std::string& node, const std::string& file, DiskFormat format, const std::string& backing, bool read_only) {
     json::object options{{"driver", name_of(format)}, {"node-name", node}, {"file", file}, {"read-only", read_only}, {"discard", "unmap"}};
     if (format == DiskFormat::qcow2) options["backing"] = backing.empty() ? json::value(nullptr) : json::value(backing);
+    return options;
+}
+
+json::object nic_device_options(const NicSpec& nic) {
+    json::object options{{"driver", nic_model(nic.driver)},
+                         {"id", nic_device(nic.device_id)},
+                         {"netdev", nic_backend(nic.device_id)},
+                         {"bus", nic_port(port_of(nic))},
+                         {"mac", nic.mac},
+                         {"romfile", ""}};
+    if (!nic.tap.empty() && nic.queues > 1) {
+        options["mq"] = true;
+        options["vectors"] = 2 * nic.queues + 2;
+    }
     return options;
 }
 
@@ -284,6 +298,20 @@ Result<void> check_spec(const DomainSpec& spec) {
         if (!is_mac(nic.mac)) return fail(ErrorCode::invalid_argument, "'" + nic.mac.substr(0, 32) + "' is not a MAC address");
     }
     return {};
+}
+
+std::int64_t memory_mebibytes(const DomainSpec& spec) {
+    return (spec.memory_bytes + limits::kMiB - 1) / limits::kMiB;  // QEMU wants whole pages; we give whole MiB
+}
+
+void choose_ports(DomainSpec& spec) {
+    if (!spec.disk_ports.empty()) return;
+    std::set<std::int64_t> disks, nics;
+    for (const DiskSpec& disk : spec.disks) disks.insert(disk.device_id);
+    for (const NicSpec& nic : spec.nics) nics.insert(port_of(nic));
+    const auto disk_ports = ports_for(disks, kDisksMax, kDiskPortsSpare), nic_ports = ports_for(nics, limits::kNicsPerVmMax, kNicPortsSpare);
+    spec.disk_ports.assign(disk_ports.begin(), disk_ports.end());
+    spec.nic_ports.assign(nic_ports.begin(), nic_ports.end());
 }
 
 std::vector<std::string> command_line(const CommandLineInput& input) {

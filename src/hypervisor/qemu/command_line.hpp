@@ -17,6 +17,7 @@
 namespace ramet::hypervisor {
 
 inline constexpr const char* kMachineType = "pc-q35-7.2";
+inline constexpr const char* kMemoryBlock = "ram0";  // the guest's memory, by this name in captured state too
 inline constexpr std::int64_t kDiskPortsSpare = 8;
 inline constexpr std::int64_t kNicPortsSpare = 2;
 
@@ -41,11 +42,17 @@ struct CommandLineInput {
     std::string seed_file;                               // empty: none
     std::string firmware_code_file, firmware_vars_file;  // empty: BIOS
     int monitor_fd = -1;                                 // a listening socket
+    std::string memory_file;  // mapped privately as the guest's memory; empty: fresh memory
+    int state_fd = -1;        // with memory_file: the stream of all other state
 };
 
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.
 Result<void> check_spec(const DomainSpec& spec);
 std::vector<std::string> command_line(const CommandLineInput& input);
+// Sets the ports of a spec that has none: those of its devices and the spare ones.
+void choose_ports(DomainSpec& spec);
+std::int64_t memory_mebibytes(const DomainSpec& spec);  // what the guest is given
+inline std::int64_t port_of(const NicSpec& nic) { return nic.port >= 0 ? nic.port : nic.device_id; }
 
 std::string escaped(const std::string& text);  // for QEMU's key=value lists: a comma is written twice
 
@@ -53,6 +60,7 @@ std::string escaped(const std::string& text);  // for QEMU's key=value lists: a 
 std::string disk_device(std::int64_t device_id);
 std::string disk_port(std::int64_t device_id);
 std::string nic_device(std::int64_t device_id);
+std::string nic_port(std::int64_t port);
 std::string nic_backend(std::int64_t device_id);
 std::string file_node(std::int64_t device_id, std::size_t level);
 std::string format_node(std::int64_t device_id, std::size_t level);
@@ -61,6 +69,7 @@ boost::json::object file_node_options(const std::string& node, const std::string
 // `backing` is the node below; empty for none: what the file's header says is never followed.
 boost::json::object format_node_options(const std::string& node, const std::string& file, DiskFormat format, const std::string& backing,
                                         bool read_only);
+boost::json::object nic_device_options(const NicSpec& nic);
 boost::json::object disk_device_options(std::int64_t device_id, const VolumeId& volume, const std::string& node);
 
 }  // namespace ramet::hypervisor

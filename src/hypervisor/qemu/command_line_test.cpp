@@ -209,5 +209,25 @@ TEST(CheckSpec, RefusesUefiInTooLittleMemory) {
     EXPECT_TRUE(check_spec(spec).has_value());
 }
 
+TEST(CommandLine, MapsACapturedMemoryPrivatelyAndSendsNothingBeforeTheLinksAreSet) {
+    CommandLineInput input = input_for(small_spec());
+    input.memory_file = "/proc/self/fd/110";
+    input.state_fd = 111;
+    const std::vector<std::string> words = command_line(input);
+    EXPECT_TRUE(any_has(values_of(words, "-object"), "memory-backend-file,share=off,mem-path=/proc/self/fd/110,id=ram0"));
+    EXPECT_EQ(values_of(words, "-incoming").at(0), "fd:111");
+    EXPECT_TRUE(any_has(values_of(words, "-global"), "migration.announce-rounds=0"));
+}
+
+TEST(CommandLine, KeepsTheSlotsOfTheMachineItGoesOnFrom) {
+    hypervisor::DomainSpec spec = small_spec();
+    hypervisor::choose_ports(spec);
+    const std::vector<std::int64_t> first = spec.nic_ports;
+    spec.nics[0].port = first.back();
+    hypervisor::choose_ports(spec);
+    EXPECT_EQ(spec.nic_ports, first);
+    EXPECT_TRUE(any_has(values_of(command_line(input_for(spec)), "-device"), "bus=pn" + std::to_string(first.back()) + ",mac="));
+}
+
 }  // namespace
 }  // namespace ramet::hypervisor

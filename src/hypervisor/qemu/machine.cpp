@@ -215,10 +215,16 @@ Result<Machine::Opened> Machine::open_files(const DomainSpec& spec, const RunDir
     return opened;
 }
 
-Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& directory) {
+Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& directory, MemoryOpening* memory) {
     end_tpm(directory);
     directory.remove_leftovers();
-    TRY_ASSIGN(const Opened opened, open_files(spec, directory));
+    TRY_ASSIGN(Opened opened, open_files(spec, directory));
+    if (memory != nullptr) {
+        opened.input.memory_file = "/proc/self/fd/" + std::to_string(kFirstInheritedFd + static_cast<int>(opened.files.size()));
+        opened.files.push_back(std::move(memory->memory));
+        opened.input.state_fd = kFirstInheritedFd + static_cast<int>(opened.files.size());
+        opened.files.push_back(std::move(memory->state));
+    }
     TRY_ASSIGN(const Fd log, directory.open_log());
     Launch order;
     order.program = surroundings_.options.qemu_binary;
@@ -275,14 +281,24 @@ Result<void> Machine::start(const DomainSpec& spec) {
         TRY_ASSIGN(const std::string status, run_state());
         return status == "prelaunch" ? begin() : Result<void>();
     }
+    TRY(begin_record(spec));
+    Result<void> started = launch_process(record_.spec, *directory_, nullptr);
+    if (started.has_value()) started = begin();
+    return finish_start(std::move(started));
+}
+
+Result<void> Machine::begin_record(const DomainSpec& spec) {
     TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm, surroundings_.user));
     directory_ = std::move(directory);
-    record_ = DomainRecord{spec, std::nullopt, {}, {}, {}};
+    record_ = DomainRecord{spec, std::nullopt, {}, {}, {}, false};
+    choose_ports(record_.spec);
     settled_ = true;
     TRY(directory_->write_record(record_));
     crash_point("qemu.recorded");
-    Result<void> started = launch_process(spec, *directory_);
-    if (started.has_value()) started = begin();
+    return {};
+}
+
+Result<void> Machine::finish_start(Result<void> started) {
     if (!started.has_value()) {
         kill_run();
         end_tpm(*directory_);

@@ -16,6 +16,7 @@
 #include "hypervisor/hypervisor.hpp"
 #include "hypervisor/qemu/agent.hpp"
 #include "hypervisor/qemu/command_line.hpp"
+#include "hypervisor/qemu/memory_files.hpp"
 #include "hypervisor/qemu/process.hpp"
 #include "hypervisor/qemu/qemu.hpp"
 #include "hypervisor/qemu/qmp.hpp"
@@ -53,6 +54,9 @@ public:
     using CutDone = std::function<void()>;
     Result<FreezeFacts> while_frozen(Quiesce quiesce, const std::function<Result<void>(const CutDone&)>& capture);
     Result<void> agent_answers();
+    Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop);
+    Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
+    Result<void> swap_nic(const NicSpec& nic);
     Result<std::vector<DiskTop>> disk_tops();
     Result<void> shorten_disk(const ShortenSpec& spec, const storage::CopyObserver& observer, const std::stop_token& stop);
     Result<void> attach_disk(const DiskSpec& disk);
@@ -82,9 +86,11 @@ private:
     Result<boost::json::value> ask(const char* command, boost::json::object arguments = {});
     Result<std::string> run_state();
     Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
-    Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory);
+    Result<void> begin_record(const DomainSpec& spec);  // directory and record of a VM about to be started
+    Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory, MemoryOpening* memory);
     void watch_tpm();
-    Result<void> begin();  // from prelaunch: links, then the first instruction
+    Result<void> finish_start(Result<void> started);  // kills what did not come up
+    Result<void> begin();                             // from prelaunch: links, then the first instruction
     Result<void> set_link_of(const NicSpec& nic, bool up);
     Result<void> take_plug();
     Result<bool> wait_for_guest(const std::shared_ptr<Run>& run, const std::stop_token& stop);  // without mutex_
@@ -92,6 +98,18 @@ private:
     void kill_run();
     std::optional<Process> find_process(const RunDirectory& directory);
     void save_record();  // logs a failure: what it says can be found out again from QEMU
+
+    // machine_memory.cpp
+    struct MemoryCapture;
+    Result<void> check_capture(const std::vector<OverlaySpec>& overlays);
+    Result<void> prepare_stream(MemoryCapture& capture, int write_end);
+    Result<void> cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays);
+    Result<void> wait_for_resume(MemoryCapture& capture);
+    Result<void> end_capture(MemoryCapture& capture, Result<std::string> state);
+    Result<std::string> migration_status();
+    Result<void> leave_migration(bool running);  // from "postmigrate" to running or paused
+    Result<void> begin_from_memory();
+    Result<bool> unplug_nic(const NicSpec& nic);
 
     // machine_disks.cpp
     void try_to_settle();

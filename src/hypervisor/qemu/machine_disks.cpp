@@ -326,10 +326,11 @@ Result<void> Machine::settle_record() {
     const auto gone = std::erase_if(record_.spec.disks, [&](const DiskSpec& disk) { return !tops.contains(disk_device(disk.device_id)); });
     if (gone > 0) save_record();
     TRY(settle_streams());
-    if (!record_.pending) return {};
-    const bool resume = record_.pending->resume;
-    TRY(settle_pending());
+    const bool resume = record_.resume_owed || (record_.pending && record_.pending->resume);
+    record_.resume_owed = false;
+    if (record_.pending) TRY(settle_pending());
     TRY_ASSIGN(const std::string status, run_state());
+    if (status == "postmigrate") return leave_migration(resume);
     if (resume && status == "paused") {
         telemetry::log_info("VM {}: resumed; an earlier server ended while it was paused for a snapshot", vm_.text());
         return ensure_running();

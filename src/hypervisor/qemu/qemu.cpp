@@ -88,6 +88,21 @@ Result<std::string> version_of(const std::string& binary) {
     return "QEMU " + line.substr(place + before.size(), line.find_first_of(" \n(", place + before.size()) - place - before.size());
 }
 
+// Saving memory while the guest writes to it needs userfaultfd, which the kernel gives to unprivileged processes only when it is told to.
+// The last word has QEMU at the capture; this one is for plans.
+ProbeResult probe_live_memory(bool allow) {
+    constexpr const char* kSetting = "/proc/sys/vm/unprivileged_userfaultfd";
+    char value = '?';
+    const Fd reading(::open(kSetting, O_RDONLY | O_CLOEXEC));
+    if (!reading.valid() || ::read(reading.get(), &value, 1) != 1) return {false, "this kernel has no userfaultfd"};
+    if (value == '0' && allow && ::geteuid() == 0) {
+        const Fd writing(::open(kSetting, O_WRONLY | O_CLOEXEC));
+        if (writing.valid() && ::write(writing.get(), "1\n", 2) == 2) value = '1';
+    }
+    if (value == '1') return {true, "userfaultfd: the guest runs on while its memory is saved"};
+    return {false, "QEMU may not use userfaultfd; set vm.unprivileged_userfaultfd=1 with sysctl, or start rametd with --allow-userfaultfd"};
+}
+
 class QemuHypervisor final : public Hypervisor {
 public:
     explicit QemuHypervisor(std::unique_ptr<Surroundings> surroundings) : surroundings_(std::move(surroundings)) {}
@@ -110,6 +125,16 @@ public:
         return machine(vm)->snapshot_disks(overlays, quiesce, while_stopped);
     }
     Result<void> agent_answers(const VmId& vm) override { return machine(vm)->agent_answers(); }
+    Result<MemoryFacts> capture_memory(const VmId& vm, const std::vector<OverlaySpec>& overlays, const MemoryPlace& place,
+                                       std::stop_token stop) override {
+        return machine(vm)->capture_memory(overlays, place, stop);
+    }
+    Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) override {
+        TRY(check_spec(spec));
+        return machine(spec.vm)->start_from_memory(spec, place, layout);
+    }
+    Result<void> remove_memory(const MemoryPlace& place) override { return remove_memory_files(place); }
+    Result<void> swap_nic(const VmId& vm, const NicSpec& nic) override { return machine(vm)->swap_nic(nic); }
     Result<std::vector<DiskTop>> disk_tops(const VmId& vm) override { return machine(vm)->disk_tops(); }
     Result<void> shorten_disk(const VmId& vm, const ShortenSpec& spec, const storage::CopyObserver& observer, std::stop_token stop) override {
         return machine(vm)->shorten_disk(spec, observer, stop);
@@ -273,6 +298,9 @@ Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options) {
     capabilities.accelerator = kvm.works ? "kvm" : "tcg";
     capabilities.accelerator_reason = kvm.works ? "KVM works: " + kvm.reason : "KVM is not used: " + kvm.reason;
     if (kvm.works) surroundings->user = with_kvm;
+    const ProbeResult live = probe_live_memory(options.allow_userfaultfd);
+    capabilities.live_memory = live.works;
+    capabilities.live_memory_reason = live.reason;
     return std::unique_ptr<Hypervisor>(std::make_unique<QemuHypervisor>(std::move(surroundings)));
 }
 

@@ -30,6 +30,7 @@ struct QemuOptions {
     FirmwareFiles firmware;
     std::string swtpm_binary = "/usr/bin/swtpm";
     bool force_tcg = false;             // do not even probe KVM
+    bool allow_userfaultfd = false;     // when root: set vm.unprivileged_userfaultfd=1 where it is 0, for captures that do not stop the guest
     std::int64_t tcg_tb_megabytes = 0;  // translation cache of one VM; 0: by the size of the guest
     std::chrono::milliseconds graceful_stop = limits::kGracefulStopTimeout;
     std::chrono::milliseconds detach_patience{10'000};  // how long a guest may take to let go of a disk

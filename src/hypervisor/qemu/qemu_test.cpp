@@ -32,6 +32,7 @@ public:
     }
     storage::Place overlay_for(const hypervisor::DiskSpec&) override { return {"/fake", std::to_string(++files_), DiskFormat::qcow2}; }
     std::string state_path(const std::string& name) override { return "/fake/state/" + name; }
+    hypervisor::MemoryPlace memory_place() override { return {"/fake/memory" + std::to_string(++files_)}; }
     void crash(const VmId& vm) override { fake_.crash(vm); }
     void restart_server() override {}
 

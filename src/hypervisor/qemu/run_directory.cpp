@@ -41,7 +41,15 @@ json::object disk_json(const DiskSpec& disk) {
 json::object nic_json(const NicSpec& nic) {
     return {{"nic", nic.nic.text()}, {"deviceId", nic.device_id}, {"mac", nic.mac},         {"tap", nic.tap},
             {"ip", nic.ip},          {"netmask", nic.netmask},    {"gateway", nic.gateway}, {"hostName", nic.host_name},
-            {"driver", nic.driver},  {"linkUp", nic.link_up},     {"queues", nic.queues}};
+            {"driver", nic.driver},  {"linkUp", nic.link_up},     {"queues", nic.queues},   {"port", nic.port}};
+}
+
+json::array numbers_json(const std::vector<std::int64_t>& numbers) { return json::array(numbers.begin(), numbers.end()); }
+
+std::vector<std::int64_t> read_numbers(const json::value& value) {
+    std::vector<std::int64_t> numbers;
+    for (const json::value& number : value.as_array()) numbers.push_back(number.to_number<std::int64_t>());
+    return numbers;
 }
 
 // Readers throw on what does not fit; read_record_text turns that into an error.
@@ -73,6 +81,7 @@ NicSpec read_nic(const json::value& value) {
     nic.driver = text_of(from, "driver");
     nic.link_up = from.at("linkUp").as_bool();
     nic.queues = from.at("queues").to_number<std::int64_t>();
+    nic.port = from.at("port").to_number<std::int64_t>();
     return nic;
 }
 
@@ -87,6 +96,9 @@ DomainRecord read_record_json(const json::object& from) {
     record.spec.tpm_state = text_of(from, "tpmState");
     for (const json::value& disk : from.at("disks").as_array()) record.spec.disks.push_back(read_disk(disk));
     for (const json::value& nic : from.at("nics").as_array()) record.spec.nics.push_back(read_nic(nic));
+    record.spec.disk_ports = read_numbers(from.at("diskPorts"));
+    record.spec.nic_ports = read_numbers(from.at("nicPorts"));
+    record.resume_owed = from.at("resumeOwed").as_bool();
     for (const auto& [volume, count] : from.at("writesAtOpening").as_object()) record.writes_at_opening[volume] = count.to_number<std::int64_t>();
     if (const json::value* levels = from.if_contains("levels")) {
         for (const auto& [volume, numbers] : levels->as_object()) {
@@ -124,6 +136,9 @@ std::string record_text(const DomainRecord& record) {
                      {"tpmState", record.spec.tpm_state},
                      {"disks", std::move(disks)},
                      {"nics", std::move(nics)},
+                     {"diskPorts", numbers_json(record.spec.disk_ports)},
+                     {"nicPorts", numbers_json(record.spec.nic_ports)},
+                     {"resumeOwed", record.resume_owed},
                      {"writesAtOpening", std::move(writes)}};
     if (!record.levels.empty()) {
         json::object levels;

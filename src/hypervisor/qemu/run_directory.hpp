@@ -28,6 +28,7 @@ struct DomainRecord {
     std::map<std::string, std::int64_t> writes_at_opening;    // by volume uuid: QEMU's write counter when the top layer was made; -1 unknown
     std::map<std::string, std::vector<std::int64_t>> levels;  // by volume uuid, top first: the numbers in the nodes' names, where they have gaps
     std::map<std::string, std::int64_t> streams;              // by volume uuid: what is copied into the top goes down to this level; -1 to the end
+    bool resume_owed = false;  // the guest stands still for a memory capture: who finds it so without one going on lets it run
 };
 
 std::string record_text(const DomainRecord& record);

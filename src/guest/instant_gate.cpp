@@ -1,0 +1,139 @@
+#include "guest/instant_gate.hpp"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <thread>
+
+#include "guest/instant_gate_script.hpp"
+#include "telemetry/log.hpp"
+
+namespace ramet {
+
+template <> const TypeInfo& describe<guest::GateFact>() {
+    using guest::GateFact;
+    static const TypeInfo info = object<GateFact>("GateFact", "One thing of a clone's identity.", field<&GateFact::what>("what", "What it is."),
+                                                  field<&GateFact::outcome>("outcome", "changed, kept or failed."),
+                                                  field<&GateFact::detail>("detail", "What it is now, or why not."));
+    return info;
+}
+
+}  // namespace ramet
+
+namespace ramet::guest {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr milliseconds kPingPatience{500};  // once; a guest that has just gone on may be slow
+constexpr std::size_t kEntropyBytes = 64;
+constexpr std::size_t kFactsMax = 64;  // a guest can say anything
+constexpr std::size_t kFactCharactersMax = 200;
+constexpr milliseconds kOpenPatience{15'000};
+
+std::string fresh_entropy() {
+    std::array<unsigned char, kEntropyBytes> bytes;
+    randombytes_buf(bytes.data(), bytes.size());
+    std::string text(kEntropyBytes * 2 + 1, '\0');
+    sodium_bin2hex(text.data(), text.size(), bytes.data(), bytes.size());
+    text.pop_back();
+    return text;
+}
+
+// The guest's words, without what could not be text.
+std::string cleaned(std::string_view text) {
+    std::string clean(text.substr(0, kFactCharactersMax));
+    for (char& c : clean) {
+        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) c = '?';
+    }
+    return clean;
+}
+
+std::vector<GateFact> read_facts(const std::string& text) {
+    std::vector<GateFact> facts;
+    std::size_t place = 0;
+    while (place < text.size() && facts.size() < kFactsMax) {
+        const std::size_t end = std::min(text.find('\n', place), text.size());
+        const std::string_view line = std::string_view(text).substr(place, end - place);
+        place = end + 1;
+        const std::size_t first = line.find('|'), second = first == std::string_view::npos ? first : line.find('|', first + 1);
+        if (second == std::string_view::npos) continue;
+        const std::string_view outcome = line.substr(first + 1, second - first - 1);
+        if (outcome != "changed" && outcome != "kept" && outcome != "failed") continue;
+        facts.push_back({cleaned(line.substr(0, first)), std::string(outcome), cleaned(line.substr(second + 1))});
+    }
+    return facts;
+}
+
+std::string word(const std::string& text) { return text.empty() ? "-" : text; }
+
+Result<void> wait_for_agent(hypervisor::Hypervisor& hypervisor, const VmId& vm, steady_clock::time_point deadline, const std::stop_token& stop) {
+    while (true) {
+        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+        const Result<void> answer = hypervisor.agent_ping(vm, kPingPatience);
+        if (answer.has_value()) return {};
+        if (answer.error().code != ErrorCode::timeout) return answer;
+        if (steady_clock::now() > deadline) {
+            return fail(ErrorCode::timeout,
+                        "the guest agent, which answered in the source, does not answer in the clone; its links stay down. Clone again, or without "
+                        "memory",
+                        answer.error().detail);
+        }
+        std::this_thread::sleep_for(milliseconds(5));
+    }
+}
+
+Result<std::vector<GateFact>> through_the_agent(hypervisor::Hypervisor& hypervisor, const GateRequest& request, milliseconds patience,
+                                                const std::stop_token& stop) {
+    TRY(wait_for_agent(hypervisor, request.vm, steady_clock::now() + patience, stop));
+    const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    std::vector<std::string> arguments{"-c", kGateScript, "ramet-gate", request.instance_id, request.host_name, std::to_string(now)};
+    for (const GateNic& nic : request.nics) {
+        const std::string address = nic.nic.ip.empty() ? "-" : nic.nic.ip + "/" + std::to_string(nic.prefix_length);
+        arguments.push_back(nic.old_mac + " " + nic.nic.mac + " " + address + " " + word(nic.nic.gateway));
+    }
+    TRY_ASSIGN(const hypervisor::ExecResult outcome, hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience));
+    std::vector<GateFact> facts = read_facts(outcome.out);
+    if (outcome.exit_code == 0) return facts;
+    const auto broken = std::ranges::find(facts, "failed", &GateFact::outcome);
+    const std::string why = broken != facts.end() ? broken->what + ": " + broken->detail : "exit " + std::to_string(outcome.exit_code);
+    return fail(ErrorCode::operation_failed, "the guest could not take an identity of its own (" + why + ")", outcome.err.substr(0, 512));
+}
+
+}  // namespace
+
+Result<std::vector<GateFact>> pass_instant_gate(hypervisor::Hypervisor& hypervisor, const GateRequest& request, milliseconds patience,
+                                                const std::stop_token& stop) {
+    std::vector<GateFact> facts;
+    if (request.agent) {
+        TRY_ASSIGN(facts, through_the_agent(hypervisor, request, patience, stop));
+        std::vector<std::string> arguments{"-c", kGateOpenScript, "ramet-gate"};
+        for (const GateNic& nic : request.nics) {
+            if (!nic.nic.link_up) continue;
+            TRY(hypervisor.set_link(request.vm, nic.nic.nic, true));
+            arguments.push_back(nic.nic.mac);
+        }
+        const auto opened = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, {}, kOpenPatience);
+        if (!opened.has_value())
+            telemetry::log_warning("VM {}: its DHCP clients were not started again: {}", request.vm.text(), opened.error().message);
+    } else {
+        for (const GateNic& nic : request.nics) {
+            TRY(hypervisor.swap_nic(request.vm, nic.nic));
+            facts.push_back({"mac", "changed", nic.old_mac + " to " + nic.nic.mac + " by another NIC"});
+        }
+        facts.push_back({"clock", "kept", "the guest has no agent; its hardware clock is right"});
+        facts.push_back({"hostName", "kept", "the guest has no agent"});
+        facts.push_back({"machineId", "kept", "the guest has no agent"});
+        facts.push_back({"sshHostKeys", "kept", "the guest has no agent"});
+        facts.push_back({"randomPool", "kept", "the guest has no agent; a kernel that knows the VM generation id has changed it"});
+    }
+    for (const GateNic& nic : request.nics) facts.push_back({"link", nic.nic.link_up ? "changed" : "kept", nic.nic.link_up ? "up" : "down"});
+    facts.push_back({"smbios", "kept", "uuid and serial are the source's until the guest boots"});
+    return facts;
+}
+
+}  // namespace ramet::guest

@@ -1,0 +1,394 @@
+// A VM's memory at one instant, together with its disks; VMs that go on from such an instant.
+//
+//   running, live:   stop ─ cut disks ─ migrate ─► QEMU keeps the device state, write-protects all memory, resumes ─ sends memory ─► done
+//   running, saved:  stop ─ cut disks ─ migrate ─────────────── sends memory ────────────────► done ─ cont
+//   paused:                 cut disks ─ migrate ─────────────── sends memory ────────────────► done ─ cont, stop (gives the disks back)
+//
+// What is sent comes through a pipe and is taken apart on the way (stream_splitter.hpp).
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <future>
+#include <thread>
+
+#include "base/crash_point.hpp"
+#include "hypervisor/qemu/disk_files.hpp"
+#include "hypervisor/qemu/machine.hpp"
+#include "telemetry/log.hpp"
+
+namespace ramet::hypervisor {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr int kPipeBytes = 1 << 20;
+constexpr auto kCancelLook = 100ms;
+constexpr auto kStreamStall = 60s;     // no byte for this long ends a capture
+constexpr auto kResumePatience = 30s;  // QEMU reads all memory once before it lets the guest go on
+constexpr auto kMigrationEnd = 10s;    // from the stream's last byte to QEMU's word that it is done
+constexpr auto kLoadPatience = 60s;    // of a clone's device state; megabytes at most
+constexpr auto kPollPause = 1ms;
+constexpr auto kUnplugLook = 20ms;
+constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
+
+class PipeSource final : public ByteSource {
+public:
+    PipeSource(Fd pipe, std::stop_token stop) : pipe_(std::move(pipe)), stop_(std::move(stop)) {}
+    Result<std::size_t> read(std::span<std::byte> buffer) override {
+        const auto deadline = steady_clock::now() + kStreamStall;
+        while (true) {
+            if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+            pollfd waited{pipe_.get(), POLLIN, 0};
+            if (::poll(&waited, 1, static_cast<int>(kCancelLook.count())) > 0) {
+                const ssize_t count = ::read(pipe_.get(), buffer.data(), buffer.size());
+                if (count >= 0) return static_cast<std::size_t>(count);
+                if (errno != EINTR && errno != EAGAIN) return storage::io_error("reading the VM's state", errno);
+            }
+            if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU stopped sending the VM's state");
+        }
+    }
+
+private:
+    Fd pipe_;
+    std::stop_token stop_;
+};
+
+std::string text_in(const json::value& value, const char* name) {
+    const json::value* found = value.is_object() ? value.as_object().if_contains(name) : nullptr;
+    return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
+}
+
+Result<void> migration_switches(Qmp& qmp, bool background) {
+    json::array switches{json::object{{"capability", "background-snapshot"}, {"state", background}}};
+    TRY(qmp.run("migrate-set-capabilities", {{"capabilities", std::move(switches)}}));
+    return {};
+}
+
+// QEMU flushes all disks while the guest stands still: what is on its way already need not be waited for then.
+void flush(const storage::Place& place) {
+    const Result<Fd> file = open_layer_read_only(place);
+    if (file.has_value()) ::fdatasync(file->get());
+}
+
+// Gives `spec` the slots of the captured machine, after checking that it is the same machine but for its names.
+Result<void> adopt_layout(DomainSpec& spec, const DomainSpec& captured) {
+    const auto differs = [](const std::string& what) {
+        return fail(ErrorCode::invalid_argument, "A VM that goes on from another's memory needs the same devices; " + what + " differs");
+    };
+    if (spec.cpu_num != captured.cpu_num) return differs("the number of CPUs");
+    if (memory_mebibytes(spec) != memory_mebibytes(captured)) return differs("the size of the memory");
+    if (spec.seed_image.empty() != captured.seed_image.empty()) return differs("the seed disk");
+    if (spec.disks.size() != captured.disks.size()) return differs("the number of disks");
+    for (const DiskSpec& disk : captured.disks) {
+        if (std::ranges::find(spec.disks, disk.device_id, &DiskSpec::device_id) == spec.disks.end()) return differs("a disk's place");
+    }
+    if (spec.nics.size() != captured.nics.size()) return differs("the number of NICs");
+    for (const NicSpec& nic : captured.nics) {
+        const auto same = std::ranges::find(spec.nics, nic.device_id, &NicSpec::device_id);
+        if (same == spec.nics.end()) return differs("a NIC's place");
+        if (same->driver != nic.driver) return differs("a NIC's model");
+        if (same->tap.empty() != nic.tap.empty() || (!nic.tap.empty() && same->queues != nic.queues)) return differs("a NIC's number of queues");
+        same->port = nic.port;
+    }
+    spec.disk_ports = captured.disk_ports;
+    spec.nic_ports = captured.nic_ports;
+    return {};
+}
+
+}  // namespace
+
+// What one capture carries from its beginning under the lock to its end.
+struct Machine::MemoryCapture {
+    bool was_running = false;
+    MemoryFacts facts;
+    steady_clock::time_point begun = steady_clock::now();
+    std::optional<std::chrono::microseconds> stopped_at;  // QEMU's clock
+    bool migrating = false;                               // the stream is QEMU's now
+};
+
+// --- capture
+
+Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop) {
+    MemoryCapture capture;
+    std::uint64_t memory_bytes = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        TRY(check_capture(overlays));
+        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+        memory_bytes = static_cast<std::uint64_t>(memory_mebibytes(record_.spec)) * limits::kMiB;
+    }
+    TRY_ASSIGN(MemoryFiles files, MemoryFiles::make(place, memory_bytes));
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) < 0) return fail(ErrorCode::internal, "Too many open files");
+    Fd read_end(ends[0]), write_end(ends[1]);
+    (void)::fcntl(ends[0], F_SETPIPE_SZ, kPipeBytes);
+    MemoryWriter writer(files.memory(), memory_bytes);
+    std::optional<PipeSource> stream(std::in_place, std::move(read_end), stop);
+    // Its own thread from the beginning: QEMU fills the pipe while it still holds the guest.
+    std::future<Result<std::string>> splitting = std::async(std::launch::async, [&]() -> Result<std::string> {
+        Result<std::string> state = split_stream(*stream, writer, {kMachineType, kMemoryBlock, memory_bytes});
+        if (const Result<void> whole = writer.finish(); state.has_value() && !whole.has_value()) state = std::unexpected<Error>(whole.error());
+        stream.reset();  // whatever QEMU still sends fails
+        return state;
+    });
+    Result<void> done;
+    {
+        const std::lock_guard lock(mutex_);
+        done = prepare_stream(capture, write_end.get());
+        write_end.reset();
+        if (done.has_value()) done = cut_with_memory(capture, overlays);
+    }
+    crash_point("qemu.memory.streaming");
+    Result<std::string> state = splitting.get();
+    if (done.has_value() || capture.migrating) {
+        const std::lock_guard lock(mutex_);
+        const Result<void> ended = end_capture(capture, state);
+        if (done.has_value()) done = ended;
+    }
+    if (done.has_value()) done = files.complete(*state, surroundings_.user);
+    if (!done.has_value()) {
+        (void)remove_memory_files(place);
+        return failed("The VM's memory cannot be captured", std::move(done.error()));
+    }
+    crash_point("qemu.memory.captured");
+    capture.facts.memory_bytes = static_cast<std::int64_t>(memory_bytes);
+    capture.facts.allocated_bytes = files.allocated_bytes();
+    capture.facts.state_bytes = static_cast<std::int64_t>(state->size());
+    capture.facts.checksum = writer.checksum();
+    capture.facts.taken = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - capture.begun);
+    return capture.facts;
+}
+
+Result<void> Machine::check_capture(const std::vector<OverlaySpec>& overlays) {
+    TRY(require_alive());
+    if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
+    if (!record_.spec.uefi_vars.empty() || !record_.spec.tpm_state.empty()) {
+        return fail(ErrorCode::invalid_argument, "The memory of a VM that boots by UEFI or has a TPM cannot be cloned; leave memory out");
+    }
+    if (overlays.size() != record_.spec.disks.size()) {
+        return fail(ErrorCode::invalid_argument, "A VM's memory can be captured only together with all of its disks");
+    }
+    for (const OverlaySpec& overlay : overlays) {
+        const DiskSpec* disk = find_disk(overlay.volume);
+        if (disk == nullptr) return fail(ErrorCode::wrong_state, "A volume of the capture is not attached to the running VM");
+        if (overlay.overlay.format != DiskFormat::qcow2) return fail(ErrorCode::invalid_argument, "An overlay has to be a qcow2 file");
+        if (disk->chain_top_first.front().path == overlay.overlay.path && disk->chain_top_first.front().root == overlay.overlay.root) {
+            return fail(ErrorCode::wrong_state, "The VM's disks have been cut already and its memory has moved on; capture again");
+        }
+    }
+    return {};
+}
+
+Result<void> Machine::prepare_stream(MemoryCapture& capture, int write_end) {
+    TRY(require_alive());
+    TRY_ASSIGN(const std::string status, run_state());
+    if (status != "running" && status != "paused") {
+        return fail(ErrorCode::wrong_state, "The VM is neither running nor paused; wait until it is, and try again", "QEMU says " + status);
+    }
+    capture.was_running = status == "running";
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    TRY(migration_switches(*qmp, false));
+    capture.facts.reason = "the VM was paused";
+    if (capture.was_running) {
+        const Result<void> background = migration_switches(*qmp, true);
+        capture.facts.live = background.has_value();
+        capture.facts.reason = background.has_value() ? "userfaultfd: the guest ran on while its memory was saved"
+                                                      : "the guest stood while its memory was saved: " + background.error().detail;
+    }
+    TRY(ask("migrate-set-parameters", {{"max-bandwidth", kNoBandwidthLimit}}));
+    TRY(qmp->run("getfd", {{"fdname", "memory"}}, write_end));
+    capture.facts.layout = record_text(DomainRecord{record_.spec, std::nullopt, {}, false});
+    for (const DiskSpec& disk : record_.spec.disks) flush(disk.chain_top_first.front());
+    return {};
+}
+
+// The pause. Whatever happens after the stop, the guest goes on: here, or in end_capture once QEMU has the stream.
+Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays) {
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    Result<void> done = add_overlays(overlays);
+    if (done.has_value()) {
+        record_.pending = PendingSnapshot{overlays, capture.was_running};
+        record_.resume_owed = capture.was_running;
+        done = directory_->write_record(record_);
+    }
+    bool cut = false;
+    if (done.has_value()) {
+        qmp->drop_events();
+        if (capture.was_running) {
+            if (Result<json::value> stopped = ask("stop"); !stopped.has_value()) done = std::unexpected<Error>(std::move(stopped.error()));
+        }
+        crash_point("qemu.memory.stopped");
+        if (done.has_value()) done = blockdev_snapshot(overlays);
+        cut = done.has_value();
+        if (!cut) cut = are_on_top(overlays).value_or(false);  // the answer may have been lost on the way
+        crash_point("qemu.memory.cut");
+    }
+    if (done.has_value()) {
+        Result<json::value> begun = ask("migrate", {{"uri", "fd:memory"}});
+        if (begun.has_value())
+            capture.migrating = true;
+        else
+            done = std::unexpected<Error>(std::move(begun.error()));
+    }
+    if (done.has_value() && capture.facts.live) done = wait_for_resume(capture);
+    if (!capture.migrating) (void)ask("closefd", {{"fdname", "memory"}});  // else the splitter waits for more
+    if (!done.has_value() && capture.was_running) (void)ensure_running();
+    if (cut) {
+        commit_overlays(overlays, {});  // asking for the write counters would lengthen the pause
+    } else {
+        remove_overlays(overlays);
+        record_.pending.reset();
+        record_.resume_owed = false;
+        save_record();
+    }
+    return done;
+}
+
+Result<void> Machine::wait_for_resume(MemoryCapture& capture) {
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    const Deadline deadline = steady_clock::now() + kResumePatience;
+    while (true) {
+        const Result<QmpEvent> resumed = qmp->wait_event("RESUME", std::min(deadline, steady_clock::now() + 500ms));
+        if (resumed.has_value()) {
+            if (const auto stopped = qmp->take_event("STOP")) capture.facts.capture.paused = resumed->at - stopped->at;
+            record_.resume_owed = false;
+            return {};
+        }
+        if (resumed.error().code != ErrorCode::timeout) return std::unexpected<Error>(resumed.error());
+        TRY_ASSIGN(const std::string status, migration_status());
+        if (status == "failed" || status == "cancelled") return fail(ErrorCode::operation_failed, "QEMU gave up capturing the VM's memory");
+        if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU does not let the guest go on after a capture");
+    }
+}
+
+Result<std::string> Machine::migration_status() {
+    TRY_ASSIGN(const json::value reply, ask("query-migrate"));
+    return text_in(reply, "status");
+}
+
+Result<void> Machine::end_capture(MemoryCapture& capture, Result<std::string> state) {
+    TRY(require_alive());
+    const Deadline deadline = steady_clock::now() + kMigrationEnd;
+    std::string status;
+    while (steady_clock::now() < deadline) {
+        TRY_ASSIGN(status, migration_status());
+        if (status == "completed" || status == "failed" || status == "cancelled") break;
+        if (!state.has_value()) (void)ask("migrate_cancel");
+        std::this_thread::sleep_for(kPollPause);
+    }
+    TRY_ASSIGN(const std::string machine, run_state());
+    if (!capture.facts.live && (capture.was_running || machine == "postmigrate")) TRY(leave_migration(capture.was_running));
+    if (capture.facts.live && machine != "running") (void)ensure_running();
+    if (!capture.facts.live && capture.was_running && qmp_) {
+        const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
+        if (stop_event && resume_event) capture.facts.capture.paused = resume_event->at - stop_event->at;
+    }
+    if (record_.resume_owed) {
+        record_.resume_owed = false;
+        save_record();
+    }
+    if (!state.has_value()) return std::unexpected<Error>(std::move(state.error()));
+    if (status != "completed") return fail(ErrorCode::operation_failed, "QEMU gave up capturing the VM's memory", "migration " + status);
+    return {};
+}
+
+// QEMU gives its disks away at the end of a migration and takes them back with "cont" alone.
+Result<void> Machine::leave_migration(bool running) {
+    TRY(ensure_running());
+    if (!running) TRY(ask("stop"));
+    return {};
+}
+
+// --- going on from a captured instant
+
+Result<void> Machine::begin_from_memory() {
+    const Deadline deadline = steady_clock::now() + kLoadPatience;
+    std::string status;
+    while (true) {
+        TRY_ASSIGN(status, run_state());
+        if (status != "inmigrate" && status != "prelaunch") break;
+        if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU does not finish loading the captured state");
+        std::this_thread::sleep_for(kPollPause);
+    }
+    if (status == "running") return {};  // this start, repeated
+    if (status != "paused") return fail(ErrorCode::operation_failed, "The VM cannot go on from the captured state", "QEMU says " + status);
+    for (const NicSpec& nic : record_.spec.nics) TRY(set_link_of(nic, false));
+    crash_point("qemu.memory.loaded");
+    TRY(ask("cont"));
+    return {};
+}
+
+Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) {
+    TRY_ASSIGN(const DomainRecord captured, read_record_text(layout));
+    DomainSpec wanted = spec;
+    TRY(adopt_layout(wanted, captured.spec));
+    for (NicSpec& nic : wanted.nics) nic.link_up = false;
+    TRY(check_spec(wanted));
+    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const bool running, alive());
+    if (running) return begin_from_memory();
+    TRY_ASSIGN(MemoryOpening opening, MemoryOpening::begin(place));
+    TRY(begin_record(wanted));
+    Result<void> started = launch_process(record_.spec, *directory_, &opening);
+    if (started.has_value()) started = begin_from_memory();
+    return finish_start(std::move(started));
+}
+
+// --- a NIC with another MAC
+
+Result<bool> Machine::unplug_nic(const NicSpec& nic) {
+    const std::string device = nic_device(nic.device_id);
+    const Deadline deadline = steady_clock::now() + surroundings_.options.detach_patience;
+    const auto absent = [this, &device]() -> Result<bool> {
+        TRY_ASSIGN(const json::value devices, ask("qom-list", {{"path", "/machine/peripheral"}}));
+        if (!devices.is_array()) return fail(ErrorCode::internal, "QEMU's answer makes no sense", "qom-list");
+        return std::ranges::none_of(devices.as_array(), [&](const json::value& entry) { return text_in(entry, "name") == device; });
+    };
+    const Result<json::value> asked = ask("device_del", {{"id", device}});
+    if (!asked.has_value() && asked.error().detail.find("not found") != std::string::npos) return true;
+    if (!asked.has_value() && asked.error().detail.find("already in the process") == std::string::npos) return std::unexpected<Error>(asked.error());
+    while (steady_clock::now() < deadline) {
+        TRY_ASSIGN(const bool gone, absent());
+        if (gone) return true;
+        std::this_thread::sleep_for(kUnplugLook);
+    }
+    return absent();
+}
+
+Result<void> Machine::swap_nic(const NicSpec& nic) {
+    const std::lock_guard lock(mutex_);
+    TRY(require_alive());
+    DomainSpec changed = record_.spec;
+    for (NicSpec& each : changed.nics) {
+        if (each.nic == nic.nic) each.mac = nic.mac;
+    }
+    TRY(check_spec(changed));
+    const auto known = std::ranges::find(record_.spec.nics, nic.nic, &NicSpec::nic);
+    if (known == record_.spec.nics.end()) return fail(ErrorCode::not_found, "The running VM has no such NIC");
+    NicSpec fresh = *known;
+    fresh.mac = nic.mac;
+    fresh.link_up = nic.link_up;
+    fresh.port = -1;
+    for (const std::int64_t port : record_.spec.nic_ports) {
+        const bool taken = std::ranges::any_of(record_.spec.nics, [port](const NicSpec& other) { return port_of(other) == port; });
+        if (!taken && fresh.port < 0) fresh.port = port;
+    }
+    if (fresh.port < 0) return fail(ErrorCode::operation_failed, "The running VM has no free slot to put a new NIC in; stop it and start it again");
+    TRY_ASSIGN(const bool gone, unplug_nic(*known));
+    if (!gone) {
+        return fail(ErrorCode::operation_failed,
+                    "The guest does not let go of its NIC; give it a guest agent or a kernel with PCI hot-plug, or clone without memory");
+    }
+    (void)ask("set_link", {{"name", nic_backend(fresh.device_id)}, {"up", true}});  // the wire's own end went down with the old NIC
+    TRY(ask("device_add", nic_device_options(fresh)));
+    *known = fresh;
+    save_record();
+    return set_link_of(fresh, fresh.link_up);
+}
+
+}  // namespace ramet::hypervisor

@@ -1,0 +1,104 @@
+// Memory captures of real guests of one sector.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "hypervisor/qemu/command_line.hpp"
+#include "hypervisor/qemu/stream_splitter.hpp"
+#include "support/qemu_vms.hpp"
+#include "support/stream_builder.hpp"
+
+namespace ramet::test {
+namespace {
+
+using hypervisor::DomainState;
+
+class NoPages final : public hypervisor::PageSink {
+public:
+    Result<void> page(std::uint64_t, std::span<const std::byte>) override {
+        ++count;
+        return {};
+    }
+    int count = 0;
+};
+
+class MemoryCapture : public testing::Test {
+protected:
+    void SetUp() override {
+        if (!vms_.why.empty()) GTEST_SKIP() << vms_.why;
+        source_ = vms_.vm(GuestMode::idle);
+        ASSERT_TRUE(vms_.hypervisor().start(source_).has_value());
+        ASSERT_TRUE(vms_.guest_runs(source_.vm));
+    }
+    hypervisor::OverlaySpec overlay() { return {source_.disks[0].volume, vms_.overlay_for(source_.disks[0])}; }
+    hypervisor::DomainSpec clone_spec() {
+        hypervisor::DomainSpec clone = source_;
+        clone.vm = VmId::random();
+        clone.disks[0].volume = VolumeId::random();
+        clone.disks[0].chain_top_first.insert(clone.disks[0].chain_top_first.begin(), vms_.overlay_for(source_.disks[0]));
+        clone.nics[0].nic = NicId::random();
+        clone.nics[0].mac = "fa:16:3e:00:00:02";
+        return clone;
+    }
+    QemuVms vms_;
+    hypervisor::DomainSpec source_;
+};
+
+TEST_F(MemoryCapture, SealsTheMemoryAndOpensItForEachClone) {
+    const hypervisor::MemoryPlace place = vms_.memory_place();
+    const auto facts = vms_.hypervisor().capture_memory(source_.vm, {overlay()}, place, {});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    const std::string before = read_file(place.directory + "/ram");
+    EXPECT_EQ(before.size(), 32U << 20);
+    for (int i = 0; i < 2; ++i) {
+        const hypervisor::DomainSpec clone = clone_spec();
+        const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout);
+        ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
+        struct stat seen{};
+        ASSERT_EQ(::stat((place.directory + "/ram").c_str(), &seen), 0);
+        EXPECT_EQ(seen.st_mode & 07777, 0400U);
+        EXPECT_TRUE(vms_.hypervisor().stop(clone.vm, hypervisor::StopMode::cold, {}).has_value());
+    }
+    EXPECT_TRUE(read_file(place.directory + "/ram") == before) << "a clone wrote to the image";
+    EXPECT_TRUE(vms_.hypervisor().remove_memory(place).has_value());
+}
+
+TEST_F(MemoryCapture, OfARealStreamNoPrefixIsTakenForTheWhole) {
+    const hypervisor::MemoryPlace place = vms_.memory_place();
+    ASSERT_TRUE(vms_.hypervisor().capture_memory(source_.vm, {overlay()}, place, {}).has_value());
+    const std::string state = read_file(place.directory + "/state");
+    const hypervisor::StreamExpectation expected{hypervisor::kMachineType, hypervisor::kMemoryBlock, 32U << 20};
+    const auto splits = [&](const std::string& stream) {
+        TextSource source(stream, 1 << 20);
+        NoPages pages;
+        const Result<std::string> split = hypervisor::split_stream(source, pages, expected);
+        EXPECT_EQ(pages.count, 0);
+        return split.has_value() && *split == state;
+    };
+    EXPECT_TRUE(splits(state)) << "what is kept is a stream of its own";
+    constexpr std::size_t kEvery = 3000;  // every byte at both ends, where the records are; a sample of the 700 KB between
+    for (std::size_t length = 0; length < state.size(); length += length < kEvery || length + kEvery > state.size() ? 1 : 4999) {
+        ASSERT_FALSE(splits(state.substr(0, length))) << "cut to " << length << " of " << state.size() << " bytes";
+    }
+    EXPECT_TRUE(vms_.hypervisor().remove_memory(place).has_value());
+}
+
+TEST_F(MemoryCapture, AQemuThatDiesMeanwhileIsAnErrorThatLeavesNoFiles) {
+    const hypervisor::MemoryPlace place = vms_.memory_place();
+    const hypervisor::OverlaySpec cut = overlay();
+    std::jthread killer([this] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));  // wherever it is by then
+        vms_.crash(source_.vm);
+    });
+    const auto facts = vms_.hypervisor().capture_memory(source_.vm, {cut}, place, {});
+    killer.join();
+    struct stat seen{};
+    if (!facts.has_value()) EXPECT_NE(::stat(place.directory.c_str(), &seen), 0);
+    EXPECT_EQ(vms_.hypervisor().state(source_.vm).value(), DomainState::shut_off);
+    EXPECT_TRUE(vms_.hypervisor().remove_memory(place).has_value());
+}
+
+}  // namespace
+}  // namespace ramet::test

@@ -1,0 +1,168 @@
+#include "hypervisor/qemu/memory_files.hpp"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sodium.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "telemetry/log.hpp"
+
+namespace ramet::hypervisor {
+namespace {
+
+constexpr const char* kMemoryName = "ram";
+constexpr const char* kStateName = "state";
+constexpr std::size_t kRunBytesMax = 1 << 20;
+constexpr mode_t kSealedMode = 0400;
+constexpr mode_t kOpenMode = 0600;
+
+// Fixed: the sum guards against accidents, and must be the same wherever it is taken.
+constexpr std::array<unsigned char, crypto_shorthash_KEYBYTES> kChecksumKey{'r', 'a', 'm', 'e', 't', ' ', 'm', 'e', 'm', 'o', 'r', 'y'};
+
+std::unexpected<Error> broken(const std::string& doing, const std::string& where) { return storage::io_error(doing, errno, where); }
+
+std::uint64_t checksum_of_page(std::uint64_t offset, std::span<const std::byte> bytes) {
+    std::array<unsigned char, crypto_shorthash_BYTES> hash;
+    std::array<unsigned char, crypto_shorthash_KEYBYTES> key = kChecksumKey;
+    std::memcpy(key.data() + key.size() / 2, &offset, sizeof offset);  // the same page elsewhere is another page
+    crypto_shorthash(hash.data(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), key.data());
+    std::uint64_t value;
+    std::memcpy(&value, hash.data(), sizeof value);
+    return value;
+}
+
+// Immutable where the file system knows that; the mode tells the rest.
+void set_sealed(int fd, bool sealed) {
+    int flags = 0;
+    const bool known = ::ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0;
+    int wanted = sealed ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+    if (!sealed && known && wanted != flags) ::ioctl(fd, FS_IOC_SETFLAGS, &wanted);
+    ::fchmod(fd, sealed ? kSealedMode : kOpenMode);
+    if (sealed && known && wanted != flags) ::ioctl(fd, FS_IOC_SETFLAGS, &wanted);
+}
+
+struct Openings {
+    std::mutex mutex;
+    std::map<std::string, int> count;  // by directory
+};
+Openings& openings() {
+    static Openings all;
+    return all;
+}
+
+void seal_at(const std::string& directory, bool sealed) {
+    const Fd file(::open((directory + "/" + kMemoryName).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (file.valid()) set_sealed(file.get(), sealed);
+}
+
+}  // namespace
+
+MemoryWriter::MemoryWriter(int fd, std::uint64_t memory_bytes) : fd_(fd), memory_bytes_(memory_bytes), written_(memory_bytes / kGuestPageBytes) {
+    run_.reserve(kRunBytesMax);
+}
+
+Result<void> MemoryWriter::page(std::uint64_t offset, std::span<const std::byte> bytes) {
+    if (offset % kGuestPageBytes != 0 || offset >= memory_bytes_) return fail(ErrorCode::internal, "a page beyond the end of the memory");
+    const std::size_t index = offset / kGuestPageBytes;
+    if (written_[index]) TRY(replace(offset));
+    written_[index] = !bytes.empty();
+    if (bytes.empty()) return {};
+    sum_ += checksum_of_page(offset, bytes);
+    if (!run_.empty() && (run_offset_ + run_.size() != offset || run_.size() == kRunBytesMax)) TRY(flush());
+    if (run_.empty()) run_offset_ = offset;
+    run_.insert(run_.end(), bytes.begin(), bytes.end());
+    return {};
+}
+
+Result<void> MemoryWriter::replace(std::uint64_t offset) {
+    TRY(flush());
+    std::array<std::byte, kGuestPageBytes> page;
+    TRY(storage::read_at(fd_, page, static_cast<std::int64_t>(offset)));
+    sum_ -= checksum_of_page(offset, page);
+    page.fill(std::byte{0});
+    return storage::write_all(fd_, page, static_cast<std::int64_t>(offset));
+}
+
+Result<void> MemoryWriter::flush() {
+    if (run_.empty()) return {};
+    TRY(storage::write_all(fd_, run_, static_cast<std::int64_t>(run_offset_)));
+    run_.clear();
+    return {};
+}
+
+Result<void> MemoryWriter::finish() { return flush(); }
+
+std::string MemoryWriter::checksum() const {
+    std::array<char, 17> text;
+    std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(sum_));
+    return text.data();
+}
+
+Result<MemoryFiles> MemoryFiles::make(const MemoryPlace& place, std::uint64_t memory_bytes) {
+    if (::mkdir(place.directory.c_str(), 0700) < 0) return broken("making the memory image's directory", place.directory);
+    Fd directory(::open(place.directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    Fd memory(directory.valid() ? ::openat(directory.get(), kMemoryName, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kOpenMode) : -1);
+    if (!memory.valid() || ::ftruncate(memory.get(), static_cast<off_t>(memory_bytes)) < 0) {
+        const auto error = broken("making the memory image", place.directory);
+        (void)remove_memory_files(place);
+        return error;
+    }
+    return MemoryFiles(place.directory, std::move(directory), std::move(memory));
+}
+
+Result<void> MemoryFiles::complete(const std::string& state, const std::optional<User>& user) {
+    const Fd file(::openat(directory_.get(), kStateName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kSealedMode));
+    if (!file.valid()) return broken("making the device state's file", path_);
+    TRY(storage::write_all(file.get(), storage::bytes_of(state), 0));
+    if (user && ::fchown(memory_.get(), user->uid, user->gid) < 0) return broken("giving the memory image to QEMU's user", path_);
+    set_sealed(memory_.get(), true);
+    return {};
+}
+
+std::int64_t MemoryFiles::allocated_bytes() const {
+    struct stat facts{};
+    return ::fstat(memory_.get(), &facts) == 0 ? static_cast<std::int64_t>(facts.st_blocks) * 512 : 0;
+}
+
+Result<MemoryOpening> MemoryOpening::begin(const MemoryPlace& place) {
+    const std::string memory_path = place.directory + "/" + kMemoryName, state_path = place.directory + "/" + kStateName;
+    Fd memory(::open(memory_path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    Fd state(::open(state_path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (!memory.valid() || !state.valid()) {
+        return fail(ErrorCode::operation_failed, "The memory image to start from is not there", place.directory + ": " + std::strerror(errno));
+    }
+    const std::lock_guard lock(openings().mutex);
+    if (++openings().count[place.directory] == 1) seal_at(place.directory, false);
+    return MemoryOpening(std::move(memory), std::move(state), place.directory);
+}
+
+MemoryOpening::~MemoryOpening() {
+    if (key_.empty()) return;
+    const std::lock_guard lock(openings().mutex);
+    const auto found = openings().count.find(key_);
+    if (found == openings().count.end() || --found->second > 0) return;
+    openings().count.erase(found);
+    seal_at(key_, true);
+}
+
+Result<void> remove_memory_files(const MemoryPlace& place) {
+    const Fd directory(::open(place.directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!directory.valid()) return errno == ENOENT ? Result<void>() : Result<void>(broken("removing a memory image", place.directory));
+    seal_at(place.directory, false);
+    for (const char* name : {kMemoryName, kStateName}) {
+        if (::unlinkat(directory.get(), name, 0) < 0 && errno != ENOENT) return broken("removing a memory image", place.directory);
+    }
+    if (::rmdir(place.directory.c_str()) < 0 && errno != ENOENT) return broken("removing a memory image", place.directory);
+    return {};
+}
+
+}  // namespace ramet::hypervisor

@@ -1,0 +1,148 @@
+#include "lifecycle/memory_images.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/crash_point.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+
+namespace {
+
+// Marks it as being removed when nothing needs it any more; true when it is marked.
+Result<bool> doom(Transaction& transaction, MemoryImage& image) {
+    TRY_ASSIGN(const std::int64_t users, store::count<MemoryImageUser>(transaction, {{"memoryImageUuid", image.uuid.text()}}));
+    if (users > 0 || image.owner_job_uuid) return false;
+    image.deleting = true;
+    TRY(store::update(transaction, image));
+    return true;
+}
+
+Result<void> remove(Parts& parts, const MemoryImage& image) {
+    crash_point("memory-doomed");
+    TRY(parts.hypervisor.remove_memory({image.directory}));
+    crash_point("memory-removed");
+    return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY(store::erase<MemoryImage>(transaction, {{"uuid", image.uuid.text()}}));
+        return {};
+    });
+}
+
+}  // namespace
+
+MemoryImageId memory_image_uuid(const JobId& job) { return MemoryImageId::derived(job.text(), "memory"); }
+
+Result<MemoryImage> reserve_memory_image(Parts& parts, const JobId& job, const VmId& source) {
+    std::error_code error;
+    std::filesystem::create_directories(parts.memory_dir, error);
+    if (error) return fail(ErrorCode::operation_failed, "the directory for memory images cannot be made", parts.memory_dir + ": " + error.message());
+    return store::write(parts.database(), [&](Transaction& transaction) -> Result<MemoryImage> {
+        const MemoryImageId uuid = memory_image_uuid(job);
+        TRY_ASSIGN(std::optional<MemoryImage> present, store::find<MemoryImage>(transaction, {{"uuid", uuid.text()}}));
+        if (present) return std::move(*present);
+        MemoryImage image;
+        image.uuid = uuid;
+        image.source_vm_uuid = source;
+        image.directory = parts.memory_dir + "/" + uuid.text();
+        image.owner_job_uuid = job;
+        image.create_date = parts.now();
+        TRY(store::insert(transaction, image));
+        return image;
+    });
+}
+
+Result<void> keep_memory_image(Parts& parts, MemoryImage image, const hypervisor::MemoryFacts& facts) {
+    image.state = MemoryImageState::ready;
+    image.memory_size = facts.memory_bytes;
+    image.allocated_size = facts.allocated_bytes;
+    image.state_size = facts.state_bytes;
+    image.checksum = facts.checksum;
+    image.layout = facts.layout;
+    image.hypervisor_version = parts.hypervisor.capabilities().version;
+    return parts.database().write([&](Transaction& transaction) { return store::update(transaction, image); });
+}
+
+Result<void> disown_memory_image(Parts& parts, const JobId& job) {
+    TRY_ASSIGN(const std::optional<MemoryImage> doomed,
+               store::write(parts.database(), [&](Transaction& transaction) -> Result<std::optional<MemoryImage>> {
+                   TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", memory_image_uuid(job).text()}}));
+                   if (!image) return image;
+                   image->owner_job_uuid.reset();
+                   TRY(store::update(transaction, *image));
+                   TRY_ASSIGN(const bool unused, doom(transaction, *image));
+                   return unused ? image : std::nullopt;
+               }));
+    return doomed ? remove(parts, *doomed) : Result<void>();
+}
+
+Result<MemoryImage> use_memory_image(Parts& parts, const VmId& vm, const MemoryImageId& id) {
+    return store::write(parts.database(), [&](Transaction& transaction) -> Result<MemoryImage> {
+        TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", id.text()}}));
+        if (!image || image->state != MemoryImageState::ready || image->deleting) {
+            return fail(ErrorCode::operation_failed, "the memory image to start from is not there any more; capture again");
+        }
+        TRY_ASSIGN(const std::optional<MemoryImageUser> user, store::find<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
+        if (!user) TRY(store::insert(transaction, MemoryImageUser{vm, id}));
+        return std::move(*image);
+    });
+}
+
+Result<void> release_memory_image(Parts& parts, const VmId& vm) {
+    // Most VMs map none: a read costs no turn of the one writer.
+    TRY_ASSIGN(const std::optional<MemoryImageUser> mapped, store::read(parts.database(), [&](Transaction& transaction) {
+                   return store::find<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}});
+               }));
+    if (!mapped) return {};
+    TRY_ASSIGN(const std::optional<MemoryImage> doomed,
+               store::write(parts.database(), [&](Transaction& transaction) -> Result<std::optional<MemoryImage>> {
+                   TRY(store::erase<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
+                   TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", mapped->memory_image_uuid.text()}}));
+                   if (!image) return image;
+                   TRY_ASSIGN(const bool unused, doom(transaction, *image));
+                   return unused ? image : std::nullopt;
+               }));
+    return doomed ? remove(parts, *doomed) : Result<void>();
+}
+
+Result<void> remove_doomed_memory_images(Parts& parts) {
+    TRY_ASSIGN(const std::vector<MemoryImage> doomed, store::read(parts.database(), [](Transaction& transaction) {
+                   return store::list<MemoryImage>(transaction, {{"deleting", std::int64_t{1}}});
+               }));
+    for (const MemoryImage& image : doomed) TRY(remove(parts, image));
+    return {};
+}
+
+Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings) {
+    struct Rows {
+        std::vector<MemoryImage> images;
+        std::vector<MemoryImageUser> users;
+    };
+    TRY_ASSIGN(const Rows rows, store::read(parts.database(), [](Transaction& transaction) -> Result<Rows> {
+                   Rows found;
+                   TRY_ASSIGN(found.images, store::list<MemoryImage>(transaction));
+                   TRY_ASSIGN(found.users, store::list<MemoryImageUser>(transaction));
+                   return found;
+               }));
+    std::set<std::string> on_disk;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(parts.memory_dir, error)) on_disk.insert(entry.path().filename().string());
+    for (const MemoryImage& image : rows.images) {
+        const bool there = on_disk.erase(image.uuid.text()) > 0;
+        if (image.state == MemoryImageState::ready && !there) findings.push_back({"memory image without file", image.uuid.text()});
+        const bool used = std::ranges::any_of(rows.users, [&](const MemoryImageUser& user) { return user.memory_image_uuid == image.uuid; });
+        if (!used && !image.owner_job_uuid) findings.push_back({"memory image without user", image.uuid.text()});
+    }
+    for (const std::string& name : on_disk) findings.push_back({"memory image without row", name});
+    TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());
+    for (const MemoryImageUser& user : rows.users) {
+        if (std::ranges::find(domains, user.vm_uuid) == domains.end())
+            findings.push_back({"memory image held by a VM that is off", user.vm_uuid.text()});
+    }
+    return {};
+}
+
+}  // namespace ramet::lifecycle

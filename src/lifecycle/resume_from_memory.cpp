@@ -1,0 +1,29 @@
+#include "lifecycle/resume_from_memory.hpp"
+
+#include "base/crash_point.hpp"
+#include "lifecycle/make_vm.hpp"
+#include "lifecycle/memory_images.hpp"
+#include "lifecycle/rows.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle {
+
+using workflow::Output;
+using workflow::StepContext;
+
+Result<Output> ResumeFromMemory::run(StepContext& step) {
+    if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+    TRY_ASSIGN(const MemoryImage image, use_memory_image(parts_, vm_, image_));
+    crash_point("memory-used");
+    TRY(start_domain_from_memory(parts_, vm_, image));
+    crash_point("memory-resumed");
+    TRY(parts_.database().write([&](store::Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));
+        return set_vm_state(transaction, std::move(vm), VmState::running, parts_.now());
+    }));
+    return Output{};
+}
+
+Result<void> ResumeFromMemory::undo(StepContext&) { return stop_domain(parts_, vm_, hypervisor::StopMode::cold, {}); }
+
+}  // namespace ramet::lifecycle

@@ -1,0 +1,308 @@
+"""Instant clones on real guests: they go on from the source's very instant, each with an identity of its own before its first packet."""
+import hashlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+import unittest
+
+from support import Agent, ApiError, World
+
+MIB = 1 << 20
+ETH_P_ALL, PACKET_OUTGOING = 3, 4
+COUNTER = "(n=0; while :; do n=$((n+1)); echo $n >/run/count; usleep 50000; done) >/dev/null 2>&1 </dev/null & echo $! >/run/counter.pid; head -c 8 /dev/urandom | md5sum | cut -c1-16 >/run/token"
+COUNT = "until c=$(cat /run/count 2>/dev/null) && [ -n \"$c\" ]; do :; done; echo $c"  # a reader may meet the moment in which it is written
+PRIVILEGED = os.geteuid() == 0 and os.path.exists("/dev/net/tun")
+
+
+class Sniffer:
+    """Every frame that comes into the host by any interface while it is open, as (interface, bytes): what guests sent, by their taps."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * MIB)
+        self.socket.settimeout(0.2)
+        self.frames, self.open = [], True
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        while self.open:
+            try:
+                data, address = self.socket.recvfrom(2048)
+                if address[2] != PACKET_OUTGOING:
+                    self.frames.append((address[0], data))
+            except TimeoutError:
+                pass
+
+    def close(self):
+        self.open = False
+        self.thread.join()
+        self.socket.close()
+        return self.frames
+
+
+def sent_by(frame):
+    """(source MAC, source IPv4 address or None) of an Ethernet frame."""
+    mac = ":".join(f"{byte:02x}" for byte in frame[6:12])
+    kind = frame[12:14]
+    address = frame[26:30] if kind == b"\x08\x00" else frame[28:32] if kind == b"\x08\x06" else b""
+    return mac, socket.inet_ntoa(address) if len(address) == 4 else None
+
+
+class Instant(World):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = cls.api.create_vm("web01", cls.image["uuid"])
+        cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
+        cls.agent.call("guest-ping")
+        cls.agent.run(COUNTER)
+        end = time.monotonic() + 30  # the identity keeper of a VM that has booted comes a moment later
+        while cls.agent.run("hostname; cat /etc/machine-id").split() != ["web01", cls.source["uuid"]] and time.monotonic() < end:
+            time.sleep(0.2)
+        cls.jobs = 0
+
+    def tearDown(self):
+        for vm in self.api.rows("/vm-instances"):
+            if vm["uuid"] != self.source["uuid"]:
+                self.expunge(vm["uuid"])
+        self.assert_nothing_left_over()
+        memory = pathlib.Path(self.server.data_dir) / "memory"
+        self.assertEqual([], list(memory.iterdir()) if memory.exists() else [])
+
+    def job(self, names, vm=None, patience=90, **more):
+        """Clones with memory; (result, detail of the job)."""
+        Instant.jobs += 1
+        uuid = f"{int(time.time() * 1000):012x}4{Instant.jobs:03x}8{os.getpid() & 0xffffff:015x}"
+        body = {"cloneVmInstance": {"names": list(names), "memory": True, **more}}
+        status, text, _ = self.api.send("PUT", f"/zstack/v1/vm-instances/{(vm or self.source)['uuid']}/actions", body, {"X-Job-UUID": uuid})
+        self.assertEqual(202, status, text)
+        end = time.monotonic() + patience
+        while (answer := self.api.send("GET", "/zstack/v1/api-jobs/" + uuid))[0] == 202 and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertNotEqual(202, answer[0], f"the job has not ended in {patience} s")
+        if answer[0] != 200:
+            raise ApiError(answer[0], answer[1])
+        return json.loads(answer[1])["result"], self.api.get("/jobs/" + uuid).get("detail", {})
+
+    def clone(self, *names, **more):
+        result, detail = self.job(names, **more)
+        self.assertEqual(len(names), result["numberOfClonedVm"], result)
+        return [entry["inventory"] for entry in result["inventories"]], detail
+
+    def guest(self, vm):
+        return Agent(self.server.data_dir, vm["uuid"])
+
+    def counts_on(self, guest, from_count):
+        first = int(guest.run(COUNT, 60))
+        self.assertGreaterEqual(first, from_count)
+        end = time.monotonic() + 10
+        while int(guest.run(COUNT)) == first and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertGreater(int(guest.run(COUNT)), first)
+
+    def answers(self, address, patience=30):
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            try:
+                with socket.create_connection((address, 7), 1) as connection:  # the guest's echo service
+                    connection.sendall(b"hello\n")
+                    return connection.recv(100) == b"hello\n"
+            except OSError:
+                time.sleep(0.05)
+        return False
+
+    def test_clones_go_on_where_the_source_was_with_an_identity_of_their_own(self):
+        count, token = int(self.agent.run(COUNT)), self.agent.run("cat /run/token")
+        sniffer = Sniffer() if PRIVILEGED else None
+        clones, detail = self.clone("alpha", "beta", "gamma")
+        seen = {self.agent.run("cat /etc/machine-id; md5sum </etc/dropbear/dropbear_ed25519_host_key")}
+        for vm in clones:
+            guest, nic = self.guest(vm), vm["vmNics"][0]
+            self.assertEqual("Running", vm["state"])
+            self.assertEqual(token, guest.run("cat /run/token", 60))
+            self.counts_on(guest, count)
+            self.assertEqual(vm["name"], guest.run("hostname"))
+            self.assertEqual(vm["uuid"], guest.run("cat /etc/machine-id"))
+            self.assertEqual(nic["mac"], guest.run("cat /sys/class/net/eth0/address"))
+            self.assertLess(abs(time.time() - int(guest.run("date +%s"))), 5)
+            seen.add(guest.run("cat /etc/machine-id; md5sum </etc/dropbear/dropbear_ed25519_host_key"))
+            seen.add(guest.run("head -c 16 /dev/urandom | md5sum"))
+            if PRIVILEGED:
+                self.assertTrue(self.answers(nic["ip"]), f"{vm['name']} does not answer at {nic['ip']}")
+            self.assertIn(nic["ip"] + "/", guest.run("ip -4 -o addr show dev eth0"))
+        self.assertEqual(7, len(seen), seen)
+        self.assertEqual(token, self.agent.run("cat /run/token"))
+        if sniffer:
+            self.no_frame_of_the_source(sniffer.close(), clones)
+        capture = detail["capture"]
+        self.assertEqual("Running", capture["sourceState"])
+        self.assertGreater(capture["pausedMicroseconds"], 0)
+        for entry in detail["gate"]:
+            changed = {fact["what"] for fact in entry["facts"] if fact["outcome"] == "changed"}
+            self.assertLessEqual({"mac", "address", "hostName", "machineId", "sshHostKeys", "clock", "randomPool", "link"}, changed)
+        print(f"\n  source paused {capture['pausedMicroseconds'] / 1000:.1f} ms ({capture['liveReason']}), captured in {capture['memoryMicroseconds'] / 1000:.0f} ms; "
+              f"running after {[entry['runningMilliseconds'] for entry in detail['gate']]} ms, gate {[entry['gateMilliseconds'] for entry in detail['gate']]} ms")
+
+    def no_frame_of_the_source(self, frames, clones):
+        nics = {row["uuid"]: row for row in self.api.rows("/vm-instances/nics")}
+        taps = {nics[vm["vmNics"][0]["uuid"]]["internalName"]: vm["vmNics"][0] for vm in clones}
+        sent = [(taps[interface], *sent_by(frame)) for interface, frame in frames if interface in taps]
+        self.assertEqual({nic["mac"] for nic in taps.values()}, {mac for _, mac, _ in sent})
+        for nic, mac, address in sent:
+            self.assertEqual(nic["mac"], mac)
+            self.assertIn(address, (None, "0.0.0.0", nic["ip"]))
+
+    def test_a_source_on_pause_stays_so_and_its_clones_run(self):
+        self.api.action(self.source["uuid"], "pauseVmInstance")
+        try:
+            clones, detail = self.clone("of-paused")
+            self.assertEqual("Paused", self.api.vm(self.source["uuid"])["state"])
+            self.assertEqual("Paused", detail["capture"]["sourceState"])
+            self.counts_on(self.guest(clones[0]), 1)
+            self.assertEqual("of-paused", self.guest(clones[0]).run("hostname"))
+        finally:
+            self.api.action(self.source["uuid"], "resumeVmInstance")
+        self.counts_on(self.agent, 1)
+
+    def test_clones_are_vms_like_any_other_for_generations(self):
+        token = self.agent.run("cat /run/token")
+        first = self.clone("first")[0][0]
+        guest = self.guest(first)
+        guest.run("echo first >/root/mark; sync", 60)
+        volume = self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": 16 * MIB}})["inventory"]
+        self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{first['uuid']}", {"params": {}})
+        with self.assertRaises(ApiError) as caught:  # the guest uses the volume: it cannot go on without it
+            self.job(["x"], vm=first)
+        self.assertIn("set full", str(caught.exception))
+        self.api.delete(f"/volumes/{volume['uuid']}/vm-instances")
+        self.api.delete("/volumes/" + volume["uuid"])
+        self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
+        second = self.clone("second", vm=first)[0][0]
+        self.expunge(first["uuid"])  # in any order
+        third = self.clone("third", vm=second)[0][0]
+        image = next((pathlib.Path(self.server.data_dir) / "memory").iterdir())
+        before = self.digest_of_images()
+        self.assertEqual([token, "first", "third"], self.guest(third).run("cat /run/token /root/mark /etc/hostname", 60).split())
+        self.assertEqual(before, self.digest_of_images(), "a memory image changed while its clones ran")
+        with self.assertRaises(OSError):
+            os.open(image / "ram", os.O_WRONLY) if subprocess.run(["lsattr", "-d", image / "ram"], capture_output=True, text=True).stdout[4:5] == "i" else self.skip_immutable()
+        self.server.stop()
+        self.server.start()
+        type(self).api = self.server.api()
+        self.assertEqual("Running", self.api.vm(third["uuid"])["state"])
+        self.api.action(second["uuid"], "stopVmInstance", type="cold")
+        self.assertEqual("Running", self.api.action(second["uuid"], "startVmInstance")["inventory"]["state"])
+        cold = self.guest(second)
+        cold.call("guest-ping", 90)
+        self.assertEqual("first", cold.run("cat /root/mark"))
+        self.assertNotEqual("0", cold.run("[ -e /run/token ]; echo $?"), "a cold boot has no memory of the source")
+        plain = self.api.clone(third["uuid"], ["plain"], strategy="CreateStopped")["inventories"][0]["inventory"]
+        self.assertEqual("Stopped", plain["state"])
+
+    def skip_immutable(self):
+        raise OSError("this file system has no immutable flag: nothing to try")
+
+    def digest_of_images(self):
+        memory = pathlib.Path(self.server.data_dir) / "memory"
+        return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(memory.glob("*/ram"))}
+
+    def test_identity_keep_leaves_the_guest_alone_and_its_links_down(self):
+        clones, _ = self.clone("kept", identity="keep")
+        guest = self.guest(clones[0])
+        self.assertEqual("web01", guest.run("hostname", 60))
+        self.assertEqual(self.source["vmNics"][0]["mac"], guest.run("cat /sys/class/net/eth0/address"))
+        self.assertEqual("0", guest.run("cat /sys/class/net/eth0/carrier"))
+
+    def test_what_cannot_be_is_refused(self):
+        stopped = self.api.clone(self.source["uuid"], ["stopped"], strategy="CreateStopped")["inventories"][0]["inventory"]
+        for words, arguments in (("only a Running or Paused", {"vm": stopped}), ("InstantStart", {"strategy": "CreateStopped"}),
+                                 ("driverType", {"vmNicParams": [{"l3NetworkUuid": self.source["vmNics"][0]["l3NetworkUuid"], "driverType": "e1000"}]})):
+            with self.assertRaises(ApiError) as caught:
+                self.job(["no"], **arguments)
+            self.assertIn(words, str(caught.exception))
+
+    def test_a_gate_that_cannot_be_passed_is_an_error_entry_and_leaves_nothing(self):
+        self.agent.run("mkdir -p /etc/ramet/resume.d; printf '#!/bin/sh\\n[ \"$RAMET_HOST_NAME\" != bad ]\\n' >/etc/ramet/resume.d/choosy; chmod 755 /etc/ramet/resume.d/choosy")
+        try:
+            result, _ = self.job(["good", "bad"])
+            self.assertEqual(1, result["numberOfClonedVm"])
+            self.assertEqual("good", result["inventories"][0]["inventory"]["name"])
+            self.assertIn("hook: choosy", json.dumps(result["inventories"][1]["error"]))
+            self.assertEqual([], self.api.rows("/vm-instances", "name=bad"))
+        finally:
+            self.agent.run("rm -r /etc/ramet/resume.d")
+
+    def test_a_guest_without_an_agent_gets_another_nic(self):
+        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 6\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
+                       "(sleep 0.5; kill $(cat /run/qemu-ga.pid); sleep 5.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
+        time.sleep(0.8)
+        clones, detail = self.clone("mute")
+        facts = {fact["what"]: fact for fact in detail["gate"][0]["facts"]}
+        self.assertIn("by another NIC", facts["mac"]["detail"])
+        guest = self.guest(clones[0])
+        guest.call("guest-ping", 60)  # it comes back in source and clone alike
+        self.assertEqual(clones[0]["vmNics"][0]["mac"], guest.run("cat /sys/class/net/eth*/address"))
+        self.counts_on(guest, 1)
+        self.agent.call("guest-ping", 60)
+
+    def test_faults_leave_the_source_running_and_nothing_else(self):
+        for point in ("qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming", "memory-captured-before-row", "qemu.memory.loaded", "gate-passed"):
+            with self.subTest(point):
+                self.server.stop()
+                self.server.start(RAMET_CRASH_POINT=point)
+                type(self).api = self.server.api()
+                try:
+                    self.job(["a", "b"], patience=60)
+                except (OSError, ApiError, json.JSONDecodeError):
+                    pass
+                self.server.stop()
+                self.server.start()
+                type(self).api = self.server.api()
+                end = time.monotonic() + 60
+                while any(finding["kind"] == "unfinished job" for finding in self.doctor()) and time.monotonic() < end:
+                    time.sleep(0.2)
+                for vm in self.api.rows("/vm-instances"):
+                    if vm["uuid"] != self.source["uuid"]:
+                        self.expunge(vm["uuid"])
+                self.assert_nothing_left_over()
+                self.counts_on(self.agent, 1)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "a file system of its own needs root")
+class Full(World):
+    """The directory for memory images is on a file system too small for one."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.memory = pathlib.Path("/tmp") / f"ramet-e2e-memory-{os.getpid()}"
+        cls.memory.mkdir()
+        cls.arguments = ("--memory-dir", str(cls.memory / "images"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "ramet-e2e", cls.memory], check=True)
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        subprocess.run(["umount", cls.memory], check=True)
+        cls.memory.rmdir()
+
+    def test_a_full_disk_is_an_error_that_says_so_and_the_source_runs_on(self):
+        source = self.api.create_vm("web01", self.image["uuid"])
+        agent = Agent(self.server.data_dir, source["uuid"])
+        agent.call("guest-ping")
+        with self.assertRaises(ApiError) as caught:
+            self.api.clone(source["uuid"], ["no"], memory=True)
+        self.assertIn("full", str(caught.exception))
+        agent.run("echo still here")
+        self.assertEqual("Running", self.api.vm(source["uuid"])["state"])
+        self.assert_nothing_left_over()
+        self.expunge(source["uuid"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
