@@ -192,11 +192,8 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
         TRY_ASSIGN(const std::vector<std::string> expanded, expand_names(pattern, kNamesMax));
         for (const std::string& name : expanded) names.emplace_back(name);
     }
-    json::object parameters{{"strategy", options.strategy},
-                            {"names", names},
-                            {"full", options.full},
-                            {"quiesce", options.quiesce},
-                            {"identity", options.identity}};
+    json::object parameters{
+        {"strategy", options.strategy}, {"names", names}, {"full", options.full}, {"quiesce", options.quiesce}, {"identity", options.identity}};
     const auto refer = [&](const std::string& key, const std::string& path, const std::string& kind, const std::string& wanted) -> Result<void> {
         if (wanted.empty()) return {};
         TRY_ASSIGN(const std::string uuid, api.resolve(path, kind, wanted));

@@ -14,7 +14,8 @@ std::vector<const MessageInfo*> firmware_messages();
 
 std::vector<const MessageInfo*> all_messages() {
     std::vector<const MessageInfo*> all = identity_messages();
-    for (const auto& group : {resource_messages(), vm_messages(), snapshot_messages(), job_messages(), lineage_messages(), identity_report_messages(), firmware_messages()}) {
+    for (const auto& group : {resource_messages(), vm_messages(), snapshot_messages(), job_messages(), lineage_messages(), identity_report_messages(),
+                              firmware_messages()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;

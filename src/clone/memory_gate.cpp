@@ -4,9 +4,9 @@
 #include <chrono>
 
 #include "api/json.hpp"
-#include "clone/report.hpp"
 #include "base/crash_point.hpp"
 #include "base/task_group.hpp"
+#include "clone/report.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/memory_images.hpp"
 #include "lifecycle/rows.hpp"

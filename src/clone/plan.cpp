@@ -25,20 +25,20 @@ template <> const TypeInfo& describe<clone::PlannedClone>() {
 
 template <> const TypeInfo& describe<clone::ClonePlan>() {
     using clone::ClonePlan;
-    static const TypeInfo info = object<ClonePlan>(
-        "ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
-        field<&ClonePlan::kept>("kept", "Whether it is cloned from something kept, without a capture."),
-        field<&ClonePlan::strategy>("strategy", "What becomes of the clones."),
-        field<&ClonePlan::wait_for>("waitFor", "When a clone counts as made."),
-        field<&ClonePlan::wait_seconds>("waitForSeconds", "How long is waited for it."),
-        field<&ClonePlan::tpm_policy>("tpmPolicy", "What becomes of the source's TPM."),
-        field<&ClonePlan::quiesce>("quiesce", "Whether the source's file systems are frozen for the capture."),
-        field<&ClonePlan::volumes>("volumes", "The volumes of each clone."), field<&ClonePlan::clones>("clones", "One entry per name."),
-        field<&ClonePlan::atomic>("atomic", "All clones or none."),
-        field<&ClonePlan::bandwidth>("bandwidth", "Limit of the copies, bytes per second."),
-        field<&ClonePlan::memory>("memory", "Whether the clones go on from its memory."),
-        field<&ClonePlan::memory_reason>("memoryReason", "How the memory is captured, and why so."),
-        field<&ClonePlan::keep_identity>("keepIdentity", "Whether the guests are left as they are, with every link down."));
+    static const TypeInfo info =
+        object<ClonePlan>("ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
+                          field<&ClonePlan::kept>("kept", "Whether it is cloned from something kept, without a capture."),
+                          field<&ClonePlan::strategy>("strategy", "What becomes of the clones."),
+                          field<&ClonePlan::wait_for>("waitFor", "When a clone counts as made."),
+                          field<&ClonePlan::wait_seconds>("waitForSeconds", "How long is waited for it."),
+                          field<&ClonePlan::tpm_policy>("tpmPolicy", "What becomes of the source's TPM."),
+                          field<&ClonePlan::quiesce>("quiesce", "Whether the source's file systems are frozen for the capture."),
+                          field<&ClonePlan::volumes>("volumes", "The volumes of each clone."),
+                          field<&ClonePlan::clones>("clones", "One entry per name."), field<&ClonePlan::atomic>("atomic", "All clones or none."),
+                          field<&ClonePlan::bandwidth>("bandwidth", "Limit of the copies, bytes per second."),
+                          field<&ClonePlan::memory>("memory", "Whether the clones go on from its memory."),
+                          field<&ClonePlan::memory_reason>("memoryReason", "How the memory is captured, and why so."),
+                          field<&ClonePlan::keep_identity>("keepIdentity", "Whether the guests are left as they are, with every link down."));
     return info;
 }
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/describe.hpp"
-#include "lifecycle/await_guest.hpp"
 #include "hypervisor/hypervisor.hpp"
+#include "lifecycle/await_guest.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "model/vm.hpp"
 

@@ -60,10 +60,11 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
     return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]}}}})", cloned, entries),
                             fmt::format(R"({{"capture":{},"gate":{},"identity":{},"volumes":{}}})", capture.empty() ? "{}" : capture,
                                         gate.empty() ? "[]" : gate, identity, [&] {
-                                std::string volumes = "[";
-                                for (const PlannedVolume& volume : plan.volumes) volumes += (volumes.size() > 1 ? "," : "") + api::to_json(volume);
-                                return volumes + "]";
-                            }())};
+                                            std::string volumes = "[";
+                                            for (const PlannedVolume& volume : plan.volumes)
+                                                volumes += (volumes.size() > 1 ? "," : "") + api::to_json(volume);
+                                            return volumes + "]";
+                                        }())};
 }
 
 }  // namespace ramet::clone

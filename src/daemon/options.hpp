@@ -16,7 +16,7 @@ struct Options {
     std::string qemu_user = "ramet-qemu";
     std::string console_dir;  // pages from a directory instead of the built-in ones
     http::HookAddresses web_hooks = http::HookAddresses::guarded;
-    std::string memory_dir;   // of memory images; empty: in the data directory
+    std::string memory_dir;  // of memory images; empty: in the data directory
     bool allow_userfaultfd = false;
     bool force_tcg = false;
     bool verbose = false;

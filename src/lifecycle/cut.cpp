@@ -10,22 +10,22 @@ namespace ramet {
 
 template <> const TypeInfo& describe<lifecycle::CutFacts>() {
     using lifecycle::CutFacts;
-    static const TypeInfo info =
-        object<CutFacts>("CutFacts", "What a capture did to its source.", field<&CutFacts::source_state>("sourceState", "The source's state."),
-                         field<&CutFacts::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
-                         field<&CutFacts::layers_reused>("layersReused", "Whether nothing had to be captured."),
-                         field<&CutFacts::consistency>(
-                             "consistency", "filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: "
-                                            "the same, of a paused source; stopped: the source was off."),
-                         field<&CutFacts::consistency_reason>("consistencyReason", "Why the file systems were not frozen."),
-                         field<&CutFacts::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
-                         field<&CutFacts::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."),
-                         field<&CutFacts::live>("live", "Whether it ran on while its memory was saved."),
-                         field<&CutFacts::live_reason>("liveReason", "Why so, or why not."),
-                         field<&CutFacts::memory_microseconds>("memoryMicroseconds", "How long the memory took."),
-                         field<&CutFacts::memory_bytes>("memoryBytes", "The memory's size."),
-                         field<&CutFacts::allocated_bytes>("allocatedBytes", "What it takes on disk."),
-                         field<&CutFacts::state_bytes>("stateBytes", "The size of all other state."));
+    static const TypeInfo info = object<CutFacts>(
+        "CutFacts", "What a capture did to its source.", field<&CutFacts::source_state>("sourceState", "The source's state."),
+        field<&CutFacts::paused_microseconds>("pausedMicroseconds", "How long its vCPUs stood."),
+        field<&CutFacts::layers_reused>("layersReused", "Whether nothing had to be captured."),
+        field<&CutFacts::consistency>("consistency",
+                                      "filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: "
+                                      "the same, of a paused source; stopped: the source was off."),
+        field<&CutFacts::consistency_reason>("consistencyReason", "Why the file systems were not frozen."),
+        field<&CutFacts::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
+        field<&CutFacts::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."),
+        field<&CutFacts::live>("live", "Whether it ran on while its memory was saved."),
+        field<&CutFacts::live_reason>("liveReason", "Why so, or why not."),
+        field<&CutFacts::memory_microseconds>("memoryMicroseconds", "How long the memory took."),
+        field<&CutFacts::memory_bytes>("memoryBytes", "The memory's size."),
+        field<&CutFacts::allocated_bytes>("allocatedBytes", "What it takes on disk."),
+        field<&CutFacts::state_bytes>("stateBytes", "The size of all other state."));
     return info;
 }
 

@@ -10,7 +10,6 @@
 
 namespace ramet {
 
-
 enum class MemoryImageState : std::uint8_t { capturing, ready };
 inline constexpr std::array<std::string_view, 2> kMemoryImageStateNames{"Capturing", "Ready"};
 template <> inline constexpr std::span<const std::string_view> enum_names<MemoryImageState>{kMemoryImageStateNames};

@@ -146,8 +146,8 @@ public:
         return untouched;
     }
 
-    Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays,
-                                                    hypervisor::Quiesce quiesce, const hypervisor::WhileStopped& while_stopped) override {
+    Result<hypervisor::CaptureFacts> snapshot_disks(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays, hypervisor::Quiesce quiesce,
+                                                    const hypervisor::WhileStopped& while_stopped) override {
         hypervisor::CaptureFacts facts;
         TRY(with("snapshot_disks", vm, [&](Domain& domain) -> Result<void> {
             std::size_t done_before = 0;

@@ -42,8 +42,8 @@ struct CommandLineInput {
     std::string seed_file;                               // empty: none
     std::string firmware_code_file, firmware_vars_file;  // empty: BIOS
     int monitor_fd = -1;                                 // a listening socket
-    std::string memory_file;  // mapped privately as the guest's memory; empty: fresh memory
-    int state_fd = -1;        // with memory_file: the stream of all other state
+    std::string memory_file;                             // mapped privately as the guest's memory; empty: fresh memory
+    int state_fd = -1;                                   // with memory_file: the stream of all other state
 };
 
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.

@@ -26,7 +26,7 @@ struct QemuOptions {
     std::string run_root;                  // absolute; made if absent
     std::string qemu_user = "ramet-qemu";  // used when we are root; "nobody" when it does not exist
     std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
-    std::string guard_binary;           // ramet-freeze-guard; empty: the one beside this program
+    std::string guard_binary;  // ramet-freeze-guard; empty: the one beside this program
     FirmwareFiles firmware;
     std::string swtpm_binary = "/usr/bin/swtpm";
     bool force_tcg = false;             // do not even probe KVM
