@@ -46,9 +46,12 @@ template <> const TypeInfo& describe<api::VmNicParam>() {
     return info;
 }
 
-template <> const TypeInfo& describe<api::CloneVmInstance>() {
+namespace {
+
+// What ZStack has.
+TypeInfo zstack_clone() {
     using api::CloneVmInstance;
-    static const TypeInfo info = object<CloneVmInstance>(
+    TypeInfo info = object<CloneVmInstance>(
         "CloneVmInstance", "Makes clones of a VM instance: one per name.",
         field<&CloneVmInstance::vm_instance_uuid>("vmInstanceUuid", "The VM instance UUID.",
                                                   {.required = true, .in_path = true, .names_a = "VmInstanceVO"}),
@@ -81,7 +84,14 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
         field<&CloneVmInstance::system_tags>("systemTags", "System tags of each clone.",
                                              {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
         field<&CloneVmInstance::user_tags>("userTags", "User tags of each clone.",
-                                           {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}),
+                                           {.characters_max = limits::kTextCharactersMax, .items_max = limits::kTagsMax}));
+    return info;
+}
+
+// Ours: all optional, so that every ZStack client stays valid.
+std::vector<FieldInfo> ramet_clone_fields() {
+    using api::CloneVmInstance;
+    return {
         field<&CloneVmInstance::checkpoint_uuid>(
             "checkpointUuid",
             "Clones are made from this checkpoint of the VM instance; the VM instance itself may be in any state and is not touched.",
@@ -118,7 +128,17 @@ template <> const TypeInfo& describe<api::CloneVmInstance>() {
         field<&CloneVmInstance::expires_in>("expiresIn", "The clones' lease in seconds; after it they are destroyed.",
                                             {.at_least = 1, .at_most = 315360000, .since = "ramet 0.1"}),
         field<&CloneVmInstance::bandwidth>("bandwidth", "Limit of what the job's copies read and write, bytes per second.",
-                                           {.at_least = 1 << 20, .since = "ramet 0.1"}));
+                                           {.at_least = 1 << 20, .since = "ramet 0.1"})};
+}
+
+}  // namespace
+
+template <> const TypeInfo& describe<api::CloneVmInstance>() {
+    static const TypeInfo info = [] {
+        TypeInfo all = zstack_clone();
+        for (const FieldInfo& field : ramet_clone_fields()) all.fields.push_back(field);
+        return all;
+    }();
     return info;
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "base/describe.hpp"
+#include "model/snapshots.hpp"
 
 namespace ramet {
 

@@ -202,7 +202,7 @@ Result<void> Machine::prepare_stream(MemoryCapture& capture, int write_end) {
     }
     TRY(ask("migrate-set-parameters", {{"max-bandwidth", kNoBandwidthLimit}}));
     TRY(qmp->run("getfd", {{"fdname", "memory"}}, write_end));
-    capture.facts.layout = record_text(DomainRecord{record_.spec, std::nullopt, {}, false});
+    capture.facts.layout = record_text(DomainRecord{record_.spec, std::nullopt, {}, {}, {}, false});
     for (const DiskSpec& disk : record_.spec.disks) flush(disk.chain_top_first.front());
     return {};
 }
