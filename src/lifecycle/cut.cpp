@@ -164,6 +164,9 @@ Result<void> Cut::reserve_overlays(const Source& source) {
         for (const Source::Disk& disk : source.disks) {
             TRY_ASSIGN(const std::optional<Layer> present, store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
             if (!present) TRY(store::insert(transaction, disk.overlay));
+            // A cut that a crash interrupted and that others overtook: its overlay stands on what is no longer the volume's top.
+            if (present && present->parent_uuid != disk.overlay.parent_uuid)
+                return fail(ErrorCode::operation_failed, "the disks changed while " + order_.message + " was interrupted; call it again");
         }
         return {};
     });

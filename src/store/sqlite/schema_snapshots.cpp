@@ -52,6 +52,7 @@ CREATE TABLE volume_snapshot (
 ) STRICT;
 CREATE INDEX volume_snapshot_name ON volume_snapshot (name, uuid);
 CREATE INDEX volume_snapshot_volume ON volume_snapshot (volumeUuid);
+CREATE INDEX volume_snapshot_primary_storage ON volume_snapshot (primaryStorageUuid);
 CREATE INDEX volume_snapshot_tree_of ON volume_snapshot (treeUuid);
 CREATE INDEX volume_snapshot_parent ON volume_snapshot (parentUuid);
 CREATE INDEX volume_snapshot_group_of ON volume_snapshot (groupUuid) WHERE groupUuid IS NOT NULL;
@@ -108,6 +109,7 @@ CREATE TABLE checkpoint_volume (
     layerUuid TEXT NOT NULL REFERENCES layer DEFERRABLE INITIALLY DEFERRED
 ) STRICT;
 CREATE INDEX checkpoint_volume_checkpoint ON checkpoint_volume (checkpointUuid);
+CREATE INDEX checkpoint_volume_primary_storage ON checkpoint_volume (primaryStorageUuid);
 CREATE INDEX checkpoint_volume_layer ON checkpoint_volume (layerUuid);
 )sql";
 
