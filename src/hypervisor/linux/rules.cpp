@@ -16,10 +16,8 @@ namespace {
 constexpr std::array<std::string_view, 8> kCounters{"spoofed_mac", "spoofed_ip",    "spoofed_arp",   "odd_protocol",
                                                     "dhcp_server", "router_advert", "sent_too_fast", "received_too_fast"};
 
-// What a limited port may pass at once: enough for TCP to fill the rate at a round trip of 50 ms, never less than a few large frames.
-constexpr std::int64_t kBurstsPerSecond = 20;
-constexpr std::int64_t kBurstBytesMin = 64 * 1024;
-constexpr std::int64_t kBurstBytesMax = 128 * 1024 * 1024;
+// The kernel's bucket holds one second of the rate and this: the largest frame that a guest with segmentation offload sends must fit.
+constexpr std::int64_t kBurstBytes = 64 * 1024;
 
 // %T is the table. `fixed` are the ports whose IP is known: those of networks without address management have only their MAC enforced.
 // A VLAN tag would hide the addresses from every rule below, so tagged frames are no allowed kind. RARP is how QEMU announces a guest.
@@ -84,8 +82,7 @@ std::vector<RateLimit> limits_of(const PortSpec& port) {
 
 std::string limit_command(const std::string& table, const RateLimit& limit) {
     const std::int64_t bytes = std::max<std::int64_t>(limit.bits_per_second / 8, 1);
-    const std::int64_t burst = std::clamp(bytes / kBurstsPerSecond, kBurstBytesMin, kBurstBytesMax);
-    return fmt::format("add limit bridge {} {} {{ rate over {} bytes/second burst {} bytes; }}\n", table, limit.name, bytes, burst);
+    return fmt::format("add limit bridge {} {} {{ rate over {} bytes/second burst {} bytes; }}\n", table, limit.name, bytes, kBurstBytes);
 }
 
 std::string limit_element(const PortSpec& port, const RateLimit& limit) {
