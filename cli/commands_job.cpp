@@ -77,7 +77,7 @@ Result<int> cancel(ApiClient& api, const std::string& job, Format format) {
         fmt::print("{}\n", pretty(end));
     else
         fmt::print("{} {}\n", job, state);
-    if (state == "Cancelled") return kDone;
+    if (state == "Canceled") return kDone;
     return fail(ErrorCode::operation_failed, fmt::format("the job ended as {} before it could be cancelled; see `ramet job show {}`", state, job));
 }
 

@@ -144,14 +144,16 @@ void JobScreen::print_step(const json::value& step) {
 
 void JobScreen::print_progress(const json::value& progress) {
     const auto now = std::chrono::steady_clock::now();
-    if (now - printed_ < kLinePause) return;
     const std::string amount = amounts(progress);
+    const bool news = !amount.empty() && !printed_amounts_;  // bytes begin to be counted
+    if (now - printed_ < kLinePause && !news) return;
     std::string line = fmt::format("{} {}%{}", field_text(progress, "state"), number(progress, "progress"), amount.empty() ? "" : ", " + amount);
     if (line == last_line_) return;
     fmt::print("{}\n", line);
     std::fflush(stdout);
     last_line_ = std::move(line);
     printed_ = now;
+    printed_amounts_ = printed_amounts_ || news;
 }
 
 Result<json::value> watch_job(ApiClient& api, const std::string& job, JobScreen& screen) {

@@ -34,6 +34,7 @@ private:
     std::map<std::string, std::string> labels_;  // of branches
     std::chrono::steady_clock::time_point printed_{};
     std::string last_line_;
+    bool printed_amounts_ = false;
     boost::json::value end_;
 };
 

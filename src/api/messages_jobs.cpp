@@ -73,7 +73,7 @@ template <> const TypeInfo& describe<api::JobView>() {
         "JobView", "A job with its steps.", field<&JobView::uuid>("uuid", "Its uuid."), field<&JobView::kind>("kind", "The kind of work."),
         field<&JobView::api_name>("apiName", "The API that was called."), field<&JobView::account_uuid>("accountUuid", "Who called."),
         field<&JobView::target_uuid>("targetUuid", "The resource it acts on."),
-        field<&JobView::state>("state", "Queued, Running, Undoing, Succeeded, Failed, Cancelled or Stuck."),
+        field<&JobView::state>("state", "Queued, Running, Undoing, Succeeded, Failed, Canceled or Stuck."),
         field<&JobView::progress>("progress", "Percent; never falls."),
         field<&JobView::done>("done", "Bytes done while it runs; clones that have not begun count in total as large as the others."),
         field<&JobView::total>("total", "Bytes in all."), field<&JobView::rate>("rate", "Bytes per second, smoothed."),
@@ -124,7 +124,7 @@ template <> const MessageInfo& message<CancelJob>() {
         .path = "/jobs/{uuid}",
         .doc =
             "Cancels a job of the caller, or any job for an administrator, in any phase: what it made is removed, its source stays as it is. The "
-            "answer says that the cancel is recorded; the job then goes back and ends as Cancelled. A job that has ended stays as it is.",
+            "answer says that the cancel is recorded; the job then goes back and ends as Canceled. A job that has ended stays as it is.",
         .since = "ramet 0.1",
         .request = &describe<CancelJob>,
         .response_example = "{}",

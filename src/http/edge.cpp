@@ -157,7 +157,7 @@ Reply Edge::call(const Request& request, const Found& found, const Target& targe
 
 // A call with an Idempotency-Key: the answer of the first such call, or the first itself.
 Reply Edge::call_once(Passage& passage, int key_waits) {
-    if (const Result<void> known = authenticate(passage); !known.has_value()) return failure(known.error());
+    if (!authenticate(passage).has_value()) return perform(passage);  // fails in its usual way
     IdempotencyKey key;
     key.uuid = key_uuid(passage.call.caller.account, *passage.headers.key);
     key.fingerprint = fingerprint_of(passage.message(), passage.read.fields);

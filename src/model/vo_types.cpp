@@ -13,6 +13,8 @@ const std::vector<const TypeInfo*>& all_row_types() {
                                                     &describe<AccountResourceRef>(),
                                                     &describe<Job>(),
                                                     &describe<JobStep>(),
+                                                    &describe<IdempotencyKey>(),
+                                                    &describe<PendingWebHook>(),
                                                     &describe<Zone>(),
                                                     &describe<Cluster>(),
                                                     &describe<Host>(),

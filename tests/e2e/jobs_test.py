@@ -1,8 +1,13 @@
 """Jobs on real guests: progress, events, cancel in every phase, repeated calls, web hooks over a restart, waiting for guests."""
+import contextlib
+import fcntl
 import http.server
 import json
 import os
+import pty
+import struct
 import subprocess
+import termios
 import threading
 import time
 import unittest
@@ -100,7 +105,8 @@ class Jobs(World):
                     yield name, json.loads(line[6:])
 
     def test_progress_in_bytes_is_monotone_over_events_and_polling(self):
-        job = self.slow_copy("a", "b")
+        names = [f"copy-{i}" for i in range(12)]
+        job = self.slow_copy(*names)
         polled = []
 
         def poll():
@@ -113,20 +119,20 @@ class Jobs(World):
         seen = list(self.events(job))
         poller.join()
         self.assertEqual(("end", "Succeeded"), (seen[-1][0], seen[-1][1]["state"]))
-        self.assertEqual(2, seen[-1][1]["result"]["result"]["numberOfClonedVm"])
+        self.assertEqual(12, seen[-1][1]["result"]["result"]["numberOfClonedVm"])
         self.assertEqual(1, sum(name == "end" for name, _ in seen))
         for source in ([data for name, data in seen if name == "progress"], polled):
             for field in ("progress", "done", "total"):
                 values = [one[field] for one in source if field in one]
                 self.assertEqual(sorted(values), values, field)
-            for branch in ("0", "1"):
+            for branch in map(str, range(12)):
                 done = [entry["done"] for one in source for entry in one["branches"] if entry["branch"] == branch and "done" in entry]
                 self.assertEqual(sorted(done), done)
         counted = [one for name, one in seen if name == "progress" and one.get("total", 0) > 0]
         self.assertTrue(any(one["rate"] > 0 and one.get("secondsLeft") is not None for one in counted), counted)
-        self.assertEqual({"a", "b"}, {entry["name"] for one in counted for entry in one["branches"]})
+        self.assertEqual(set(names), {entry["name"] for one in counted for entry in one["branches"]})
         steps = [(data.get("branch"), data["name"]) for name, data in seen if name == "step" and data["status"] == "done"]
-        self.assertEqual({(None, "capture"), ("0", "materialize"), ("1", "materialize")}, set(steps))
+        self.assertEqual({(None, "capture"), *((str(i), "materialize") for i in range(12))}, set(steps))
         history = self.job(job)["steps"]
         self.assertEqual({"capture", "materialize"}, {step["name"] for step in history})
         self.assertTrue(all(step["ms"] >= 0 and step["start"] and step["finish"] for step in history))
@@ -139,7 +145,7 @@ class Jobs(World):
         self.until(lambda: detail_has_ended(self.job(job)), 30)
         took = time.monotonic() - before
         detail = self.job(job)
-        self.assertEqual("Cancelled", detail["state"])
+        self.assertEqual("Canceled", detail["state"])
         self.assertNotIn("@cause", {step["name"] for step in detail["steps"]})
         self.assertEqual([self.source["uuid"]], [vm["uuid"] for vm in self.api.rows("/vm-instances")])
         self.assert_nothing_left_over()
@@ -149,7 +155,7 @@ class Jobs(World):
         print(f"cancelled in {took:.2f} s", flush=True)
 
     def test_cancel_during_a_slow_copy(self):
-        job = self.slow_copy("a", "b", "c")
+        job = self.slow_copy(*[f"copy-{i}" for i in range(12)])
         self.until(lambda: any(branch.get("done", 0) > 0 for branch in self.job(job)["branches"]), 60)
         self.cancel_and_check(job)
 
@@ -165,15 +171,15 @@ class Jobs(World):
         self.cancel_and_check(job)
 
     def test_a_job_behind_others_is_cancelled_as_quickly(self):
-        busy = self.slow_copy(*[f"busy-{i}" for i in range(8)])  # every branch thread
-        self.until(lambda: sum(step["name"] == "materialize" for step in self.job(busy)["steps"]) == 8, 60)
+        busy = self.slow_copy(*[f"busy-{i}" for i in range(24)])  # every branch thread, for some time
+        self.until(lambda: sum(step["name"] == "materialize" for step in self.job(busy)["steps"]) >= 8, 60)
         waiting = self.start_clone("waiting", strategy="CreateStopped")
         self.until(lambda: self.job(waiting)["state"] == "Running")
         before = time.monotonic()
         self.api.delete("/jobs/" + waiting)
         self.until(lambda: detail_has_ended(self.job(waiting)))
         self.assertLess(time.monotonic() - before, CANCEL_SECONDS)
-        self.assertEqual("Cancelled", self.job(waiting)["state"])
+        self.assertEqual("Canceled", self.job(waiting)["state"])
         self.assertFalse(detail_has_ended(self.job(busy)), "the busy job was to be slower")
         self.cancel_and_check(busy)
 
@@ -231,9 +237,9 @@ class Jobs(World):
         for what in ("agent", "ip"):
             clone = self.api.clone(self.source["uuid"], ["w-" + what], waitFor=what)["inventories"][0]["inventory"]
             guest = Agent(self.server.data_dir, clone["uuid"])
-            guest.call("guest-ping", 2)  # answers at once
+            guest.call("guest-ping", 15)  # it answers; another may be speaking with it
             if what == "ip":
-                self.assertIn(clone["vmNics"][0]["ip"] + "/", guest.run("ip -4 -o addr show dev eth0", 5))
+                self.assertIn(clone["vmNics"][0]["ip"] + "/", guest.run("ip -4 -o addr show dev eth0", 15))
         clone = self.api.clone(self.source["uuid"], ["w-created"], waitFor="created")["inventories"][0]["inventory"]
         self.assertIn(clone["state"], ("Stopped", "Starting", "Running"))
         self.until(lambda: self.api.vm(clone["uuid"])["state"] == "Running")
@@ -248,25 +254,48 @@ class Jobs(World):
         environment = dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
         return subprocess.run([RAMET, *arguments], env=environment, capture_output=True, text=True, timeout=90, **more)
 
+    def on_a_terminal(self, *arguments):
+        """The exit code, and all that a terminal of 100 columns was told."""
+        environment = dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        with subprocess.Popen([RAMET, *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+            os.close(theirs)
+            said = b""
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while piece := os.read(ours, 65536):
+                    said += piece
+            os.close(ours)
+            return process.wait(60), said.decode()
+
+    def test_command_line_draws_a_bar_per_clone_on_a_terminal(self):
+        code, said = self.on_a_terminal("clone", "web01", "bar-{01..12}", "--strategy", "CreateStopped", "--root-storage", "second", "--root-tag", THICK[0])
+        self.assertEqual(0, code, said)
+        self.assertRegex(said, r"bar-\d\d +\[#+ +\] +\d+% materialize +[\d.]+ \w+ of 256.0 MiB")
+        self.assertRegex(said, r"Running +\[#+ +\] +\d+% [\d.]+ \w+ of 3.0 GiB")
+        self.assertRegex(said, r"bar-12 +Stopped")
+        code, said = self.on_a_terminal("clone", "web01", "late-{1..2}", "--wait-for", "agent", "--wait-seconds", "1")
+        self.assertEqual((1, 2), (code, said.count("the guest agent did not answer")), said)
+
     def test_command_line_watches_shows_and_cancels(self):
-        job = self.slow_copy("cli-a")
+        job = self.slow_copy("cli-a", *[f"more-{i}" for i in range(11)])
         watched = self.ramet("job", "watch", job)
         self.assertEqual(0, watched.returncode, watched.stderr)
         self.assertRegex(watched.stdout, r"cli-a: materialize done in \d+ ms")
         self.assertRegex(watched.stdout, r"Running \d+%, [\d.]+ \w+ of [\d.]+ \w+")
         shown = self.ramet("job", "show", job)
         self.assertRegex(shown.stdout, r"state +Succeeded[\s\S]*CLONE +STEP +STATUS[\s\S]*0 +materialize +done")
-        job = self.slow_copy("cli-b", "cli-c")
+        job = self.slow_copy(*[f"cli-{i}" for i in range(24)])
         self.until(lambda: any(branch.get("done", 0) > 0 for branch in self.job(job)["branches"]), 60)
         cancelled = self.ramet("job", "cancel", job)
-        self.assertEqual((0, f"{job} Cancelled\n"), (cancelled.returncode, cancelled.stdout), cancelled.stderr)
+        self.assertEqual((0, f"{job} Canceled\n"), (cancelled.returncode, cancelled.stdout), cancelled.stderr)
         self.assertEqual(1, self.ramet("job", "watch", job).returncode)
         self.assertEqual(2, self.ramet("job", "watch", "nonsense").returncode)
         self.assertEqual(1, self.ramet("clone", "web01", "cli-late", "--wait-for", "agent", "--wait-seconds", "1").returncode)
 
 
 def detail_has_ended(detail):
-    return detail["state"] in ("Succeeded", "Failed", "Cancelled", "Stuck")
+    return detail["state"] in ("Succeeded", "Failed", "Canceled", "Stuck")
 
 
 if __name__ == "__main__":
