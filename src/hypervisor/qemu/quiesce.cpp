@@ -30,8 +30,8 @@ bool flag_in(const json::object& object, const char* name) {
     return value != nullptr && value->is_bool() && value->as_bool();
 }
 
-std::int64_t count_in(const json::object& object) {
-    const json::value* value = object.if_contains("count");
+std::int64_t number_in(const json::object& object, const char* name) {
+    const json::value* value = object.if_contains(name);
     return value != nullptr && value->is_int64() ? value->as_int64() : 0;
 }
 
@@ -83,7 +83,7 @@ void Freeze::await_answer(Deadline deadline) {
     }
     frozen_ = text_in(*heard, "said") == "frozen";
     if (frozen_) {
-        facts_.file_systems = count_in(*heard);
+        facts_.file_systems = number_in(*heard, "count");
         crash_point("quiesce.frozen");
         return;
     }
@@ -108,15 +108,16 @@ FreezeFacts Freeze::thaw() {
     order_thaw();
     if (frozen_ && !guard_lost_) {
         const Result<json::object> heard = hear(std::chrono::steady_clock::now() + limits::kThawPatience + kGuardDelay);
-        facts_.frozen = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun_);
         thaw_confirmed_ = heard.has_value() && text_in(*heard, "said") == "thawed";
+        facts_.frozen = thaw_confirmed_ ? std::chrono::microseconds(number_in(*heard, "microseconds"))
+                                        : std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun_);
         if (!heard.has_value()) {
             facts_.reason = heard.error().message;
         } else if (!thaw_confirmed_) {
             facts_.reason = "The guest agent did not confirm the thaw, so it is not known how long its file systems were frozen";
         } else if (!flag_in(*heard, "ordered")) {
             facts_.reason = "The capture took too long: the file systems were thawed before it was done";
-        } else if (count_in(*heard) == 0) {
+        } else if (number_in(*heard, "count") == 0) {
             facts_.reason = "The guest thawed its file systems before the capture was done";
         } else {
             facts_.consistency = Consistency::filesystem;
