@@ -3,6 +3,7 @@
 #include <map>
 
 #include "clone/choose.hpp"
+#include "lifecycle/create_vm.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
@@ -49,8 +50,6 @@ Result<PlannedVolume> plan_volume(lifecycle::Parts& parts, const Volume& volume,
     return choose_strategy(wish, facts);
 }
 
-}  // namespace
-
 Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked, const api::CloneVmInstance& message) {
     ClonePlan plan;
     plan.source = message.vm_instance_uuid;
@@ -74,6 +73,16 @@ Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked
     }
     for (const std::string& name : message.names) plan.clones.push_back({name, std::nullopt});
     return plan;
+}
+
+}  // namespace
+
+Result<PreparedClone> prepare(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
+    TRY(lifecycle::check_nic_powers(parts, message.vm_nic_params));
+    PreparedClone prepared;
+    TRY_ASSIGN(prepared.checked, store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
+    TRY_ASSIGN(prepared.plan, make_plan(parts, prepared.checked, message));
+    return prepared;
 }
 
 }  // namespace ramet::clone
