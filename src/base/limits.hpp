@@ -97,8 +97,6 @@ inline constexpr std::chrono::seconds kDownloadStall{60};  // no byte for this l
 inline constexpr std::size_t kSagaThreads = 8;                      // jobs in flight; each may fan out
 inline constexpr std::size_t kBranchThreads = 8;                    // clones spawned side by side in all
 inline constexpr std::size_t kJobQueueMax = 100'000;                // jobs waiting for a thread: memory
-inline constexpr std::int64_t kReflinkExtentsMax = 256;             // of one call: about 5 ms on XFS; beyond it `auto` links layers
-inline constexpr std::size_t kCopyThreads = 4;                      // of one copy: enough that reads and writes overlap
 inline constexpr std::chrono::milliseconds kProgressInterval{500};  // a job's progress is written at most this often
 inline constexpr std::size_t kStepRetryMax = 3;                     // undo is tried this often before a job is stuck
 

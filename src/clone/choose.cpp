@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/limits.hpp"
-
 namespace ramet::clone {
 
 using lifecycle::LayerMode;
@@ -74,12 +72,12 @@ Result<PlannedVolume> automatic(const CopyWish& wish, const CopyFacts& facts) {
     std::string why;
     if (!estimate.has_value()) {
         why = estimate.error().message;  // whatever it is: layers can always be linked
-    } else if (wish.clones * estimate->extents <= limits::kReflinkExtentsMax) {
+    } else if (wish.clones * estimate->extents <= kReflinkExtentsMax) {
         return with_estimate(planned(wish, LayerMode::reflink, "reflink: the file system shares the blocks, and the clone stands on no layer"),
                              *estimate);
     } else {
-        why = fmt::format("sharing blocks by the file system would cost {} extents, more than {}", wish.clones * estimate->extents,
-                          limits::kReflinkExtentsMax);
+        why =
+            fmt::format("sharing blocks by the file system would cost {} extents, more than {}", wish.clones * estimate->extents, kReflinkExtentsMax);
     }
     if (elsewhere(wish)) return full(wish, facts, fmt::format("full: another primary storage was asked for, and {}", why));
     return planned(wish, LayerMode::overlay, fmt::format("linked: the clone shares the source's layers until it writes; {}", why));

@@ -6,7 +6,7 @@
 //   reflink   refused              reflink or refused       reflink or refused
 //   full      full                 full                     full
 //
-// Cheap: the file system can, and all clones together share no more than limits::kReflinkExtentsMax pieces
+// Cheap: the file system can, and all clones together share no more than kReflinkExtentsMax pieces
 // (docs/decisions/0007-copying-disks.md). An explicit choice that cannot be had is an error, never another choice.
 #pragma once
 
@@ -17,6 +17,8 @@
 #include "storage/primary_storage.hpp"
 
 namespace ramet::clone {
+
+inline constexpr std::int64_t kReflinkExtentsMax = 256;  // of one call: about 5 ms on XFS; beyond it `auto` links layers
 
 // What the request asks of one volume.
 struct CopyWish {

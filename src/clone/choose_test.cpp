@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/limits.hpp"
-
 namespace ramet::clone {
 namespace {
 
@@ -53,7 +51,7 @@ TEST_F(Choose, AutoSharesBlocksWhileThatIsCheapForAllClonesTogether) {
     can_reflink = true;
     EXPECT_EQ(choose()->mode, LayerMode::reflink);
     EXPECT_EQ(choose()->file_bytes, 1000);
-    wish.clones = limits::kReflinkExtentsMax / extents + 1;
+    wish.clones = kReflinkExtentsMax / extents + 1;
     EXPECT_EQ(choose()->mode, LayerMode::overlay);
     EXPECT_NE(choose()->reason.find("extents"), std::string::npos);
 }

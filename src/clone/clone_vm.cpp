@@ -6,7 +6,6 @@
 #include "api/json.hpp"
 #include "base/limits.hpp"
 #include "clone/capture.hpp"
-#include "clone/check.hpp"
 #include "clone/kept_source.hpp"
 #include "clone/make_plan.hpp"
 #include "clone/memory_capture.hpp"
@@ -102,13 +101,10 @@ void register_clone_saga(workflow::Engine& engine, lifecycle::Parts& parts) {
 }
 
 Result<JobId> clone_vm(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
-    TRY(lifecycle::check_nic_powers(parts, message.vm_nic_params));
-    TRY_ASSIGN(const CheckedClone checked,
-               store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
-    TRY_ASSIGN(const ClonePlan plan, make_plan(parts, checked, message));
+    TRY_ASSIGN(const PreparedClone prepared, prepare(parts, request, message));
     const lifecycle::JobOrder order{"clone-vm", "CloneVmInstance", source_uuid(message), "{}"};
     return lifecycle::submit(parts, request, order, [&](Transaction& transaction, Job& job) -> Result<void> {
-        TRY_ASSIGN(const Reserved reserved, reserve(transaction, request, message, checked, plan, parts.now()));
+        TRY_ASSIGN(const Reserved reserved, reserve(transaction, request, message, prepared.checked, prepared.plan, parts.now()));
         job.plan = api::to_json(reserved.plan, api::Audience::storage);
         return {};
     });

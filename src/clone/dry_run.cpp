@@ -5,7 +5,6 @@
 
 #include "api/json.hpp"
 #include "clone/capture.hpp"
-#include "clone/check.hpp"
 #include "clone/clone_vm.hpp"
 #include "clone/make_plan.hpp"
 #include "clone/report.hpp"
@@ -104,12 +103,10 @@ Result<void> tell_capture(lifecycle::Parts& parts, const lifecycle::Request& req
 }  // namespace
 
 Result<std::string> dry_run(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
-    TRY_ASSIGN(const CheckedClone checked,
-               store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
-    TRY_ASSIGN(const ClonePlan plan, make_plan(parts, checked, message));
-    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, checked, plan));
+    TRY_ASSIGN(const PreparedClone prepared, prepare(parts, request, message));
+    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, prepared.checked, prepared.plan));
     api::CloneVmInstancePlan told;
-    TRY(tell_capture(parts, request, plan, told));
+    TRY(tell_capture(parts, request, prepared.plan, told));
     told.bytes_to_write = told.capture_bytes_to_write;
     for (const PlannedVolume& volume : reserved.plan.volumes) {
         told.volumes.push_back({volume.source, volume.type, std::string(strategy_of(volume)), volume.reason,

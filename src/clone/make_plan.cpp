@@ -4,6 +4,7 @@
 
 #include "clone/choose.hpp"
 #include "clone/memory_capture.hpp"
+#include "lifecycle/create_vm.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
@@ -50,8 +51,6 @@ Result<PlannedVolume> plan_volume(lifecycle::Parts& parts, const Volume& volume,
     return choose_strategy(wish, facts);
 }
 
-}  // namespace
-
 Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked, const api::CloneVmInstance& message) {
     ClonePlan plan;
     plan.source = checked.source.vm.uuid;
@@ -81,6 +80,16 @@ Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked
     }
     for (const std::string& name : message.names) plan.clones.push_back({name, std::nullopt});
     return plan;
+}
+
+}  // namespace
+
+Result<PreparedClone> prepare(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
+    TRY(lifecycle::check_nic_powers(parts, message.vm_nic_params));
+    PreparedClone prepared;
+    TRY_ASSIGN(prepared.checked, store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
+    TRY_ASSIGN(prepared.plan, make_plan(parts, prepared.checked, message));
+    return prepared;
 }
 
 }  // namespace ramet::clone

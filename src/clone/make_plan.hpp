@@ -6,6 +6,12 @@
 
 namespace ramet::clone {
 
-Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked, const api::CloneVmInstance& message);
+struct PreparedClone {
+    CheckedClone checked;
+    ClonePlan plan;
+};
+
+// Check and plan: what a call and its dry run have in common before the reservation.
+Result<PreparedClone> prepare(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message);
 
 }  // namespace ramet::clone

@@ -13,7 +13,6 @@
 #include <mutex>
 
 #include "base/crash_point.hpp"
-#include "base/limits.hpp"
 #include "base/task_group.hpp"
 
 namespace ramet::storage {
@@ -21,6 +20,7 @@ namespace ramet::storage {
 namespace {
 
 constexpr std::int64_t kPieceBytes = 2 << 20;       // of one write: large enough for the disk, small enough to be cancelled at once
+constexpr std::size_t kCopyThreads = 4;             // of one copy: enough that reads and writes overlap
 constexpr std::size_t kPageBytes = 4096;            // what memory, offset and length of direct reads are aligned to
 constexpr std::int64_t kShareBytes = kRegionBytes;  // of one span of shared blocks
 
@@ -115,7 +115,7 @@ public:
         crash_point("storage.copy-room-made");
         if (!share_) direct_target_ = reopen_direct(target_, O_RDWR);
         next_target_ = layout.data_at;
-        for_each_parallel(limits::kCopyThreads, limits::kCopyThreads, [this](std::size_t) { work(); });
+        for_each_parallel(kCopyThreads, kCopyThreads, [this](std::size_t) { work(); });
         if (error_) return std::unexpected(std::move(*error_));
         if (control_.stop.stop_requested()) return cancelled();
         report(total_ - done_);

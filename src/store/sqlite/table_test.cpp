@@ -22,9 +22,9 @@ std::vector<RowKind> kinds_of() {
 
 std::vector<RowKind> all_kinds() {
     return kinds_of<Account, Session, AccountResourceRef, Job, JobStep, Zone, Cluster, Host, PrimaryStorage, PrimaryStorageClusterRef, BackupStorage,
-                    BackupStorageZoneRef, ImageBackupStorageRef, Image, InstanceOffering, DiskOffering, IpRange, UsedIp, SystemTag, UserTag,
-                    GlobalConfig, VmNic, VmCdRom, Volume, Layer, VmInstance, VolumeSnapshot, VolumeSnapshotTree, VolumeSnapshotGroup,
-                    VolumeSnapshotGroupRef, Checkpoint, CheckpointVolume, IdempotencyKey, PendingWebHook>();
+                    BackupStorageZoneRef, ImageBackupStorageRef, Image, InstanceOffering, DiskOffering, L2Network, L2NetworkClusterRef, L3Network,
+                    IpRange, UsedIp, SystemTag, UserTag, GlobalConfig, VmNic, VmCdRom, Volume, Layer, VmInstance, VolumeSnapshot, VolumeSnapshotTree,
+                    VolumeSnapshotGroup, VolumeSnapshotGroupRef, Checkpoint, CheckpointVolume, IdempotencyKey, PendingWebHook>();
 }
 
 bool is_column(const FieldInfo& info) { return !info.rules.relation && !info.rules.transient; }
