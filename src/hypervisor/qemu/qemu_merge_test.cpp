@@ -26,11 +26,11 @@ protected:
     }
     hypervisor::Hypervisor& qemu() { return vms_.hypervisor(); }
 
-    // A running guest whose data disk has a raw base of 16 MiB and `layers` overlays, each with a mebibyte of its own.
+    // A running guest whose data disk has a raw base of 8 MiB and `layers` overlays, each with a mebibyte of its own.
     DomainSpec started(GuestMode mode, int layers) {
         DomainSpec spec = vms_.vm(mode);
         storage::Place base{vms_.root(), "large.raw", DiskFormat::raw};
-        write_file(vms_.path_of(base), std::string(16 * kMegabyte, 'b'));
+        write_file(vms_.path_of(base), std::string(8 * kMegabyte, 'b'));
         hypervisor::DiskSpec disk{VolumeId::random(), 1, {base}};
         for (int layer = 0; layer < layers; ++layer) {
             const storage::Place overlay = vms_.new_overlay(disk.chain_top_first.front());
@@ -55,7 +55,7 @@ protected:
     int backing_depth(const storage::Place& top) {
         const auto info = run_command({"qemu-img", "info", "-U", "--backing-chain", "-f", "qcow2", vms_.path_of(top)});
         int depth = 0;
-        for (std::size_t at = 0; (at = info.output.find("file format:", at)) != std::string::npos; ++at) ++depth;
+        for (std::size_t at = 0; (at = info.output.find("virtual size:", at)) != std::string::npos; ++at) ++depth;
         return depth;
     }
     std::size_t open_layers(const VmId& vm) {
