@@ -12,7 +12,7 @@ constexpr std::size_t kValueBytesMax = 256;   // a host name has at most 253 cha
 constexpr std::string_view kScript = R"sh(
 id="$1"; name="$2"; mode="$3"; marker=/var/lib/ramet/identity
 have() { command -v "$1" >/dev/null 2>&1; }
-young() { read -r up rest </proc/uptime; [ "${up%%.*}" -lt 90 ]; }
+young() { read -r up rest </proc/uptime; [ "${up%%.*}" -lt 180 ]; }
 by=seed
 if have cloud-init && [ -d /run/cloud-init ]; then
     [ -f /run/cloud-init/result.json ] || exit 75
@@ -162,6 +162,7 @@ std::vector<api::IdentityFact> read_answer(std::string_view answer) {
         api::IdentityFact fact;
         fact.identifier = identifier;
         fact.means = means;
+        fact.state = api::FactState::fresh;
         fact.new_value = identifier == "smbios-uuid" || identifier == "dhcp-client-id" ? lower(value) : std::string(value);
         facts.push_back(std::move(fact));
     }

@@ -60,6 +60,16 @@ TEST(Seed, CarriesTheVolumeIdCidata) {
     std::filesystem::remove(path);
 }
 
+TEST(Seed, AsksNothingOfAGuestThatKeepsItsIdentity) {
+    SeedSpec seed = kSeed;
+    seed.keeps_identity = true;
+    const auto files = seed_files(seed);
+    ASSERT_TRUE(files.has_value());
+    for (const SeedFile& file : *files) {
+        if (file.name == "vendor-data") EXPECT_EQ(file.content, "#cloud-config\n{}\n");
+    }
+}
+
 TEST(Seed, LongUserDataArrivesWhole) {
     const std::string path = std::filesystem::temp_directory_path() / "ramet-seed-long-test.iso";
     SeedSpec seed = kSeed;

@@ -63,7 +63,7 @@ Result<std::optional<std::string>> read_state(const std::string& path) {
     return std::optional(std::move(bytes));
 }
 
-Result<void> write_state(const std::string& path, const std::string& bytes) {
+Result<void> write_state(const std::string& path, const std::string& bytes, bool durable) {
     const std::string partial = path + ".partial";
     const storage::UniqueFd file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file.valid()) return unusable(partial);
@@ -73,7 +73,7 @@ Result<void> write_state(const std::string& path, const std::string& bytes) {
         if (count < 0) return unusable(partial);
         done += static_cast<std::size_t>(count);
     }
-    if (::fdatasync(file.get()) < 0 || ::rename(partial.c_str(), path.c_str()) < 0) return unusable(path);
+    if ((durable && ::fdatasync(file.get()) < 0) || ::rename(partial.c_str(), path.c_str()) < 0) return unusable(path);
     return {};
 }
 
@@ -163,29 +163,29 @@ Result<bool> FirmwareCapture::needed() {
     return ::access((directory + "/" + kVars).c_str(), F_OK) == 0 || (copy_tpm_ && ::access((directory + "/" + kTpm).c_str(), F_OK) == 0);
 }
 
-Result<void> FirmwareCapture::copy(const std::string& from_directory, const std::string& to_directory, bool again) {
+Result<void> FirmwareCapture::copy(const std::string& from_directory, const std::string& to_directory, Kind kind) {
     TRY(make_directory(to_directory));
     std::vector<std::string> names{kVars};
     if (copy_tpm_) names.push_back(std::string(kTpm) + "/" + hypervisor::kTpmStateFile);
     for (const std::string& name : names) {
-        if (!again && ::access((to_directory + "/" + name).c_str(), F_OK) == 0) continue;
+        if (kind == Kind::clone && ::access((to_directory + "/" + name).c_str(), F_OK) == 0) continue;
         TRY_ASSIGN(const std::optional<std::string> bytes, read_state(from_directory + "/" + name));
         if (!bytes) continue;  // it never started
         if (name != kVars) TRY(make_directory(to_directory + "/" + kTpm));
-        TRY(write_state(to_directory + "/" + name, *bytes));
-        if (name != kVars) TRY(sync_directory(to_directory + "/" + kTpm));
+        TRY(write_state(to_directory + "/" + name, *bytes, kind == Kind::clone));
+        if (kind == Kind::clone && name != kVars) TRY(sync_directory(to_directory + "/" + kTpm));
     }
-    return sync_directory(to_directory);
+    return kind == Kind::clone ? sync_directory(to_directory) : Result<void>();
 }
 
 Result<void> FirmwareCapture::take() {
-    TRY(copy(firmware_directory(parts_.shared.data_dir, source_.text()), firmware_directory(parts_.shared.data_dir, job_.text()), true));
+    TRY(copy(firmware_directory(parts_.shared.data_dir, source_.text()), firmware_directory(parts_.shared.data_dir, job_.text()), Kind::taken));
     crash_point("firmware-taken");
     return {};
 }
 
 Result<void> FirmwareCapture::give_to(const VmId& clone) {
-    TRY(copy(firmware_directory(parts_.shared.data_dir, job_.text()), firmware_directory(parts_.shared.data_dir, clone.text()), false));
+    TRY(copy(firmware_directory(parts_.shared.data_dir, job_.text()), firmware_directory(parts_.shared.data_dir, clone.text()), Kind::clone));
     crash_point("firmware-given");
     return {};
 }

@@ -37,13 +37,16 @@ Result<std::string> tpm_policy(store::Transaction& transaction, const VmId& sour
 class FirmwareCapture {
 public:
     FirmwareCapture(Parts& parts, JobId job, VmId source, std::string tpm_policy);
-    Result<bool> needed();                    // whether the source has anything to be copied
-    Result<void> take();                      // reads the source's, durable; called while its vCPUs stand
+    Result<bool> needed();  // whether the source has anything to be copied
+    // Reads the source's. Called while its vCPUs stand, so it waits for no disk: a restarted server finds what was taken, and after a power
+    // cut the source is off and what it has is taken again.
+    Result<void> take();
     Result<void> give_to(const VmId& clone);  // the clone's own copy, unless it has one
     Result<void> forget();
 
 private:
-    Result<void> copy(const std::string& from_directory, const std::string& to_directory, bool again);
+    enum class Kind : std::uint8_t { taken, clone };
+    Result<void> copy(const std::string& from_directory, const std::string& to_directory, Kind kind);
     Parts& parts_;
     JobId job_;
     VmId source_;

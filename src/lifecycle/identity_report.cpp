@@ -114,7 +114,7 @@ void settle_seen(IdentityFact& fact, const Identifier& identifier, const Identit
     fact.new_value = seen.new_value;
     fact.means = seen.means;
     fact.reason = seen.reason;
-    fact.state = FactState::fresh;
+    fact.state = seen.state == FactState::kept ? FactState::kept : FactState::fresh;
     if (fact.old_value == fact.new_value && fact.old_value) {
         fact.state = FactState::kept;
         const bool asked_for = rows.identity && rows.identity->mode == IdentityMode::keep;
@@ -152,12 +152,13 @@ api::VmIdentityReport identity_report(const VmRows& rows) {
         IdentityFact fact;
         fact.identifier = identifier.name;
         if (const IdentityFact* old = guest::find_fact(source, identifier.name)) fact.old_value = old->new_value;
-        if (const IdentityFact* now = guest::find_fact(seen, identifier.name))
+        if (const IdentityFact* now = guest::find_fact(seen, identifier.name)) {
             settle_seen(fact, identifier, *now, rows);
-        else
+        } else {
             settle_unseen(fact, identifier, rows);
-        const bool nobody_has_one = !fact.old_value && !fact.new_value;
-        if (nobody_has_one && rows.vm.identity_state == IdentityState::own) continue;
+            const bool nobody_has_one = !fact.old_value && !fact.new_value;
+            if (nobody_has_one && rows.vm.identity_state == IdentityState::own) continue;
+        }
         report.facts.push_back(std::move(fact));
     }
     report.state = count_of(report.facts, FactState::pending) > 0 ? FactState::pending

@@ -97,6 +97,8 @@ TEST(IdentityReport, ShowsTheRefusalOfAGuestAndFactsThatOthersAdd) {
     EXPECT_EQ(fact(clone, "machine-id").reason, clone.identity->trouble);
     see(clone, {seen("clock", "2026-01-01T00:00:00Z")});
     EXPECT_EQ(fact(clone, "clock").state, FactState::fresh);
+    see(clone, {{"clock", std::nullopt, std::nullopt, FactState::kept, "none", "no agent"}});
+    EXPECT_EQ(fact(clone, "clock").state, FactState::kept);
     clone.vm.state = VmState::stopped;
     EXPECT_EQ(fact(clone, "smbios-uuid").state, FactState::pending);
 }
