@@ -22,8 +22,8 @@ struct HypervisorUnderTest {
     virtual hypervisor::DiskSpec data_disk(std::int64_t device_id) = 0;
     virtual storage::Place overlay_for(const hypervisor::DiskSpec& disk) = 0;
     virtual hypervisor::MemoryPlace memory_place() = 0;  // of a memory image yet to be made
-    virtual void crash(const VmId& vm) = 0;  // its process ends, nobody having asked for it
-    virtual void restart_server() = 0;       // hypervisor() is another one afterwards
+    virtual void crash(const VmId& vm) = 0;              // its process ends, nobody having asked for it
+    virtual void restart_server() = 0;                   // hypervisor() is another one afterwards
     std::string why;
 };
 
