@@ -182,7 +182,11 @@ class Instant(World):
         self.api.delete(f"/volumes/{volume['uuid']}/vm-instances")
         self.api.delete("/volumes/" + volume["uuid"])
         self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
-        second = self.clone("second", vm=first)[0][0]
+        (second, *_), detail = self.clone("second", vm=first)
+        capture = detail["capture"]
+        self.assertGreater(capture["pausedMicroseconds"], 0)
+        if not capture["live"]:  # userfaultfd protects a private mapping of a file on tmpfs alone
+            self.assertIn("the guest stood while its memory was saved", capture["liveReason"])
         self.expunge(first["uuid"])  # in any order
         third = self.clone("third", vm=second)[0][0]
         image = next((pathlib.Path(self.server.data_dir) / "memory").iterdir())
