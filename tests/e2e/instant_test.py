@@ -182,7 +182,11 @@ class Instant(World):
         self.api.delete(f"/volumes/{volume['uuid']}/vm-instances")
         self.api.delete("/volumes/" + volume["uuid"])
         self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
-        second = self.clone("second", vm=first)[0][0]
+        (second, *_), detail = self.clone("second", vm=first)
+        capture = detail["capture"]
+        self.assertGreater(capture["pausedMicroseconds"], 0)
+        if not capture["live"]:  # userfaultfd protects a private mapping of a file on tmpfs alone
+            self.assertIn("the guest stood while its memory was saved", capture["liveReason"])
         self.expunge(first["uuid"])  # in any order
         third = self.clone("third", vm=second)[0][0]
         image = next((pathlib.Path(self.server.data_dir) / "memory").iterdir())
@@ -239,7 +243,7 @@ class Instant(World):
 
     def test_a_guest_without_an_agent_gets_another_nic(self):
         self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 6\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
-                       "(sleep 0.5; kill $(cat /run/qemu-ga.pid); sleep 5.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
+                       "(sleep 0.5; kill $(pidof qemu-ga); sleep 5.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
         time.sleep(0.8)
         clones, detail = self.clone("mute")
         facts = {fact["what"]: fact for fact in detail["gate"][0]["facts"]}

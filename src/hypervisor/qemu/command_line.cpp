@@ -66,7 +66,8 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     const std::string backend = input.memory_file.empty() ? "memory-backend-ram" : "memory-backend-file,share=off,mem-path=" + input.memory_file;
     arguments.add("-object", backend + ",id=" + kMemoryBlock + ",size=" + std::to_string(memory) + "M,x-use-canonical-path-for-ramblock-id=off");
     if (input.state_fd >= 0) {
-        arguments.add("-global", "migration.announce-rounds=0");  // not a frame before the links are set
+        // One frame with the new MAC, and none after the links are down. With 0 QEMU 7.2 crashes when the guest resets its NIC.
+        arguments.add("-global", "migration.announce-rounds=1");
         arguments.add("-incoming", "fd:" + std::to_string(input.state_fd));
     }
     arguments.add("-m", std::to_string(memory) + "M");

@@ -209,14 +209,14 @@ TEST(CheckSpec, RefusesUefiInTooLittleMemory) {
     EXPECT_TRUE(check_spec(spec).has_value());
 }
 
-TEST(CommandLine, MapsACapturedMemoryPrivatelyAndSendsNothingBeforeTheLinksAreSet) {
+TEST(CommandLine, MapsACapturedMemoryPrivately) {
     CommandLineInput input = input_for(small_spec());
     input.memory_file = "/proc/self/fd/110";
     input.state_fd = 111;
     const std::vector<std::string> words = command_line(input);
     EXPECT_TRUE(any_has(values_of(words, "-object"), "memory-backend-file,share=off,mem-path=/proc/self/fd/110,id=ram0"));
     EXPECT_EQ(values_of(words, "-incoming").at(0), "fd:111");
-    EXPECT_TRUE(any_has(values_of(words, "-global"), "migration.announce-rounds=0"));
+    EXPECT_TRUE(any_has(values_of(words, "-global"), "migration.announce-rounds=1"));
 }
 
 TEST(CommandLine, KeepsTheSlotsOfTheMachineItGoesOnFrom) {

@@ -420,6 +420,8 @@ Result<void> Machine::set_link(const NicId& nic, bool up) {
     for (NicSpec& known : record_.spec.nics) {
         if (known.nic != nic) continue;
         TRY(set_link_of(known, up));
+        // The network learns where the address is now; a virtio guest sends gratuitous ARP as well.
+        if (up) (void)ask("announce-self", {{"initial", 50}, {"max", 550}, {"rounds", 3}, {"step", 100}});
         known.link_up = up;
         save_record();
         return {};

@@ -16,6 +16,7 @@
 #include "base/crash_point.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
+#include "hypervisor/qemu/stream_guard.hpp"
 #include "telemetry/log.hpp"
 
 namespace ramet::hypervisor {
@@ -27,7 +28,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr int kPipeBytes = 1 << 20;
-constexpr auto kCancelLook = 100ms;
+constexpr auto kStreamLook = 100ms;
 constexpr auto kStreamStall = 60s;     // no byte for this long ends a capture
 constexpr auto kResumePatience = 30s;  // QEMU reads all memory once before it lets the guest go on
 constexpr auto kMigrationEnd = 10s;    // from the stream's last byte to QEMU's word that it is done
@@ -38,13 +39,12 @@ constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU
 
 class PipeSource final : public ByteSource {
 public:
-    PipeSource(Fd pipe, std::stop_token stop) : pipe_(std::move(pipe)), stop_(std::move(stop)) {}
+    explicit PipeSource(Fd pipe) : pipe_(std::move(pipe)) {}
     Result<std::size_t> read(std::span<std::byte> buffer) override {
         const auto deadline = steady_clock::now() + kStreamStall;
         while (true) {
-            if (stop_.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
             pollfd waited{pipe_.get(), POLLIN, 0};
-            if (::poll(&waited, 1, static_cast<int>(kCancelLook.count())) > 0) {
+            if (::poll(&waited, 1, static_cast<int>(kStreamLook.count())) > 0) {
                 const ssize_t count = ::read(pipe_.get(), buffer.data(), buffer.size());
                 if (count >= 0) return static_cast<std::size_t>(count);
                 if (errno != EINTR && errno != EAGAIN) return storage::io_error("reading the VM's state", errno);
@@ -52,10 +52,14 @@ public:
             if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU stopped sending the VM's state");
         }
     }
+    // To the end, whatever it is: see stream_guard.hpp.
+    void drain() {
+        std::vector<std::byte> buffer(kPipeBytes);
+        while (read(buffer).value_or(0) > 0) {}
+    }
 
 private:
     Fd pipe_;
-    std::stop_token stop_;
 };
 
 std::string text_in(const json::value& value, const char* name) {
@@ -128,12 +132,13 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     Fd read_end(ends[0]), write_end(ends[1]);
     (void)::fcntl(ends[0], F_SETPIPE_SZ, kPipeBytes);
     MemoryWriter writer(files.memory(), memory_bytes);
-    std::optional<PipeSource> stream(std::in_place, std::move(read_end), stop);
+    TRY_ASSIGN(std::optional<StreamGuard> guard, StreamGuard::start(read_end.get()));
+    PipeSource stream(std::move(read_end));
     // Its own thread from the beginning: QEMU fills the pipe while it still holds the guest.
     std::future<Result<std::string>> splitting = std::async(std::launch::async, [&]() -> Result<std::string> {
-        Result<std::string> state = split_stream(*stream, writer, {kMachineType, kMemoryBlock, memory_bytes});
+        Result<std::string> state = split_stream(stream, writer, {kMachineType, kMemoryBlock, memory_bytes});
         if (const Result<void> whole = writer.finish(); state.has_value() && !whole.has_value()) state = std::unexpected<Error>(whole.error());
-        stream.reset();  // whatever QEMU still sends fails
+        if (!state.has_value()) stream.drain();
         return state;
     });
     Result<void> done;
@@ -145,6 +150,8 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     }
     crash_point("qemu.memory.streaming");
     Result<std::string> state = splitting.get();
+    guard.reset();
+    if (state.has_value() && stop.stop_requested()) state = fail(ErrorCode::cancelled, "cancelled");
     if (done.has_value() || capture.migrating) {
         const std::lock_guard lock(mutex_);
         const Result<void> ended = end_capture(capture, state);
@@ -278,7 +285,6 @@ Result<void> Machine::end_capture(MemoryCapture& capture, Result<std::string> st
     while (steady_clock::now() < deadline) {
         TRY_ASSIGN(status, migration_status());
         if (status == "completed" || status == "failed" || status == "cancelled") break;
-        if (!state.has_value()) (void)ask("migrate_cancel");
         std::this_thread::sleep_for(kPollPause);
     }
     TRY_ASSIGN(const std::string machine, run_state());
