@@ -5,6 +5,7 @@
 
 #include "api/json.hpp"
 #include "lifecycle/power.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "store/saga_log.hpp"
 #include "support/fake_hypervisor.hpp"
 #include "support/fake_plumbing.hpp"
@@ -70,7 +71,7 @@ protected:
     store::DatabaseSagaLog log{*pool};
     workflow::Engine engine{log, clock, {2, 2, &api::error_object}};
     resources::Parts shared{*pool, clock, storages, plumbing, inventory, engine, pool.folder().string()};
-    guest::IdentityKeeper keeper{*pool, vms, [](store::Transaction&, const VmId&) -> Result<std::string> { return std::string("web01"); }};
+    guest::IdentityKeeper keeper{*pool, vms, &wanted_identity};
     Parts parts{shared, vms, keeper};
     Context context;
 };

@@ -120,7 +120,6 @@ Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& s
         if (there) return {};
         return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
     }
-    const auto observer = [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); };
     switch (recipe.mode) {
     case LayerMode::empty: break;
     case LayerMode::overlay: return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
