@@ -232,7 +232,7 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
 }
 
 // The pause. Whatever happens between stop and cont, cont is sent.
-Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running, const CutDone& cut_done) {
+Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running) {
     TRY_ASSIGN(Qmp* const before, monitor());
     before->drop_events();
     Result<void> done;
@@ -247,7 +247,6 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     }
     crash_point("qemu.snapshot.cut");
     const Result<void> resumed = running ? ensure_running() : Result<void>();
-    cut_done();
     CaptureFacts facts;
     if (running && qmp_) {
         const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
@@ -276,7 +275,7 @@ Result<bool> Machine::already_cut(const std::vector<OverlaySpec>& overlays) {
     return false;
 }
 
-Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const CutDone& cut_done) {
+Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays) {
     const std::lock_guard lock(mutex_);
     TRY(require_alive());
     TRY_ASSIGN(const bool done_before, already_cut(overlays));
@@ -287,8 +286,7 @@ Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays
         record_.pending = PendingSnapshot{overlays, status == "running"};
         ready = directory_->write_record(record_);
     }
-    Result<CaptureFacts> facts =
-        ready.has_value() ? cut(overlays, status == "running", cut_done) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
+    Result<CaptureFacts> facts = ready.has_value() ? cut(overlays, status == "running") : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
     if (!facts.has_value()) {
         if (record_.pending || !ready.has_value()) remove_overlays(overlays);
         record_.pending.reset();
