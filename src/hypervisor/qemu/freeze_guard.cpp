@@ -38,7 +38,6 @@ FreezeGuard::FreezeGuard(Fd server, Fd agent, Fd directory, Times times)
       times_(times) {}
 
 void FreezeGuard::run() {
-    begun_ = std::chrono::steady_clock::now();
     const Deadline thaw_unasked = after(times_.frozen_max);
     const Result<std::int64_t> frozen = freeze(after(times_.freeze));
     if (frozen.has_value()) {
@@ -84,8 +83,7 @@ void FreezeGuard::thaw() {
         const Deadline next = after(times_.thaw_patience);
         const Result<std::int64_t> thawed = thaw_once();
         if (thawed.has_value()) {
-            const auto frozen = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun_);
-            say({{"said", "thawed"}, {"count", *thawed}, {"ordered", ordered && !confirmed_late}, {"microseconds", frozen.count()}});
+            say({{"said", "thawed"}, {"count", *thawed}, {"ordered", ordered && !confirmed_late}});
             return;
         }
         if (agent_gone()) return;

@@ -22,7 +22,7 @@ inline constexpr char kThawOrder = 't';  // the server's only word
 
 // What the guard says, one JSON object per line, in this order:
 //   {"said":"frozen","count":N}  or  {"said":"failed","timeout":BOOL,"why":TEXT,"detail":TEXT}
-//   {"said":"thawed","count":N,"ordered":BOOL,"microseconds":N since the freeze was sent}  or  {"said":"unthawed"}: not confirmed within kThawPatience; it is tried further
+//   {"said":"thawed","count":N,"ordered":BOOL}  or  {"said":"unthawed"}: not confirmed within kThawPatience; it is tried further
 // "ordered" is whether the server asked for the thaw before it was sent.
 class FreezeGuard {
 public:
@@ -51,7 +51,6 @@ private:
     Fd server_, directory_;
     std::unique_ptr<Agent> agent_;
     Times times_;
-    Deadline begun_{};
     bool ordered_ = false;      // the server has asked for the thaw
     bool server_died_ = false;  // without having asked
 };

@@ -49,10 +49,8 @@ public:
     Result<DomainState> state();
     Result<bool> disks_untouched();
     Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce, const WhileStopped& while_stopped);
-    // freeze -> `capture` -> thaw. `capture` is not called when a required freeze cannot be had; it may use all but the agent. It calls what it
-    // is given as soon as the instant is taken: the thaw need not wait for the rest.
-    using CutDone = std::function<void()>;
-    Result<FreezeFacts> while_frozen(Quiesce quiesce, const std::function<Result<void>(const CutDone&)>& capture);
+    // freeze -> `capture` -> thaw. `capture` is not called when a required freeze cannot be had; it may use all but the agent.
+    Result<FreezeFacts> while_frozen(Quiesce quiesce, const std::function<Result<void>()>& capture);
     Result<void> agent_answers();
     Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop);
     Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
@@ -124,12 +122,8 @@ private:
     void remove_layer(std::int64_t device_id, std::size_t level);
     Result<bool> are_on_top(const std::vector<OverlaySpec>& overlays);
     Result<bool> already_cut(const std::vector<OverlaySpec>& overlays);
-    struct Moments {
-        const WhileStopped& while_stopped;  // may be empty
-        const CutDone& cut_done;
-    };
-    Result<CaptureFacts> cut_disks(const std::vector<OverlaySpec>& overlays, const Moments& moments);  // without mutex_
-    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running, const Moments& moments);
+    Result<CaptureFacts> cut_disks(const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);  // without mutex_
+    Result<CaptureFacts> cut(const std::vector<OverlaySpec>& overlays, bool running, const WhileStopped& while_stopped);
     Result<void> blockdev_snapshot(const std::vector<OverlaySpec>& overlays);
     Result<void> ensure_running();
     void commit_overlays(const std::vector<OverlaySpec>& overlays, const std::map<std::string, std::int64_t>& counters);

@@ -232,7 +232,7 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
 }
 
 // The pause. Whatever happens between stop and cont, cont is sent.
-Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running, const Moments& moments) {
+Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool running, const WhileStopped& while_stopped) {
     TRY_ASSIGN(Qmp* const before, monitor());
     before->drop_events();
     Result<void> done;
@@ -241,14 +241,13 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
     }
     crash_point("qemu.snapshot.stopped");
     std::map<std::string, std::int64_t> counters;
-    if (done.has_value() && moments.while_stopped) done = moments.while_stopped();
+    if (done.has_value() && while_stopped) done = while_stopped();
     if (done.has_value()) {
         if (auto read = write_counters(); read.has_value()) counters = std::move(*read);
         done = blockdev_snapshot(overlays);
     }
     crash_point("qemu.snapshot.cut");
     const Result<void> resumed = running ? ensure_running() : Result<void>();
-    moments.cut_done();
     CaptureFacts facts;
     if (running && qmp_) {
         const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
@@ -277,7 +276,7 @@ Result<bool> Machine::already_cut(const std::vector<OverlaySpec>& overlays) {
     return false;
 }
 
-Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const Moments& moments) {
+Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
     const std::lock_guard lock(mutex_);
     TRY(require_alive());
     if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
@@ -289,8 +288,7 @@ Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays
         record_.pending = PendingSnapshot{overlays, status == "running"};
         ready = directory_->write_record(record_);
     }
-    Result<CaptureFacts> facts =
-        ready.has_value() ? cut(overlays, status == "running", moments) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
+    Result<CaptureFacts> facts = ready.has_value() ? cut(overlays, status == "running", while_stopped) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
     if (!facts.has_value()) {
         if (record_.pending || !ready.has_value()) remove_overlays(overlays);
         record_.pending.reset();

@@ -119,9 +119,9 @@ Result<bool> Machine::take_up() {
     return true;
 }
 
-Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<Result<void>(const CutDone&)>& capture) {
+Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<Result<void>()>& capture) {
     if (quiesce == Quiesce::never) {
-        TRY(capture([] {}));
+        TRY(capture());
         return FreezeFacts{.reason = "No freeze was asked for"};
     }
     const Deadline deadline = after(limits::kFreezeBudget);
@@ -133,7 +133,7 @@ Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<R
     }
     if (status != "running") {
         if (quiesce == Quiesce::required) return cannot_freeze("The VM is paused", "; resume it, or ask for quiesce 'auto'");
-        TRY(capture([] {}));
+        TRY(capture());
         return FreezeFacts{.consistency = Consistency::paused, .reason = "The VM is paused: its guest cannot freeze anything"};
     }
     const std::unique_lock one_at_a_time(agent_mutex_, deadline);
@@ -144,10 +144,8 @@ Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<R
         if (freeze.has_value() && freeze->guard_lost()) thaw_without_guard();
         return cannot_freeze(freeze.has_value() ? freeze->facts().reason : freeze.error().message, kAdvice);
     }
-    const Result<void> done = capture([&] {
-        crash_point("quiesce.captured");
-        if (freeze.has_value()) freeze->order_thaw();
-    });
+    const Result<void> done = capture();
+    crash_point("quiesce.captured");
     if (!freeze.has_value()) {
         TRY(done);
         return FreezeFacts{.reason = freeze.error().message};
@@ -170,8 +168,8 @@ Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& ove
         if (done_before) return CaptureFacts{.freeze = {.reason = "The server ended during the capture, so it is not known whether a freeze held"}};
     }
     CaptureFacts facts;
-    TRY_ASSIGN(facts.freeze, while_frozen(quiesce, [&](const CutDone& cut_done) -> Result<void> {
-                   TRY_ASSIGN(facts, cut_disks(overlays, {while_stopped, cut_done}));
+    TRY_ASSIGN(facts.freeze, while_frozen(quiesce, [&]() -> Result<void> {
+                   TRY_ASSIGN(facts, cut_disks(overlays, while_stopped));
                    return {};
                }));
     return facts;

@@ -30,8 +30,8 @@ bool flag_in(const json::object& object, const char* name) {
     return value != nullptr && value->is_bool() && value->as_bool();
 }
 
-std::int64_t number_in(const json::object& object, const char* name) {
-    const json::value* value = object.if_contains(name);
+std::int64_t count_in(const json::object& object) {
+    const json::value* value = object.if_contains("count");
     return value != nullptr && value->is_int64() ? value->as_int64() : 0;
 }
 
@@ -67,12 +67,8 @@ Result<Freeze> Freeze::begin(const GuardLaunch& launch_as, Fd agent, Deadline de
     return freeze;
 }
 
-Freeze::~Freeze() { order_thaw(); }
-
-void Freeze::order_thaw() {
-    if (ordered_ || !socket_.valid()) return;
-    ordered_ = true;
-    (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
+Freeze::~Freeze() {
+    if (socket_.valid()) (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
 }
 
 void Freeze::await_answer(Deadline deadline) {
@@ -83,7 +79,7 @@ void Freeze::await_answer(Deadline deadline) {
     }
     frozen_ = text_in(*heard, "said") == "frozen";
     if (frozen_) {
-        facts_.file_systems = number_in(*heard, "count");
+        facts_.file_systems = count_in(*heard);
         crash_point("quiesce.frozen");
         return;
     }
@@ -105,19 +101,18 @@ Result<json::object> Freeze::hear(Deadline deadline) {
 
 FreezeFacts Freeze::thaw() {
     if (!socket_.valid()) return facts_;
-    order_thaw();
+    (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
     if (frozen_ && !guard_lost_) {
         const Result<json::object> heard = hear(std::chrono::steady_clock::now() + limits::kThawPatience + kGuardDelay);
+        facts_.frozen = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun_);
         thaw_confirmed_ = heard.has_value() && text_in(*heard, "said") == "thawed";
-        facts_.frozen = thaw_confirmed_ ? std::chrono::microseconds(number_in(*heard, "microseconds"))
-                                        : std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begun_);
         if (!heard.has_value()) {
             facts_.reason = heard.error().message;
         } else if (!thaw_confirmed_) {
             facts_.reason = "The guest agent did not confirm the thaw, so it is not known how long its file systems were frozen";
         } else if (!flag_in(*heard, "ordered")) {
             facts_.reason = "The capture took too long: the file systems were thawed before it was done";
-        } else if (number_in(*heard, "count") == 0) {
+        } else if (count_in(*heard) == 0) {
             facts_.reason = "The guest thawed its file systems before the capture was done";
         } else {
             facts_.consistency = Consistency::filesystem;

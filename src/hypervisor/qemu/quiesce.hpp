@@ -28,8 +28,7 @@ public:
     ~Freeze();
     bool frozen() const { return frozen_; }
     bool timed_out() const { return timed_out_; }
-    void order_thaw();  // does not wait; the capture's instant must be taken
-    // Orders the thaw, if that has not been done, and waits for it, kThawPatience and a little. `filesystem` when the freeze held until the order and the agent confirms it.
+    // Orders the thaw and waits for it, kThawPatience and a little. `filesystem` when the freeze held until the order and the agent confirms it.
     FreezeFacts thaw();
     const FreezeFacts& facts() const { return facts_; }
     const Process& guard() const { return guard_; }
@@ -41,10 +40,10 @@ private:
     void await_answer(Deadline deadline);
     Result<boost::json::object> hear(Deadline deadline);  // an error of it is the loss of the guard
     Process guard_;
-    Fd socket_;
+    Fd socket_;  // open until the thaw was ordered
     std::unique_ptr<LineReader> reader_;
     std::chrono::steady_clock::time_point begun_;
-    bool frozen_ = false, ordered_ = false, timed_out_ = false, thaw_confirmed_ = false, guard_lost_ = false;
+    bool frozen_ = false, timed_out_ = false, thaw_confirmed_ = false, guard_lost_ = false;
     FreezeFacts facts_;
 };
 
