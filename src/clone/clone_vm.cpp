@@ -94,6 +94,151 @@ Result<Saga> build_saga(lifecycle::Parts& parts, const Job& job) {
     return saga;
 }
 
+<<<<<<< HEAD
+=======
+VmInstance clone_row(const CheckedClone& checked, const lifecycle::Request& request, const PlannedClone& planned, std::size_t index, Timestamp now) {
+    const VmInstance& source = checked.source.vm;
+    VmInstance vm;
+    vm.uuid = clone_uuid(request.job, index);
+    vm.name = planned.name;
+    vm.description = source.description;
+    vm.zone_uuid = source.zone_uuid;
+    vm.cluster_uuid = checked.cluster;
+    vm.image_uuid = source.image_uuid;
+    vm.instance_offering_uuid = source.instance_offering_uuid;
+    vm.root_volume_uuid = clone_volume_uuid(vm.uuid, 0);
+    vm.platform = source.platform;
+    vm.architecture = source.architecture;
+    vm.default_l3_network_uuid = source.default_l3_network_uuid;
+    vm.type = source.type;
+    vm.memory_size = source.memory_size;
+    vm.reserved_memory_size = source.reserved_memory_size;
+    vm.cpu_num = source.cpu_num;
+    vm.cpu_speed = source.cpu_speed;
+    vm.guest_os_type = source.guest_os_type;
+    vm.identity_state = IdentityState::pending;
+    vm.owner_job_uuid = request.job;
+    vm.create_date = vm.last_op_date = now;
+    return vm;
+}
+
+Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& checked, const ClonePlan& plan, const lifecycle::Request& request,
+                                 const api::CloneVmInstance& message, std::size_t index, Timestamp now) {
+    VmBlueprint blueprint;
+    blueprint.vm = clone_row(checked, request, plan.clones[index], index, now);
+    const auto mode = enum_from<IdentityMode>(message.identity).value_or(IdentityMode::reset);
+    blueprint.identity = lifecycle::identity_of_clone(checked.source, blueprint.vm.uuid, mode);
+    for (const VmNic& source : checked.source.nics) {
+        lifecycle::NicBlueprint nic = lifecycle::nic_blueprint(blueprint.vm.uuid, source.l3_network_uuid, source.device_id, now);
+        nic.nic.driver_type = source.driver_type;
+        nic.nic.state = source.state;
+        nic.nic.meta_data = source.meta_data;
+        nic.nic.outbound_bandwidth = source.outbound_bandwidth;
+        nic.nic.inbound_bandwidth = source.inbound_bandwidth;
+        nic.nic.multi_queue_num = source.multi_queue_num;
+        for (std::size_t p = 0; p < message.vm_nic_params.size(); ++p) {
+            const api::VmNicParam& param = message.vm_nic_params[p];
+            if (param.l3_network_uuid != source.l3_network_uuid) continue;
+            lifecycle::apply_nic_param(nic, param, p);
+            if (param.is_default_nic.value_or(false)) blueprint.vm.default_l3_network_uuid = source.l3_network_uuid;
+        }
+        if (mode == IdentityMode::keep) nic.nic.state = NicState::disable;  // two machines that are one must not meet
+        blueprint.nics.push_back(std::move(nic));
+    }
+    for (std::size_t k = 0; k < plan.volumes.size(); ++k) {
+        const Volume& source = checked.source.volumes[k];
+        lifecycle::VolumeBlueprint volume;
+        volume.volume =
+            lifecycle::volume_row(clone_volume_uuid(blueprint.vm.uuid, k), blueprint.vm, source.type, source.device_id.value_or(0), source.size, now);
+        volume.volume.root_image_uuid = source.root_image_uuid;
+        volume.volume.disk_offering_uuid = source.disk_offering_uuid;
+        TRY_ASSIGN(const PrimaryStorage storage, store::get<PrimaryStorage>(transaction, plan.volumes[k].storage.text()));
+        volume.layer =
+            lifecycle::first_layer(volume.volume, storage, request.caller.account, std::nullopt, now);  // the parent comes with the capture
+        volume.layer->untouched = plan.volumes[k].mode == LayerMode::overlay;
+        volume.system_tags = checked.volume_tags[k];
+        volume.tags_field = source.type == VolumeType::root ? "rootVolumeSystemTags" : "dataVolumeSystemTags";
+        blueprint.volumes.push_back(std::move(volume));
+    }
+    blueprint.system_tags = checked.vm_tags;
+    blueprint.user_tags = message.user_tags;
+    return blueprint;
+}
+
+placement::VmNeeds needs_of(const CheckedClone& checked, const ClonePlan& plan, const api::CloneVmInstance& message) {
+    placement::VmNeeds needs;
+    needs.cpu = checked.source.vm.cpu_num;
+    needs.memory = checked.source.vm.memory_size;
+    needs.zone = checked.source.vm.zone_uuid;
+    needs.cluster = checked.cluster;
+    needs.host = message.host_uuid;
+    needs.last_host = checked.source.vm.host_uuid ? checked.source.vm.host_uuid : checked.source.vm.last_host_uuid;
+    for (const PlannedVolume& volume : plan.volumes) needs.storages.push_back(volume.storage);
+    return needs;
+}
+
+// Gives each clone a host, or a refusal of its own when none has room (contract 3.2: the call succeeds all the same).
+Result<std::vector<HostId>> place_clones(Transaction& transaction, const CheckedClone& checked, ClonePlan& plan,
+                                         const api::CloneVmInstance& message) {
+    std::vector<HostId> hosts(plan.clones.size());
+    if (plan.strategy == Strategy::just_create) return hosts;
+    placement::VmNeeds needs = needs_of(checked, plan, message);
+    std::vector<L3NetworkId> networks;
+    for (const VmNic& nic : checked.source.nics) networks.push_back(nic.l3_network_uuid);
+    TRY_ASSIGN(needs.l2_networks, lifecycle::l2_networks_of(transaction, networks));
+    TRY_ASSIGN(std::vector<placement::HostFacts> facts, lifecycle::host_facts(transaction));
+    for (std::size_t i = 0; i < plan.clones.size(); ++i) {
+        const Result<std::vector<placement::Decision>> decisions = placement::place_vms(facts, needs, 1);
+        if (!decisions.has_value()) {
+            plan.clones[i].refusal = decisions.error().message;
+            continue;
+        }
+        hosts[i] = decisions->front().host;
+        if (plan.strategy != Strategy::instant_start) continue;  // a stopped VM takes no room on its host
+        for (placement::HostFacts& host : facts) {
+            if (host.host.uuid != hosts[i]) continue;
+            host.used_cpu += needs.cpu;
+            host.used_memory += needs.memory;
+            ++host.vm_count;
+        }
+    }
+    return hosts;
+}
+
+// Host choices, addresses, rows and the plan itself: one transaction, in which the database has the last word on uniqueness.
+Result<void> reserve(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message, const CheckedClone& checked,
+                     ClonePlan plan, Timestamp now, Job& job) {
+    TRY_ASSIGN(const std::vector<HostId> hosts, place_clones(transaction, checked, plan, message));
+    std::vector<VmBlueprint> blueprints;
+    for (std::size_t i = 0; i < plan.clones.size(); ++i) {
+        if (plan.clones[i].refusal) continue;
+        TRY_ASSIGN(VmBlueprint blueprint, blueprint_of(transaction, checked, plan, request, message, i, now));
+        if (!hosts[i].empty()) blueprint.vm.last_host_uuid = hosts[i];
+        if (plan.strategy == Strategy::instant_start) blueprint.vm.host_uuid = hosts[i];
+        blueprints.push_back(std::move(blueprint));
+    }
+    job.plan = api::to_json(plan, api::Audience::storage);
+    return lifecycle::reserve_vms(transaction, request.caller, blueprints, now);
+}
+
+// What a real copy of each volume would read: the bytes of its whole chain.
+Result<std::vector<std::int64_t>> allocated_bytes(lifecycle::Parts& parts, const CheckedClone& checked) {
+    std::vector<std::int64_t> all;
+    for (const Volume& volume : checked.source.volumes) {
+        TRY_ASSIGN(const std::vector<storage::Place> chain,
+                   store::read(parts.database(), [&](Transaction& transaction) { return lifecycle::chain_of(transaction, *volume.top_layer_uuid); }));
+        std::int64_t bytes = 0;
+        for (const storage::Place& place : chain) {
+            TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(place.root));
+            TRY_ASSIGN(const std::int64_t allocated, storage->allocated_bytes(place.path));
+            bytes += allocated;
+        }
+        all.push_back(std::min(bytes, volume.size));
+    }
+    return all;
+}
+
+>>>>>>> work/identity
 }  // namespace
 
 void register_clone_saga(workflow::Engine& engine, lifecycle::Parts& parts) {

@@ -54,7 +54,7 @@ Result<Launch> load_launch(Parts& parts, const VmId& vm) {
 Result<void> write_seed(Parts& parts, const Launch& launch) {
     guest::SeedSpec seed;
     seed.instance_id = launch.rows.instance_id();
-    seed.keeps_identity = launch.rows.identity && launch.rows.identity->mode == guest::IdentityMode::keep;
+    seed.keeps_identity = launch.rows.identity && launch.rows.identity->mode == IdentityMode::keep;
     seed.host_name = launch.rows.host_name;
     TRY_ASSIGN(seed.user_data, guest::decode_user_data(launch.user_data));
     for (const VmNic& nic : launch.rows.nics) seed.nics.push_back({nic.mac, "eth" + std::to_string(nic.device_id)});
@@ -73,7 +73,7 @@ Result<void> erase_vm_rows(Transaction& transaction, const VmId& vm) {
     TRY(dissolve_groups_of(transaction, vm));
     TRY(resources::remove_tags_of(transaction, uuid));
     TRY(identity::disown(transaction, uuid));
-    TRY(store::erase<guest::VmIdentity>(transaction, {{"vmInstanceUuid", uuid}}));
+    TRY(store::erase<VmIdentity>(transaction, {{"vmInstanceUuid", uuid}}));
     TRY(store::erase<VmInstance>(transaction, {{"uuid", uuid}}));
     return {};
 }

@@ -13,7 +13,6 @@ namespace ramet::lifecycle {
 
 using api::FactState;
 using api::IdentityFact;
-using guest::IdentityMode;
 using store::Transaction;
 
 namespace {
@@ -192,8 +191,8 @@ Result<std::string> identity_reports(Parts& parts, const std::vector<VmId>& vms)
     });
 }
 
-guest::VmIdentity identity_of_clone(const VmRows& source, const VmId& clone, IdentityMode mode) {
-    guest::VmIdentity identity;
+VmIdentity identity_of_clone(const VmRows& source, const VmId& clone, IdentityMode mode) {
+    VmIdentity identity;
     identity.vm_instance_uuid = clone;
     identity.mode = mode;
     identity.source_uuid = source.vm.uuid;

@@ -17,7 +17,7 @@ Result<std::string> get_identity(Parts& parts, const api::GetVmInstanceIdentity&
 Result<std::string> identity_reports(Parts& parts, const std::vector<VmId>& vms);
 
 // The row of a clone: what its source has now, so that the report can tell it although the source goes.
-guest::VmIdentity identity_of_clone(const VmRows& source, const VmId& clone, guest::IdentityMode mode);
+VmIdentity identity_of_clone(const VmRows& source, const VmId& clone, IdentityMode mode);
 
 // What the guest is to be given, as the rows have it.
 Result<guest::WantedIdentity> wanted_identity(store::Transaction& transaction, const VmId& vm);

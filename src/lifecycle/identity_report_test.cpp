@@ -6,7 +6,6 @@ namespace ramet::lifecycle {
 namespace {
 
 using api::FactState;
-using guest::IdentityMode;
 
 VmRows vm(const std::string& name) {
     VmRows rows;

@@ -55,7 +55,7 @@ struct VmBlueprint {
     std::vector<NicBlueprint> nics;
     std::vector<VolumeBlueprint> volumes;
     std::vector<std::string> system_tags, user_tags;
-    std::optional<guest::VmIdentity> identity;  // of a clone: what its source has, and whether it is kept
+    std::optional<VmIdentity> identity;  // of a clone: what its source has, and whether it is kept
 };
 
 // Inserts all rows of all VMs: VM, NICs with their addresses, volumes, layers, tags, ownership. Part of the job's own transaction.

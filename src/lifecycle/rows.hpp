@@ -20,7 +20,7 @@ struct VmRows {
     std::vector<VmNic> nics;      // by device id
     std::vector<Volume> volumes;  // attached ones, by device id; the root volume first
     std::string host_name;        // what the guest is to be called
-    std::optional<guest::VmIdentity> identity;
+    std::optional<VmIdentity> identity;
     std::string instance_id() const { return identity ? identity->instance_id : vm.uuid.text(); }
 };
 
