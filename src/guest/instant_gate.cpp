@@ -76,7 +76,8 @@ Result<void> wait_for_agent(hypervisor::Hypervisor& hypervisor, const VmId& vm, 
         if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
         const Result<void> answer = hypervisor.agent_ping(vm, kPingPatience);
         if (answer.has_value()) return {};
-        if (answer.error().code != ErrorCode::timeout) return answer;
+        if (answer.error().code == ErrorCode::wrong_state) return answer;  // it has ended
+        // Anything else may be the rest of a conversation that the source had: the next try begins anew.
         if (steady_clock::now() > deadline) {
             return fail(ErrorCode::timeout,
                         "the guest agent, which answered in the source, does not answer in the clone; its links stay down. Clone again, or without "
@@ -96,7 +97,11 @@ Result<std::vector<GateFact>> through_the_agent(hypervisor::Hypervisor& hypervis
         const std::string address = nic.nic.ip.empty() ? "-" : nic.nic.ip + "/" + std::to_string(nic.prefix_length);
         arguments.push_back(nic.old_mac + " " + nic.nic.mac + " " + address + " " + word(nic.nic.gateway));
     }
-    TRY_ASSIGN(const hypervisor::ExecResult outcome, hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience));
+    Result<hypervisor::ExecResult> run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience);
+    if (!run.has_value() && run.error().code != ErrorCode::timeout && run.error().code != ErrorCode::wrong_state) {
+        run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience);  // as above; the script may run twice
+    }
+    TRY_ASSIGN(const hypervisor::ExecResult outcome, std::move(run));
     std::vector<GateFact> facts = read_facts(outcome.out);
     if (outcome.exit_code == 0) return facts;
     const auto broken = std::ranges::find(facts, "failed", &GateFact::outcome);

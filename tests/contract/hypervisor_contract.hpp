@@ -251,6 +251,8 @@ TEST_P(HypervisorContract, GoesOnFromACapturedInstant) {
         EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);
     }
     EXPECT_TRUE(vms().set_link(clone.vm, clone.nics[0].nic, true).has_value());
+    EXPECT_TRUE(vms().reset(clone.vm).has_value());
+    EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);
     stop(clone.vm);
     for (int again = 0; again < 2; ++again) EXPECT_TRUE(vms().remove_memory(place).has_value());
     EXPECT_FALSE(vms().start_from_memory(clone, place, facts->layout).has_value());

@@ -199,6 +199,9 @@ class Instant(World):
         self.server.start()
         type(self).api = self.server.api()
         self.assertEqual("Running", self.api.vm(third["uuid"])["state"])
+        self.guest(third).run("(sleep 0.2; reboot -f) >/dev/null 2>&1 </dev/null &")  # by the guest itself: its process goes on
+        self.wait_for_boot(self.guest(third))
+        self.assertEqual("Running", self.api.vm(third["uuid"])["state"])
         self.api.action(second["uuid"], "stopVmInstance", type="cold")
         self.assertEqual("Running", self.api.action(second["uuid"], "startVmInstance")["inventory"]["state"])
         cold = self.guest(second)
@@ -207,6 +210,18 @@ class Instant(World):
         self.assertNotEqual("0", cold.run("[ -e /run/token ]; echo $?"), "a cold boot has no memory of the source")
         plain = self.api.clone(third["uuid"], ["plain"], strategy="CreateStopped")["inventories"][0]["inventory"]
         self.assertEqual("Stopped", plain["state"])
+
+    def wait_for_boot(self, guest, patience=90):
+        """Until nothing of the source's memory is left in the guest."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            try:
+                if guest.run("[ -e /run/token ]; echo $?", 20) == "1":
+                    return
+            except (RuntimeError, TimeoutError):  # it went down in the middle of the question
+                pass
+            time.sleep(0.3)
+        self.fail(f"the guest has not booted in {patience} s")
 
     def skip_immutable(self):
         raise OSError("this file system has no immutable flag: nothing to try")

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "model/memory_image.hpp"
 #include "model/snapshots.hpp"
 #include "model/vm_identity.hpp"
 #include "store/sqlite/store_fixture_test.hpp"
@@ -25,7 +26,8 @@ std::vector<RowKind> all_kinds() {
     return kinds_of<Account, Session, AccountResourceRef, Job, JobStep, Zone, Cluster, Host, PrimaryStorage, PrimaryStorageClusterRef, BackupStorage,
                     BackupStorageZoneRef, ImageBackupStorageRef, Image, InstanceOffering, DiskOffering, L2Network, L2NetworkClusterRef, L3Network,
                     IpRange, UsedIp, SystemTag, UserTag, GlobalConfig, VmNic, VmCdRom, Volume, Layer, VmInstance, VolumeSnapshot, VolumeSnapshotTree,
-                    VolumeSnapshotGroup, VolumeSnapshotGroupRef, Checkpoint, CheckpointVolume, IdempotencyKey, PendingWebHook, VmIdentity>();
+                    VolumeSnapshotGroup, VolumeSnapshotGroupRef, Checkpoint, CheckpointVolume, IdempotencyKey, PendingWebHook, VmIdentity,
+                    MemoryImage, MemoryImageUser>();
 }
 
 bool is_column(const FieldInfo& info) { return !info.rules.relation && !info.rules.transient; }
