@@ -163,13 +163,13 @@ class Copy(World):
 
     def test_a_choice_that_cannot_be_had_is_an_error_that_names_field_and_reason(self):
         other = self.storage("other", self.directory + "/other")
-        self.refused("SYS.1007", "copy: 'linked'", "rootVolumeSystemTags", call=lambda: self.clone("x", copy="linked", rootVolumeSystemTags=THICK))
-        self.refused("SYS.1007", "copy: 'linked'", "primaryStorageUuidForRootVolume", call=lambda: self.clone("x", copy="linked", primaryStorageUuidForRootVolume=other["uuid"]))
-        self.refused("SYS.1007", "copy: 'reflink'", "thick", call=lambda: self.clone("x", copy="reflink", rootVolumeSystemTags=THICK))
+        self.refused("SYS.1007", "copy:", "linked", "rootVolumeSystemTags", call=lambda: self.clone("x", copy="linked", rootVolumeSystemTags=THICK))
+        self.refused("SYS.1007", "copy:", "linked", "primaryStorageUuidForRootVolume", call=lambda: self.clone("x", copy="linked", primaryStorageUuidForRootVolume=other["uuid"]))
+        self.refused("SYS.1007", "copy:", "reflink", "thick", call=lambda: self.clone("x", copy="reflink", rootVolumeSystemTags=THICK))
         kind = subprocess.run(["stat", "-f", "-c", "%T", str(self.primary)], capture_output=True, text=True).stdout.strip()
         if kind in ("xfs", "btrfs"):
             self.skipTest(f"the data directory is on {kind}, which can share blocks")
-        self.refused("SYS.1007", "copy: 'reflink'", "share blocks", call=lambda: self.clone("x", copy="reflink"))
+        self.refused("SYS.1007", "copy:", "reflink", "share blocks", call=lambda: self.clone("x", copy="reflink"))
         self.assertEqual("linked", self.plan("x")["volumes"][0]["strategy"])
         self.api.delete("/primary-storage/" + other["uuid"])
 
@@ -247,7 +247,7 @@ class Copy(World):
         account = pathlib.Path(self.source["allVolumes"][0]["installPath"]).parents[1].name
         folder = self.primary / "rootVolumes" / account / f"vol-{volume}" / f"{volume}.qcow2"
         folder.mkdir(parents=True)
-        for each in (folder, folder.parent):
+        for each in (folder.parent, folder):  # cleanups run last first
             self.addCleanup(lambda each=each: each.rmdir() if each.exists() else None)
 
     def ask(self, job, names, **more):
