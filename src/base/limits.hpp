@@ -68,7 +68,7 @@ inline constexpr std::int64_t kFoldBytesMax = 256 * kMiB;        // of layers wi
 inline constexpr std::int64_t kMergeBytesPerSecond = 64 * kMiB;  // in the background: guests come first
 inline constexpr std::chrono::seconds kMergePause{60};           // between two looks when nothing happened
 inline constexpr std::chrono::seconds kMergeRetryYielded{5};     // after a job of a user's needed the VM
-inline constexpr std::chrono::seconds kMergeRetryDone{1};     // a merge that did not help is not begun again at once
+inline constexpr std::chrono::seconds kMergeRetryDone{1};        // a merge that did not help is not begun again at once
 inline constexpr std::chrono::seconds kMergeRetryFailed{600};
 
 // --- images

@@ -223,9 +223,9 @@ Result<void> Machine::blockdev_snapshot(const std::vector<OverlaySpec>& overlays
     json::array actions;
     for (const OverlaySpec& overlay : overlays) {
         const DiskSpec* disk = find_disk(overlay.volume);
-        actions.push_back(json::object{
-            {"type", "blockdev-snapshot"},
-            {"data", json::object{{"node", top_node(*disk)}, {"overlay", format_node(disk->device_id, next_level(*disk))}}}});
+        actions.push_back(
+            json::object{{"type", "blockdev-snapshot"},
+                         {"data", json::object{{"node", top_node(*disk)}, {"overlay", format_node(disk->device_id, next_level(*disk))}}}});
     }
     TRY(ask("transaction", {{"actions", std::move(actions)}}));
     return {};
