@@ -123,7 +123,7 @@ class MergeKill(World):
 
     def test_a_clone_whose_source_s_chain_is_full(self):
         missed = []
-        vm, _ = self.source(2)
+        vm, _ = self.source(3)
         for point in ROOM:
             with self.subTest(point=point):
                 other = self.grow(vm, 8)

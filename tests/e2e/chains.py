@@ -57,14 +57,17 @@ class Written:
         return self.world.api.vm(self.uuid)["allVolumes"][0]["installPath"]
 
     def steady(self, work):
-        """work(path), again if the disk got another top meanwhile: layers are merged in the background."""
+        """work(path), again if the disk got another top, or lost a layer below it, meanwhile: layers are merged in the background."""
+        failures = 0
         for _ in range(20):
             path = self.path
             try:
                 result = work(path)
             except (OSError, subprocess.CalledProcessError):
-                if path == self.path:
+                failures += path == self.path
+                if failures > 3:
                     raise
+                time.sleep(0.1)
                 continue
             if path == self.path:
                 return result

@@ -250,8 +250,8 @@ class Lineage(World):
             guest.run(f"head -c 100000 /dev/urandom > /root/f{round_number}; sync")
             sums[round_number] = guest.run(f"md5sum < /root/f{round_number}")
             clone = self.api.clone(source["uuid"], [f"r{round_number}"], strategy="CreateStopped")["inventories"][0]["inventory"]
-            for uuid in (source["uuid"], clone["uuid"]):
-                self.assertLessEqual(len(chain_of(self.api.vm(uuid)["allVolumes"][0]["installPath"])), DEPTH_MAX)
+            for vm in (source, clone):
+                self.assertLessEqual(Written(self, vm).depth(), DEPTH_MAX)
         self.assertEqual("Running", self.api.vm(source["uuid"])["state"])
         self.api.action(clone["uuid"], "startVmInstance")
         for agent in (guest, Agent(self.server.data_dir, clone["uuid"])):
