@@ -49,7 +49,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
                                  const api::CloneVmInstance& message, std::size_t index, Timestamp now) {
     VmBlueprint blueprint;
     blueprint.vm = clone_row(checked, request, plan.clones[index], index, now);
-    const auto mode = enum_from<guest::IdentityMode>(message.identity).value_or(guest::IdentityMode::reset);
+    const auto mode = enum_from<IdentityMode>(message.identity).value_or(IdentityMode::reset);
     blueprint.identity = lifecycle::identity_of_clone(checked.source, blueprint.vm.uuid, mode);
     for (const VmNic& source : checked.source.nics) {
         lifecycle::NicBlueprint nic = lifecycle::nic_blueprint(blueprint.vm.uuid, source.l3_network_uuid, source.device_id, now);
@@ -67,7 +67,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
             lifecycle::apply_nic_param(nic, param, p);
             if (param.is_default_nic.value_or(false)) blueprint.vm.default_l3_network_uuid = source.l3_network_uuid;
         }
-        if (mode == guest::IdentityMode::keep) nic.nic.state = NicState::disable;  // two machines that are one must not meet
+        if (mode == IdentityMode::keep) nic.nic.state = NicState::disable;  // two machines that are one must not meet
         blueprint.nics.push_back(std::move(nic));
     }
     for (std::size_t k = 0; k < plan.volumes.size(); ++k) {

@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "api/json.hpp"
-#include "lifecycle/power.hpp"
 #include "lifecycle/identity_report.hpp"
+#include "lifecycle/power.hpp"
 #include "store/saga_log.hpp"
 #include "support/fake_hypervisor.hpp"
 #include "support/fake_plumbing.hpp"

@@ -288,7 +288,8 @@ Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays
         record_.pending = PendingSnapshot{overlays, status == "running"};
         ready = directory_->write_record(record_);
     }
-    Result<CaptureFacts> facts = ready.has_value() ? cut(overlays, status == "running", while_stopped) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
+    Result<CaptureFacts> facts =
+        ready.has_value() ? cut(overlays, status == "running", while_stopped) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
     if (!facts.has_value()) {
         if (record_.pending || !ready.has_value()) remove_overlays(overlays);
         record_.pending.reset();
