@@ -66,8 +66,10 @@ inline constexpr int kDownloadRedirectsMax = 5;
 inline constexpr std::chrono::seconds kDownloadStall{60};  // no byte for this long ends a download
 
 // --- engine
-inline constexpr std::size_t kSagaThreads = 8;                      // jobs in flight; each may fan out
+inline constexpr std::size_t kSagaThreads = 8;                      // jobs at work; those that wait for a lock or for branches have no thread
+inline constexpr std::size_t kSlowSagaThreads = 32;                 // graceful stops and downloads, which mostly sleep
 inline constexpr std::size_t kBranchThreads = 8;                    // clones spawned side by side in all
+inline constexpr std::size_t kSlowBranchThreads = 4;                // clones copied side by side in all: more would only share the disk
 inline constexpr std::size_t kJobQueueMax = 100'000;                // jobs waiting for a thread: memory
 inline constexpr std::chrono::milliseconds kProgressInterval{500};  // a job's progress is written at most this often
 inline constexpr std::size_t kStepRetryMax = 3;                     // undo is tried this often before a job is stuck

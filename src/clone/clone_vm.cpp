@@ -28,6 +28,7 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
     saga.add<Capture>(parts, job.uuid, plan);  // once for all clones; the copies below never read what the source still writes
     workflow::FanOut spawn;
     spawn.parallel = limits::kBranchThreads;
+    spawn.slow = std::ranges::any_of(plan.volumes, [](const PlannedVolume& volume) { return volume.mode == LayerMode::copy; });
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
         if (plan.clones[i].refusal) continue;
         const VmId vm = clone_uuid(job.uuid, i);

@@ -125,8 +125,10 @@ void Service::Parts::build_use_cases() {
     log = std::make_unique<store::DatabaseSagaLog>(*database);
     inventory = std::make_unique<resources::Inventory>(*database, live_facts(*storages));
     accounts = std::make_unique<identity::Accounts>(*database, clock);
-    engine =
-        std::make_unique<workflow::Engine>(*log, clock, workflow::EngineOptions{limits::kSagaThreads, limits::kBranchThreads, &api::error_object});
+    workflow::EngineOptions engine_options{limits::kSagaThreads, limits::kBranchThreads, &api::error_object};
+    engine_options.slow_job_threads = limits::kSlowSagaThreads;
+    engine_options.slow_branch_threads = limits::kSlowBranchThreads;
+    engine = std::make_unique<workflow::Engine>(*log, clock, std::move(engine_options));
     resources = std::make_unique<resources::Parts>(resources::Parts{*database, clock, *storages, *plumbing, *inventory, *engine, options.data_dir});
     identity_keeper =
         std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, [](store::Transaction& transaction, const VmId& vm) -> Result<std::string> {

@@ -6,7 +6,10 @@
 //    └► ended (stuck)                                             no saga can be built from the row
 //   from everywhere ──► rests                                     the log is down or the engine stops; recover() takes it up again
 //
-// Thread rules: execute() is called once, by one thread; the other members from any thread.
+// A run that has to wait in its trunk, for a lock or for its branches, gives its thread back: execute() returns with the run parked, and is
+// called again after RunServices::wake, wherever from. Going on means: the first stage that is not done.
+//
+// Thread rules: execute() is called by one thread at a time; the other members from any thread.
 #pragma once
 
 #include <atomic>
@@ -33,33 +36,36 @@ struct RunServices {
     const EngineOptions& options;
     LockTable& locks;
     ThreadPool& branch_pool;
+    ThreadPool& slow_branch_pool;            // of fan-outs that are FanOut::slow
+    std::function<void(const JobId&)> wake;  // what a parked run waited for has come; from any thread, under locks
     std::stop_token shutdown;
     SagaFactory build;
 };
 
-class Run {
+class Run : public std::enable_shared_from_this<Run> {
 public:
     // `has_history`: steps may be in the log already.
     Run(const RunServices& services, Job job, bool has_history);
-    void execute();
+    // False: it is parked; call again after a wake. Too early a call does no harm.
+    bool execute();
     // wrong_state when the report has begun or the job has ended. Durable when it returns.
     Result<void> cancel();
     void interrupt() { stop_.request_stop(); }  // the engine stops: running steps end early, nothing is undone
     Job job() const { return journal_.job(); }
     bool untouched() const { return !has_history_ && job().state == JobState::queued; }
-    bool ended() const;                                                     // execute() has returned: the job is terminal, or rests
+    bool ended() const;                                                     // execute() has returned true: the job is terminal, or rests
     bool wait_until(std::chrono::steady_clock::time_point deadline) const;  // ended?
 
 private:
     friend class RunContext;
-    enum class StepEnd : std::uint8_t { done, failed, interrupted };
+    enum class StepEnd : std::uint8_t { done, failed, interrupted, parked };
     struct StageRows {
         JobStep step;
         std::vector<std::vector<JobStep>> branches;
     };
 
     // run.cpp: the frame
-    void drive();
+    bool drive();  // false: parked
     bool load();
     Result<void> build_rows();
     Result<void> place_history(const std::vector<JobStep>& history);
@@ -74,12 +80,13 @@ private:
     bool move(JobStep& row, StepEvent event);
 
     // run_forward.cpp
-    void go_forward();
-    bool run_trunk_step(std::size_t stage);
-    void run_fan_out(std::size_t stage);
+    bool go_forward();  // false: parked
+    StepEnd run_trunk_step(std::size_t stage);
+    bool run_fan_out(std::size_t stage);  // false: parked
     void run_branch(std::size_t stage, std::size_t branch);
     void branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error);
-    StepEnd run_step(Step& step, JobStep& row, Error& why);
+    StepEnd run_step(Step& step, JobStep& row, Error& why);  // holding its locks
+    ThreadPool& pool_of(const FanOut& fan_out) const { return fan_out.slow ? services_.slow_branch_pool : services_.branch_pool; }
     void make_report();
     std::vector<BranchOutcome> outcomes();
 
@@ -100,6 +107,11 @@ private:
     std::optional<Saga> saga_;
     std::vector<StageRows> rows_;  // as saga_->stages(); each row belongs to the thread that works on its branch
     std::size_t units_ = 0;        // steps in all
+    bool loaded_ = false;
+    std::size_t stage_ = 0;                       // all before it are done
+    std::optional<LockTable::Held> trunk_locks_;  // of the step the trunk is at: asked for, perhaps not granted yet
+    enum class Fan : std::uint8_t { none, out, in };
+    std::atomic<Fan> fan_{Fan::none};  // out: branches are at work; in: all have ended
 
     mutable std::mutex mutex_;
     mutable std::condition_variable changed_;

@@ -45,7 +45,7 @@ void Run::undo_stage(std::size_t stage) {
         undo_step(*steps.step, rows_[stage].step);
         return;
     }
-    side_by_side(services_.branch_pool, steps.branches.branches.size(), steps.branches.parallel,
+    side_by_side(pool_of(steps.branches), steps.branches.branches.size(), steps.branches.parallel,
                  [&](std::size_t branch) { undo_branch(stage, branch); });
 }
 

@@ -34,34 +34,44 @@ std::optional<Error> branch_error(const std::vector<JobStep>& rows) {
 
 }  // namespace
 
-void Run::go_forward() {
-    if (job().state == JobState::queued && !journal_.change_job([](Job& row) { row.state = JobState::running; })) return;
-    for (std::size_t stage = 0; stage < rows_.size(); ++stage) {
-        if (resting() || claimed()) return;
-        if (saga_->stages()[stage].step == nullptr)
-            run_fan_out(stage);
-        else if (!run_trunk_step(stage))
-            return;
+bool Run::go_forward() {
+    if (job().state == JobState::queued && !journal_.change_job([](Job& row) { row.state = JobState::running; })) return true;
+    for (; stage_ < rows_.size(); ++stage_) {
+        if (resting() || claimed()) return true;
+        if (saga_->stages()[stage_].step == nullptr) {
+            if (!run_fan_out(stage_)) return false;
+            continue;
+        }
+        const StepEnd end = run_trunk_step(stage_);
+        if (end == StepEnd::parked) return false;
+        trunk_locks_.reset();
+        if (end != StepEnd::done) return true;
     }
-    if (resting() || !enter_report()) return;
+    if (resting() || !enter_report()) return true;
     make_report();
+    return true;
 }
 
-bool Run::run_trunk_step(std::size_t stage) {
+Run::StepEnd Run::run_trunk_step(std::size_t stage) {
     JobStep& row = rows_[stage].step;
-    if (row.status == StepStatus::done) return true;
+    if (row.status == StepStatus::done) return StepEnd::done;
+    Step& step = *saga_->stages()[stage].step;
+    if (!trunk_locks_) trunk_locks_ = services_.locks.request(step.locks(), [wake = services_.wake, id = job().uuid] { wake(id); });
+    if (!trunk_locks_->granted()) return StepEnd::parked;
     Error why;
-    switch (run_step(*saga_->stages()[stage].step, row, why)) {
-    case StepEnd::done: return true;
-    case StepEnd::interrupted: return false;
-    case StepEnd::failed: break;
+    const StepEnd end = run_step(step, row, why);
+    if (end == StepEnd::failed) {
+        row.error = error_to_text(why);
+        claim(why);
     }
-    row.error = error_to_text(why);
-    claim(why);
-    return false;
+    return end;
 }
 
-void Run::run_fan_out(std::size_t stage) {
+bool Run::run_fan_out(std::size_t stage) {
+    if (fan_ == Fan::in) {
+        fan_ = Fan::none;
+        return true;
+    }
     const FanOut& fan_out = saga_->stages()[stage].branches;
     std::vector<std::size_t> open;
     for (std::size_t branch = 0; branch < fan_out.branches.size(); ++branch) {
@@ -69,7 +79,17 @@ void Run::run_fan_out(std::size_t stage) {
         const bool done = std::all_of(rows.begin(), rows.end(), [](const JobStep& row) { return row.status == StepStatus::done; });
         if (!done) open.push_back(branch);
     }
-    side_by_side(services_.branch_pool, open.size(), fan_out.parallel, [&](std::size_t index) { run_branch(stage, open[index]); });
+    if (open.empty()) return true;
+    fan_ = Fan::out;
+    const std::size_t count = open.size();
+    side_by_side_then(
+        pool_of(fan_out), count, fan_out.parallel,
+        [run = shared_from_this(), stage, open = std::move(open)](std::size_t index) { run->run_branch(stage, open[index]); },
+        [run = shared_from_this()] {
+            run->fan_ = Fan::in;
+            run->services_.wake(run->job().uuid);
+        });
+    return false;
 }
 
 void Run::run_branch(std::size_t stage, std::size_t branch) {
@@ -83,7 +103,11 @@ void Run::run_branch(std::size_t stage, std::size_t branch) {
         if (resting() || claimed()) return;
         if (rows[step].status == StepStatus::done) continue;
         Error why;
-        const StepEnd end = run_step(*steps.steps[step], rows[step], why);
+        StepEnd end = StepEnd::interrupted;
+        {
+            const Result<LockTable::Held> held = services_.locks.acquire(steps.steps[step]->locks(), stop_.get_token());
+            if (held.has_value()) end = run_step(*steps.steps[step], rows[step], why);
+        }
         if (end == StepEnd::failed) branch_failed(stage, branch, step, std::move(why));
         if (end != StepEnd::done) return;
     }
@@ -107,8 +131,6 @@ void Run::branch_failed(std::size_t stage, std::size_t branch, std::size_t step,
 
 Run::StepEnd Run::run_step(Step& step, JobStep& row, Error& why) {
     RunContext context(*this, stop_.get_token(), true);
-    const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), stop_.get_token());
-    if (!held.has_value()) return StepEnd::interrupted;
     crash_point("step-before-intent");
     if (!move(row, StepEvent::started)) return StepEnd::interrupted;
     crash_point("step-after-intent");

@@ -1,25 +1,27 @@
 #include "workflow/side_by_side.hpp"
 
 #include <algorithm>
-#include <condition_variable>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 namespace ramet::workflow {
 namespace {
 
-// Shared with the runners, which may still be leaving when the caller has gone.
+// Shared by the runners, which may still be leaving when the caller has gone.
 struct Group : std::enable_shared_from_this<Group> {
-    Group(ThreadPool& the_pool, std::size_t the_count, const std::function<void(std::size_t)>& the_task)
+    Group(ThreadPool& the_pool, std::size_t the_count, std::function<void(std::size_t)> the_task, std::function<void()> the_end)
         : pool(the_pool),
           count(the_count),
-          task(the_task) {}
+          task(std::move(the_task)),
+          all_ended(std::move(the_end)) {}
 
     ThreadPool& pool;
     const std::size_t count;
-    const std::function<void(std::size_t)>& task;  // valid until the last call has ended
+    const std::function<void(std::size_t)> task;
+    const std::function<void()> all_ended;
     std::mutex mutex;
-    std::condition_variable all_ended;
     std::size_t next = 0;
     std::size_t ended = 0;
 
@@ -36,12 +38,14 @@ struct Group : std::enable_shared_from_this<Group> {
                 index = next++;
             }
             task(index);
+            bool last = false;
             {
                 const std::lock_guard lock(mutex);
                 ++ended;
                 more = next < count;
-                if (ended == count) all_ended.notify_all();
+                last = ended == count;
             }
+            if (last) all_ended();
             if (more && post()) return;
         }
     }
@@ -49,14 +53,19 @@ struct Group : std::enable_shared_from_this<Group> {
 
 }  // namespace
 
-void side_by_side(ThreadPool& pool, std::size_t count, std::size_t parallel, const std::function<void(std::size_t)>& task) {
-    if (count == 0) return;
-    const auto group = std::make_shared<Group>(pool, count, task);
+void side_by_side_then(ThreadPool& pool, std::size_t count, std::size_t parallel, std::function<void(std::size_t)> task,
+                       std::function<void()> ended) {
+    if (count == 0) return ended();
+    const auto group = std::make_shared<Group>(pool, count, std::move(task), std::move(ended));
     std::size_t posted = 0;
     for (std::size_t runner = 0; runner < std::min(count, std::max<std::size_t>(parallel, 1)); ++runner) posted += group->post() ? 1 : 0;
     if (posted == 0) group->run();
-    std::unique_lock lock(group->mutex);
-    group->all_ended.wait(lock, [&] { return group->ended == count; });
+}
+
+void side_by_side(ThreadPool& pool, std::size_t count, std::size_t parallel, const std::function<void(std::size_t)>& task) {
+    const auto ended = std::make_shared<std::promise<void>>();  // shared: the last runner may still be in set_value() when we return
+    side_by_side_then(pool, count, parallel, task, [ended] { ended->set_value(); });
+    ended->get_future().wait();
 }
 
 }  // namespace ramet::workflow
