@@ -205,17 +205,6 @@ void add_place_commands(CLI::App& app, Context& context) {
 }
 
 void add_job_commands(CLI::App& app, Context& context) {
-    app.add_subcommand("doctor", "Look for files, processes, taps and addresses that nobody owns; exit 1 when there are any")->callback([&context] {
-        context.command = [&context](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::object answer, api.get("/doctor"));
-            const json::array& findings = answer.at("findings").as_array();
-            if (findings.empty() && context.format == Format::table)
-                fmt::print("every invariant holds\n");
-            else
-                print_rows(findings, {{"FINDING", "kind"}, {"WHERE", "what"}}, context.format);
-            return findings.empty() ? kDone : kFailed;
-        };
-    });
     CLI::App* job = app.add_subcommand("job", "Jobs")->require_subcommand(1);
     for (const std::string verb : {"show", "cancel"}) {
         auto target = std::make_shared<std::string>();

@@ -39,6 +39,8 @@ int main(int argc, char** argv) {
     add_volume_commands(app, context);
     add_place_commands(app, context);
     add_job_commands(app, context);
+    add_event_commands(app, context);
+    add_doctor_command(app, context);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? kDone : kWrongUse; }

@@ -6,10 +6,11 @@ namespace ramet::api {
 std::vector<const MessageInfo*> identity_messages();
 std::vector<const MessageInfo*> resource_messages();
 std::vector<const MessageInfo*> vm_messages();
+std::vector<const MessageInfo*> lease_messages();
 
 std::vector<const MessageInfo*> all_messages() {
     std::vector<const MessageInfo*> all = identity_messages();
-    for (const auto& group : {resource_messages(), vm_messages()}) all.insert(all.end(), group.begin(), group.end());
+    for (const auto& group : {resource_messages(), vm_messages(), lease_messages()}) all.insert(all.end(), group.begin(), group.end());
     return all;
 }
 

@@ -58,6 +58,16 @@ inline constexpr std::chrono::seconds kAgentTimeout{5};          // one guest-ag
 inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
 
+// --- leases, events, garbage
+inline constexpr std::chrono::milliseconds kLeaseLook{500};    // how often ended leases are looked for: an end is acted on within 2 s
+inline constexpr std::chrono::seconds kLeaseRetry{30};         // before an expiry that failed is tried again
+inline constexpr std::int64_t kLeaseSecondsMax = 315'360'000;  // ten years
+inline constexpr std::int64_t kClockStepMilliseconds = 1500;   // a wall clock that is this far off was set, it did not drift
+inline constexpr std::size_t kEventsMax = 10'000;              // the newest are kept
+inline constexpr std::chrono::hours kEventKept{24 * 30};
+inline constexpr std::size_t kGarbagePerLookMax = 1000;  // things put aside or removed in one look; the rest waits for the next
+inline constexpr std::size_t kChainLayersMax = 64;       // of one disk; reads slow down long before
+
 // --- images
 inline constexpr std::int64_t kImageVirtualBytesMax = 64 * kTiB;
 inline constexpr std::int64_t kImageFileBytesMax = 16 * kTiB;

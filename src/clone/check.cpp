@@ -120,7 +120,6 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     if (message.atomic) return refused("atomic");
     if (message.dry_run) return refused("dryRun");
     if (message.wait_for != "running") return refused("waitFor");
-    if (message.expires_in) return refused("expiresIn");
     if (message.bandwidth) return refused("bandwidth");
     return {};
 }

@@ -126,6 +126,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
                                  const api::CloneVmInstance& message, std::size_t index, Timestamp now) {
     VmBlueprint blueprint;
     blueprint.vm = clone_row(checked, request, plan.clones[index], index, now);
+    if (message.expires_in) blueprint.vm.lease_end_date = Timestamp{now.milliseconds + 1000 * *message.expires_in};
     for (const VmNic& source : checked.source.nics) {
         lifecycle::NicBlueprint nic = lifecycle::nic_blueprint(blueprint.vm.uuid, source.l3_network_uuid, source.device_id, now);
         nic.nic.driver_type = source.driver_type;

@@ -21,7 +21,10 @@
 #include "hypervisor/qemu/qemu.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
+#include "lifecycle/events.hpp"
+#include "lifecycle/garbage.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/lease.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
@@ -74,7 +77,7 @@ resources::LiveFacts live_facts(storage::PrimaryStorages& storages) {
 // In the order of construction: each uses what stands above it.
 struct Service::Parts {
     Options options;
-    SystemClock clock;
+    StepProofClock clock;
     telemetry::Metrics metrics;
     std::unique_ptr<store::Database> database;
     std::unique_ptr<storage::DirStorages> storages;
@@ -87,6 +90,8 @@ struct Service::Parts {
     std::unique_ptr<resources::Parts> resources;
     std::unique_ptr<guest::IdentityKeeper> identity_keeper;
     std::unique_ptr<lifecycle::Parts> lifecycle;
+    std::unique_ptr<lifecycle::LeaseKeeper> lease_keeper;
+    std::unique_ptr<lifecycle::GarbageKeeper> garbage_keeper;
     std::unique_ptr<http::Edge> edge;
     std::unique_ptr<http::Server> server;
     std::string address;
@@ -141,7 +146,11 @@ void Service::Parts::build_use_cases() {
     lifecycle::register_power_sagas(*engine, *lifecycle);
     lifecycle::register_destroy_sagas(*engine, *lifecycle);
     lifecycle::register_volume_sagas(*engine, *lifecycle);
+    lifecycle::register_lease_sagas(*engine, *lifecycle);
     clone::register_clone_saga(*engine, *lifecycle);
+    garbage_keeper = std::make_unique<lifecycle::GarbageKeeper>(*lifecycle);
+    lifecycle::register_garbage_saga(*engine, *garbage_keeper);
+    lease_keeper = std::make_unique<lifecycle::LeaseKeeper>(*lifecycle, clock);
 }
 
 Result<void> Service::Parts::prepare() {
@@ -185,7 +194,11 @@ Result<void> Service::Parts::listen() {
     if (taken_up > 0) telemetry::log_info("{} unfinished jobs are taken up", taken_up);
     TRY(lifecycle::reconcile_at_start(*lifecycle));
     metrics.add_gauge("ramet_jobs_running", "Jobs that are at work", [this] { return static_cast<double>(engine->running_jobs()); });
+    metrics.add_gauge("ramet_garbage", "Things that nobody owns: seen, or in quarantine",
+                      [this] { return static_cast<double>(garbage_keeper->known()); });
     identity_keeper->start();
+    lease_keeper->start();
+    garbage_keeper->start();
     http::ServerOptions listener;
     listener.address = options.listen_address;
     listener.port = options.listen_port;
@@ -205,6 +218,7 @@ void Service::Parts::maintain(const std::stop_token& stop) {
         warn(lifecycle::expunge_expired(*lifecycle));
         warn(lifecycle::remove_doomed_layers(*lifecycle));
         warn(resources::expunge_expired_images(*resources));
+        warn(lifecycle::prune_events(*lifecycle));
         warn(accounts->purge_expired_sessions());
         std::unique_lock lock(maintenance_mutex);
         maintenance_wake.wait_for(lock, stop, kMaintenancePause, [] { return false; });
@@ -229,6 +243,8 @@ Service::~Service() {
         parts_->maintenance.request_stop();
         parts_->maintenance.join();
     }
+    parts_->garbage_keeper->stop();
+    parts_->lease_keeper->stop();
     parts_->hypervisor->on_exit(nullptr);
     parts_->server.reset();
 }

@@ -293,7 +293,18 @@ Result<std::vector<std::string>> LinuxPlumbing::taps() {
     for (const Link& link : links) {
         if (link.kind == "tun" && link.alias == alias_) names.push_back(link.name);
     }
+    TRY_ASSIGN(const std::vector<PortState> ports, files_.ports());  // rules and reservations are made from these
+    for (const PortState& state : ports) names.push_back(state.port.tap);
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     return names;
+}
+
+Result<std::vector<L3NetworkId>> LinuxPlumbing::networks() {
+    TRY_ASSIGN(const std::vector<NetworkState> stored, files_.networks());
+    std::vector<L3NetworkId> all;
+    for (const NetworkState& network : stored) all.push_back(network.spec.l3);
+    return all;
 }
 
 Result<void> LinuxPlumbing::remove_all() {

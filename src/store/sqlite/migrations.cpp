@@ -57,7 +57,8 @@ Result<void> apply_missing(Connection& connection, std::span<const Migration> li
 }  // namespace
 
 std::span<const Migration> migrations() {
-    static const std::array<Migration, 3> list{Migration{1, kSchema1Places}, Migration{2, kSchema1Pool}, Migration{3, kSchema1Machines}};
+    static const std::array<Migration, 4> list{Migration{1, kSchema1Places}, Migration{2, kSchema1Pool}, Migration{3, kSchema1Machines},
+                                               Migration{10, kSchemaEvent}};
     return list;
 }
 
