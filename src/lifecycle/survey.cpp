@@ -119,7 +119,11 @@ std::vector<Unowned> unowned(const Survey& survey) {
     const auto without = [&](std::string_view kind, const std::string& root, const std::string& what) {
         all.push_back({std::string(kind), root, what});
     };
-    std::set<std::string> owned;
+    std::set<std::string> owned, vms, domains, taps, networks;
+    for (const VmInstance& vm : rows.vms) vms.insert(vm.uuid.text());
+    for (const VmId& domain : survey.objects.domains) domains.insert(domain.text());
+    for (const VmNic& nic : rows.nics) taps.insert(nic.internal_name);
+    for (const L3Network& network : rows.networks) networks.insert(network.uuid.text());
     for (const Layer& layer : rows.layers) {
         const auto storage = std::ranges::find(rows.storages, layer.primary_storage_uuid, &PrimaryStorage::uuid);
         if (storage != rows.storages.end()) owned.insert(storage->url + "/" + layer.path);
@@ -135,17 +139,15 @@ std::vector<Unowned> unowned(const Survey& survey) {
         for (const std::string& path : folder.files)
             if (!owned.contains(folder.root + "/" + path)) without(kImageFileWithoutRow, folder.root, path);
     for (const VmId& domain : survey.objects.domains)
-        if (rows.vm(domain.text()) == nullptr) without(kProcessWithoutVm, {}, domain.text());
-    for (const VmId& vm : survey.objects.run_directories) {
-        const bool runs = std::ranges::find(survey.objects.domains, vm) != survey.objects.domains.end();
-        if (!runs && rows.vm(vm.text()) == nullptr) without(kRunDirectoryWithoutVm, {}, vm.text());
-    }
+        if (!vms.contains(domain.text())) without(kProcessWithoutVm, {}, domain.text());
+    for (const VmId& vm : survey.objects.run_directories)
+        if (!domains.contains(vm.text()) && !vms.contains(vm.text())) without(kRunDirectoryWithoutVm, {}, vm.text());
     for (const std::string& tap : survey.objects.taps)
-        if (std::ranges::find(rows.nics, tap, &VmNic::internal_name) == rows.nics.end()) without(kTapWithoutNic, {}, tap);
+        if (!taps.contains(tap)) without(kTapWithoutNic, {}, tap);
     for (const L3NetworkId& network : survey.objects.networks)
-        if (std::ranges::find(rows.networks, network, &L3Network::uuid) == rows.networks.end()) without(kNetworkWithoutRow, {}, network.text());
+        if (!networks.contains(network.text())) without(kNetworkWithoutRow, {}, network.text());
     for (const std::string& seed : survey.objects.seeds)
-        if (rows.vm(fs::path(seed).stem().string()) == nullptr) without(kSeedWithoutVm, {}, seed);
+        if (!vms.contains(fs::path(seed).stem().string())) without(kSeedWithoutVm, {}, seed);
     return all;
 }
 
