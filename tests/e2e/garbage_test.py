@@ -72,11 +72,16 @@ class Garbage(World):
         self.assertEqual({"in quarantine", "run directory without VM"}, self.kinds())
         with urllib.request.urlopen(self.server.url + "/metrics") as answer:
             self.assertIn("ramet_garbage 5", answer.read().decode())
-        self.assertEqual(5, len(self.api.rows("/events", "name=garbage-quarantined")))
+        names = [*files, seed.name, run.name]
+        self.assertEqual({name: 1 for name in names}, self.events_about("garbage-quarantined", names))
         self.settings(second_look=1, grace=1)
         self.await_true("the grace period is over and things are still there", lambda: not self.doctor())
         self.assertFalse(run.exists())
-        self.assertEqual(5, len(self.api.rows("/events", "name=garbage-removed")))
+        self.assertEqual({name: 1 for name in names}, self.events_about("garbage-removed", names))
+
+    def events_about(self, event, names):
+        messages = [row["message"] for row in self.api.rows("/events", "name=" + event)]
+        return {name: sum(f"{name}: " in message for message in messages) for name in names}
 
     def test_a_process_without_a_vm_is_paused_then_removed_with_its_tap(self):
         self.settings(second_look=1, grace=3600)
