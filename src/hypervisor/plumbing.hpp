@@ -47,8 +47,8 @@ public:
     virtual Result<void> plug(const PortSpec& port) = 0;
     virtual Result<void> unplug(const PortSpec& port) = 0;  // also releases the DHCP lease
     virtual Result<void> set_port(const std::string& tap, bool enabled) = 0;
-    // Of this data directory, for the orphan scan: taps, and names of taps that rules and DHCP reservations are still kept for.
-    virtual Result<std::vector<std::string>> taps() = 0;
+    virtual Result<std::vector<std::string>> taps() = 0;      // of this data directory, for the orphan scan
+    virtual Result<std::vector<std::string>> ports() = 0;     // names of taps that packet rules and DHCP reservations are kept for
     virtual Result<std::vector<L3NetworkId>> networks() = 0;  // those that are set up on this host
     virtual Result<void> remove_all() = 0;                    // teardown
 };

@@ -84,6 +84,9 @@ Result<Objects> look_around(Parts& parts) {
     for (const BackupStorage& store : places.image_stores) objects.image_stores.push_back(files_below(store.url));
     TRY_ASSIGN(objects.domains, parts.hypervisor.running_domains());
     TRY_ASSIGN(objects.taps, parts.shared.plumbing.taps());
+    TRY_ASSIGN(const std::vector<std::string> ports, parts.shared.plumbing.ports());
+    for (const std::string& port : ports)
+        if (std::ranges::find(objects.taps, port) == objects.taps.end()) objects.taps.push_back(port);
     TRY_ASSIGN(objects.networks, parts.shared.plumbing.networks());
     objects.seeds = names_in(parts.shared.data_dir + "/seeds");
     std::erase(objects.seeds, kQuarantine);

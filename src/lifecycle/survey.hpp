@@ -38,7 +38,7 @@ struct Objects {
     };
     std::vector<Folder> storages, image_stores;
     std::vector<VmId> domains;
-    std::vector<std::string> taps;
+    std::vector<std::string> taps;  // also those of which only rules and a reservation are left
     std::vector<L3NetworkId> networks;
     std::vector<std::string> seeds;  // file names
     std::vector<VmId> run_directories;

@@ -293,10 +293,13 @@ Result<std::vector<std::string>> LinuxPlumbing::taps() {
     for (const Link& link : links) {
         if (link.kind == "tun" && link.alias == alias_) names.push_back(link.name);
     }
-    TRY_ASSIGN(const std::vector<PortState> ports, files_.ports());  // rules and reservations are made from these
-    for (const PortState& state : ports) names.push_back(state.port.tap);
-    std::sort(names.begin(), names.end());
-    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return names;
+}
+
+Result<std::vector<std::string>> LinuxPlumbing::ports() {
+    TRY_ASSIGN(const std::vector<PortState> stored, files_.ports());  // rules and reservations are made from these
+    std::vector<std::string> names;
+    for (const PortState& state : stored) names.push_back(state.port.tap);
     return names;
 }
 

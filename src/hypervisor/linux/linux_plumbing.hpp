@@ -26,6 +26,7 @@ public:
     Result<void> unplug(const PortSpec& port) override;
     Result<void> set_port(const std::string& tap, bool enabled) override;
     Result<std::vector<std::string>> taps() override;
+    Result<std::vector<std::string>> ports() override;
     Result<std::vector<L3NetworkId>> networks() override;
     Result<void> remove_all() override;
 

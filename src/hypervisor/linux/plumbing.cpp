@@ -28,6 +28,7 @@ public:
     Result<void> unplug(const PortSpec&) override { return {}; }
     Result<void> set_port(const std::string&, bool) override { return {}; }
     Result<std::vector<std::string>> taps() override { return std::vector<std::string>{}; }
+    Result<std::vector<std::string>> ports() override { return std::vector<std::string>{}; }
     Result<std::vector<L3NetworkId>> networks() override { return std::vector<L3NetworkId>{}; }
     Result<void> remove_all() override { return {}; }
 };

@@ -22,7 +22,7 @@ std::vector<RowKind> kinds_of() {
 std::vector<RowKind> all_kinds() {
     return kinds_of<Account, Session, AccountResourceRef, Job, JobStep, Zone, Cluster, Host, PrimaryStorage, PrimaryStorageClusterRef, BackupStorage,
                     BackupStorageZoneRef, ImageBackupStorageRef, Image, InstanceOffering, DiskOffering, L2Network, L2NetworkClusterRef, IpRange,
-                    L3Network, UsedIp, SystemTag, UserTag, GlobalConfig, VmNic, VmCdRom, Volume, Layer, VmInstance>();
+                    L3Network, UsedIp, SystemTag, UserTag, GlobalConfig, Event, Garbage, VmNic, VmCdRom, Volume, Layer, VmInstance>();
 }
 
 bool is_column(const FieldInfo& info) { return !info.rules.relation && !info.rules.transient; }
