@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "model/event.hpp"
 #include "store/sqlite/store_fixture_test.hpp"
 
 namespace ramet::store {
