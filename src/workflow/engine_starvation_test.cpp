@@ -16,10 +16,11 @@ using test::ToyWorld;
 // Passes a gate, holding `locks`.
 class Waiting final : public Step {
 public:
-    Waiting(Gate& gate, std::vector<std::string> locks) : gate_(gate), locks_(std::move(locks)) {}
-    std::string_view name() const override { return "wait"; }
+    Waiting(Gate& gate, std::vector<std::string> locks, bool fails = false) : gate_(gate), locks_(std::move(locks)), fails_(fails) {}
+    std::string_view name() const override { return fails_ ? "fail" : "wait"; }
     Result<Output> run(StepContext& context) override {
         if (!gate_.pass(context.stop())) return fail(ErrorCode::cancelled, "told to stop");
+        if (fails_) return fail(ErrorCode::operation_failed, "it was made to fail");
         return Output{};
     }
     Result<void> undo(StepContext&) override { return {}; }
@@ -28,6 +29,7 @@ public:
 private:
     Gate& gate_;
     std::vector<std::string> locks_;
+    bool fails_;
 };
 
 class EngineStarvation : public testing::Test {
@@ -40,10 +42,17 @@ protected:
         });
         add("wide", [this](Saga& saga) { saga.fan_out(branches(shut_, false)); });
         add("copying", [this](Saga& saga) { saga.fan_out(branches(shut_, true)); });
+        add("failing", [this](Saga& saga) {
+            saga.add<Waiting>(open_, std::vector<std::string>{"the-vm"});
+            saga.add<Waiting>(later_, std::vector<std::string>{}, true);
+        });
         add("slow", [this](Saga& saga) { saga.add<Waiting>(shut_, std::vector<std::string>{}); }, Pace::slow);
         shut_.close();
     }
-    ~EngineStarvation() override { shut_.open(); }
+    ~EngineStarvation() override {
+        shut_.open();
+        later_.open();
+    }
 
     static FanOut branches(Gate& gate, bool slow) {
         FanOut fan_out{{}, BranchFailure::undo_branch, 4, slow};
@@ -77,7 +86,7 @@ protected:
         EXPECT_EQ(engine_.running_jobs(), at_work);
     }
 
-    Gate shut_, open_;
+    Gate shut_, open_, later_;
     test::FakeSagaLog log_;
     SystemClock clock_;
     Engine engine_;  // two quick threads, one branch thread, one slow thread, one slow branch thread
@@ -95,6 +104,20 @@ TEST_F(EngineStarvation, JobsThatWaitForALockHaveNoThread) {
     for (int i = 0; i < 20; ++i) {
         if (i != 7) { EXPECT_EQ(end_of(held[static_cast<std::size_t>(i)]), JobState::succeeded) << i; }
     }
+}
+
+TEST_F(EngineStarvation, AnUndoThatWaitsForALockHasNoThread) {
+    later_.close();
+    const JobId failing = start("failing");
+    ASSERT_TRUE(later_.await_visitor());  // it has had the lock, and will want it again for its undo
+    const JobId held = start("held");
+    ASSERT_TRUE(shut_.await_visitor());
+    later_.open();
+    EXPECT_EQ(end_of(start("free")), JobState::succeeded);
+    await_threads(1);  // the one that has the lock
+    shut_.open();
+    EXPECT_EQ(end_of(held), JobState::succeeded);
+    EXPECT_EQ(end_of(failing), JobState::failed);
 }
 
 TEST_F(EngineStarvation, AJobThatWaitsForItsBranchesHasNoThread) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <set>
+#include <utility>
 
 #include "telemetry/log.hpp"
 #include "workflow/step_error.hpp"
@@ -72,9 +73,13 @@ bool Run::drive() {
     loaded_ = true;
     if (fan_ == Fan::out) return false;  // whatever has happened: the branches end first
     if (!claimed() && !go_forward()) return false;
-    trunk_locks_.reset();
-    if (claimed() && !resting()) go_back();
-    return true;
+    if (!claimed() || resting()) return true;
+    if (!std::exchange(back_begun_, true)) {
+        trunk_locks_.reset();
+        fan_ = Fan::none;
+        stage_ = rows_.size();
+    }
+    return go_back();
 }
 
 // False: the run is over before it began.

@@ -91,11 +91,11 @@ private:
     std::vector<BranchOutcome> outcomes();
 
     // run_back.cpp
-    void go_back();
+    bool go_back();  // false: parked
     static bool has_stuck_row(const StageRows& stage);
-    void undo_stage(std::size_t stage);
+    bool undo_stage(std::size_t stage);  // false: parked
     void undo_branch(std::size_t stage, std::size_t branch);
-    bool undo_step(Step& step, JobStep& row);  // false: stuck, or the run rests
+    bool undo_step(Step& step, JobStep& row);  // holding its locks; false: stuck, or the run rests
     Result<void> try_undo(Step& step);
     Result<void> try_abandon();
     void note_stuck(const JobStep& row, const Error& error);
@@ -108,7 +108,8 @@ private:
     std::vector<StageRows> rows_;  // as saga_->stages(); each row belongs to the thread that works on its branch
     std::size_t units_ = 0;        // steps in all
     bool loaded_ = false;
-    std::size_t stage_ = 0;                       // all before it are done
+    bool back_begun_ = false;
+    std::size_t stage_ = 0;                       // forward: all before it are done; back: all from it on are undone
     std::optional<LockTable::Held> trunk_locks_;  // of the step the trunk is at: asked for, perhaps not granted yet
     enum class Fan : std::uint8_t { none, out, in };
     std::atomic<Fan> fan_{Fan::none};  // out: branches are at work; in: all have ended

@@ -82,7 +82,7 @@ bool Run::run_fan_out(std::size_t stage) {
     if (open.empty()) return true;
     fan_ = Fan::out;
     const std::size_t count = open.size();
-    side_by_side_then(
+    side_by_side(
         pool_of(fan_out), count, fan_out.parallel,
         [run = shared_from_this(), stage, open = std::move(open)](std::size_t index) { run->run_branch(stage, open[index]); },
         [run = shared_from_this()] {

@@ -1,7 +1,6 @@
 #include "workflow/side_by_side.hpp"
 
 #include <algorithm>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -53,19 +52,12 @@ struct Group : std::enable_shared_from_this<Group> {
 
 }  // namespace
 
-void side_by_side_then(ThreadPool& pool, std::size_t count, std::size_t parallel, std::function<void(std::size_t)> task,
-                       std::function<void()> ended) {
+void side_by_side(ThreadPool& pool, std::size_t count, std::size_t parallel, std::function<void(std::size_t)> task, std::function<void()> ended) {
     if (count == 0) return ended();
     const auto group = std::make_shared<Group>(pool, count, std::move(task), std::move(ended));
     std::size_t posted = 0;
     for (std::size_t runner = 0; runner < std::min(count, std::max<std::size_t>(parallel, 1)); ++runner) posted += group->post() ? 1 : 0;
     if (posted == 0) group->run();
-}
-
-void side_by_side(ThreadPool& pool, std::size_t count, std::size_t parallel, const std::function<void(std::size_t)>& task) {
-    const auto ended = std::make_shared<std::promise<void>>();  // shared: the last runner may still be in set_value() when we return
-    side_by_side_then(pool, count, parallel, task, [ended] { ended->set_value(); });
-    ended->get_future().wait();
 }
 
 }  // namespace ramet::workflow

@@ -8,11 +8,9 @@
 
 namespace ramet::workflow {
 
-// Runs task(0) .. task(count - 1) on `pool`, at most `parallel` at once, and returns when all have ended. After each call a
-// runner goes to the end of the pool's queue, so that a job of 1000 branches does not hold up one of two. Tasks must not throw.
-void side_by_side(ThreadPool& pool, std::size_t count, std::size_t parallel, const std::function<void(std::size_t)>& task);
-
-// As above, but returns at once; `ended` is called once, from the thread of the last call, and is the last to use `task`.
-void side_by_side_then(ThreadPool& pool, std::size_t count, std::size_t parallel, std::function<void(std::size_t)> task, std::function<void()> ended);
+// Runs task(0) .. task(count - 1) on `pool`, at most `parallel` at once. Returns at once; `ended` is called once when all have ended, from
+// the thread of the last call, and is the last to use `task`. After each call a runner goes to the end of the pool's queue, so that a job of
+// 1000 branches does not hold up one of two. Tasks must not throw.
+void side_by_side(ThreadPool& pool, std::size_t count, std::size_t parallel, std::function<void(std::size_t)> task, std::function<void()> ended);
 
 }  // namespace ramet::workflow
