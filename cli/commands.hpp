@@ -30,8 +30,13 @@ void add_checkpoint_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
 void add_lineage_command(CLI::App& app, Context& context);
 void add_job_commands(CLI::App& app, Context& context);
+void add_lease_commands(CLI::App& vm, Context& context);  // of `vm`
+void add_event_commands(CLI::App& app, Context& context);
+void add_doctor_command(CLI::App& app, Context& context);
 
 // "512M", "2G", "1073741824" in bytes; a CLI11 validator result text is empty when right.
 std::optional<std::int64_t> parse_size(const std::string& text);
+// "90", "90s", "30m", "2h", "7d" in seconds; nothing when it is no such time.
+std::optional<std::int64_t> parse_seconds(const std::string& text);
 
 }  // namespace ramet::cli

@@ -204,18 +204,4 @@ void add_place_commands(CLI::App& app, Context& context) {
     });
 }
 
-void add_doctor_command(CLI::App& app, Context& context) {
-    app.add_subcommand("doctor", "Look for files, processes, taps and addresses that nobody owns; exit 1 when there are any")->callback([&context] {
-        context.command = [&context](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::object answer, api.get("/doctor"));
-            const json::array& findings = answer.at("findings").as_array();
-            if (findings.empty() && context.format == Format::table)
-                fmt::print("every invariant holds\n");
-            else
-                print_rows(findings, {{"FINDING", "kind"}, {"WHERE", "what"}}, context.format);
-            return findings.empty() ? kDone : kFailed;
-        };
-    });
-}
-
 }  // namespace ramet::cli

@@ -13,8 +13,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kNamesMax = 1000;
-const std::vector<Column> kVmColumns{{"NAME", "name"},  {"STATE", "state"},       {"IP", "vmNics.0.ip"}, {"MAC", "vmNics.0.mac"},
-                                     {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"UUID", "uuid"}};
+const std::vector<Column> kVmColumns{{"NAME", "name"},  {"STATE", "state"},       {"IP", "vmNics.0.ip"},          {"MAC", "vmNics.0.mac"},
+                                     {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"LEASE ENDS", "leaseEndDate"}, {"UUID", "uuid"}};
 
 Result<json::object> vm_action(ApiClient& api, const std::string& vm, const std::string& key, const json::object& parameters) {
     TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", vm));
@@ -173,7 +173,7 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
 }
 
 struct CloneOptions {
-    std::string source, strategy = "InstantStart", quiesce = "auto", identity = "reset", root_storage, data_storage, cluster, host;
+    std::string source, strategy = "InstantStart", quiesce = "auto", identity = "reset", root_storage, data_storage, cluster, host, expires_in;
     std::string checkpoint, snapshot;  // set: cloned from this, and `source` is the first name
     std::vector<std::string> names, system_tags, user_tags, root_tags, data_tags, nics;
     std::string wait_for;
@@ -214,6 +214,11 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
         const std::optional<std::int64_t> bandwidth = parse_size(options.bandwidth);
         if (!bandwidth) return fail(ErrorCode::invalid_argument, "--bandwidth: write bytes per second, such as 100M");
         parameters["bandwidth"] = *bandwidth;
+    }
+    if (!options.expires_in.empty()) {
+        const std::optional<std::int64_t> seconds = parse_seconds(options.expires_in);
+        if (!seconds) return fail(ErrorCode::invalid_argument, "--expires-in: write a time such as 90s, 30m, 2h or 7d");
+        parameters["expiresIn"] = *seconds;
     }
     if (!options.root_tags.empty()) parameters["rootVolumeSystemTags"] = json::value_from(options.root_tags);
     if (!options.data_tags.empty()) parameters["dataVolumeSystemTags"] = json::value_from(options.data_tags);
@@ -290,6 +295,7 @@ void add_vm_commands(CLI::App& app, Context& context) {
     add_list_and_show(*vm, context);
     add_identity(*vm, context);
     add_stop_and_destroy(*vm, context);
+    add_lease_commands(*vm, context);
     add_action(*vm, context, "start", "startVmInstance", "Start a VM");
     add_action(*vm, context, "reboot", "rebootVmInstance", "Restart a VM");
     add_action(*vm, context, "pause", "pauseVmInstance", "Stop a VM's vCPUs");
@@ -318,6 +324,7 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("--data-storage", options->data_storage, "Primary storage of the data volumes");
     command->add_option("--cluster", options->cluster, "Cluster the clones run in");
     command->add_option("--host", options->host, "Host the clones run on");
+    command->add_option("--expires-in", options->expires_in, "Lease after which the clones are destroyed: 90s, 30m, 2h, 7d");
     command->add_option("--root-tag", options->root_tags, "System tag of each root volume, repeatable");
     command->add_option("--data-tag", options->data_tags, "System tag of each data volume, repeatable");
     command->add_option("--nic", options->nics, "NIC parameters as a JSON object, repeatable");

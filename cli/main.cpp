@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
     add_place_commands(app, context);
     add_lineage_command(app, context);
     add_job_commands(app, context);
+    add_event_commands(app, context);
     add_doctor_command(app, context);
     try {
         app.parse(argc, argv);

@@ -11,11 +11,12 @@ std::vector<const MessageInfo*> job_messages();
 std::vector<const MessageInfo*> lineage_messages();
 std::vector<const MessageInfo*> identity_report_messages();
 std::vector<const MessageInfo*> firmware_messages();
+std::vector<const MessageInfo*> lease_messages();
 
 std::vector<const MessageInfo*> all_messages() {
     std::vector<const MessageInfo*> all = identity_messages();
     for (const auto& group : {resource_messages(), vm_messages(), snapshot_messages(), job_messages(), lineage_messages(), identity_report_messages(),
-                              firmware_messages()}) {
+                              firmware_messages(), lease_messages()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;

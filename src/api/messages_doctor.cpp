@@ -15,8 +15,31 @@ template <> const TypeInfo& describe<api::InvariantFinding>() {
     return info;
 }
 template <> const TypeInfo& describe<api::CheckInvariantsReply>() {
-    static const TypeInfo info = object<api::CheckInvariantsReply>(
-        "CheckInvariantsReply", "What was found.", field<&api::CheckInvariantsReply::findings>("findings", "Empty: every invariant holds."));
+    using api::CheckInvariantsReply;
+    static const TypeInfo info =
+        object<CheckInvariantsReply>("CheckInvariantsReply", "What was found.",
+                                     field<&CheckInvariantsReply::findings>("findings", "Things that do not fit together. Empty: all fit."),
+                                     field<&CheckInvariantsReply::invariants>("invariants", "Every invariant of the server and whether it holds."));
+    return info;
+}
+template <> const TypeInfo& describe<api::InvariantState>() {
+    using api::InvariantState;
+    static const TypeInfo info = object<InvariantState>(
+        "InvariantState", "One invariant.", field<&InvariantState::number>("number", "Its number, I1 to I40."),
+        field<&InvariantState::claim>("claim", "What must be true."), field<&InvariantState::state>("state", "ok, violated, or not checkable here."),
+        field<&InvariantState::reason>("reason", "Why it is not checkable here."), field<&InvariantState::findings>("findings", "What violates it."));
+    return info;
+}
+template <> const TypeInfo& describe<api::CleanGarbage>() {
+    static const TypeInfo info = object<api::CleanGarbage>("CleanGarbage", "Removes what nobody owns.");
+    return info;
+}
+template <> const TypeInfo& describe<api::CleanGarbageReply>() {
+    using api::CleanGarbageReply;
+    static const TypeInfo info = object<CleanGarbageReply>(
+        "CleanGarbageReply", "What was done.", field<&CleanGarbageReply::removed>("removed", "How many things were removed."),
+        field<&CleanGarbageReply::waiting>("waiting", "How many have been seen and may be removed at a later look."),
+        field<&CleanGarbageReply::wait_seconds>("waitSeconds", "How long a thing must have been seen; clean again after it."));
     return info;
 }
 
@@ -35,8 +58,29 @@ template <> const MessageInfo& message<CheckInvariants>() {
                                   .reply_key = "*",
                                   .request = &describe<CheckInvariants>,
                                   .reply = &describe<CheckInvariantsReply>,
-                                  .response_example = R"({"findings":[],"success":true})",
+                                  .response_example = R"({"findings":[],"invariants":[{"number":"I20","claim":"an address is given once",)"
+                                                      R"("state":"ok"}],"success":true})",
                                   .make = &make_request<CheckInvariants>};
+    return info;
+}
+template <> const MessageInfo& message<CleanGarbage>() {
+    static const MessageInfo info{.name = "CleanGarbage",
+                                  .category = "Settings/Maintenance",
+                                  .method = Method::put,
+                                  .path = "/doctor/actions",
+                                  .body_key = "cleanGarbage",
+                                  .completion = Completion::async,
+                                  .access = Access::admin,
+                                  .doc =
+                                      "Removes files, processes and network devices that nobody owns. What was not seen before is only noted: it is "
+                                      "removed by a call that comes garbage.secondLook later.",
+                                  .since = "ramet 0.1",
+                                  .reply_key = "*",
+                                  .request = &describe<CleanGarbage>,
+                                  .reply = &describe<CleanGarbageReply>,
+                                  .request_example = "{}",
+                                  .response_example = R"({"removed":1,"waiting":0,"waitSeconds":30})",
+                                  .make = &make_request<CleanGarbage>};
     return info;
 }
 

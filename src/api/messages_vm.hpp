@@ -188,8 +188,20 @@ struct CheckInvariants {};
 struct InvariantFinding {
     std::string kind, what;
 };
+struct InvariantState {
+    std::string number, claim, state;
+    std::optional<std::string> reason;
+    std::vector<std::string> findings;
+};
 struct CheckInvariantsReply {
     std::vector<InvariantFinding> findings;
+    std::vector<InvariantState> invariants;
+};
+
+// Removes what nobody owns and was seen twice, without the grace period.
+struct CleanGarbage {};
+struct CleanGarbageReply {
+    std::int64_t removed = 0, waiting = 0, wait_seconds = 0;
 };
 
 struct CreateDataVolume {
@@ -257,6 +269,7 @@ RAMET_DECLARE_MESSAGE(GetVmHostname)
 RAMET_DECLARE_MESSAGE(DeleteVmHostname)
 RAMET_DECLARE_MESSAGE(GetVmConsoleAddress)
 RAMET_DECLARE_MESSAGE(CheckInvariants)
+RAMET_DECLARE_MESSAGE(CleanGarbage)
 RAMET_DECLARE_MESSAGE(CreateDataVolume)
 RAMET_DECLARE_MESSAGE(AttachDataVolumeToVm)
 RAMET_DECLARE_MESSAGE(DetachDataVolumeFromVm)
@@ -273,6 +286,8 @@ template <> const TypeInfo& describe<api::CloneVmInstanceResults>();
 template <> const TypeInfo& describe<api::GetVmHostnameReply>();
 template <> const TypeInfo& describe<api::GetVmConsoleAddressReply>();
 template <> const TypeInfo& describe<api::InvariantFinding>();
+template <> const TypeInfo& describe<api::InvariantState>();
+template <> const TypeInfo& describe<api::CleanGarbageReply>();
 template <> const TypeInfo& describe<api::CheckInvariantsReply>();
 
 }  // namespace ramet

@@ -202,7 +202,8 @@ std::vector<const MessageInfo*> vm_messages() {
             &message<ExpungeDataVolume>(),
             &message<UpdateVolume>(),
             &message<ChangeVolumeState>(),
-            &message<CheckInvariants>()};
+            &message<CheckInvariants>(),
+            &message<CleanGarbage>()};
 }
 
 }  // namespace api

@@ -34,6 +34,22 @@ TEST(Clock, WireDateHasNoCommaAfterTheYearAndNoPaddedHour) {
     EXPECT_EQ(to_wire_date(Timestamp{1510669257141}), "Nov 14, 2017 10:20:57 PM");
 }
 
+TEST(StepProofClock, GoesWithTheTimeSinceBootUntilToldToFollow) {
+    std::int64_t wall = 1'000'000;
+    std::int64_t boot = 50;
+    StepProofClock clock([&] { return wall; }, [&] { return boot; });
+    EXPECT_EQ(clock.now().milliseconds, 1'000'000);
+    wall += 10;
+    boot += 10;
+    EXPECT_EQ(clock.now().milliseconds, 1'000'010);
+    EXPECT_EQ(clock.step(), 0);
+    wall -= 5'000;  // somebody sets it
+    EXPECT_EQ(clock.now().milliseconds, 1'000'010);
+    EXPECT_EQ(clock.step(), -5'000);
+    clock.follow(-5'000);
+    EXPECT_EQ(clock.now().milliseconds, wall);
+}
+
 TEST(ForEachParallel, CallsEveryIndexOnce) {
     std::atomic<int> sum{0};
     for_each_parallel(100, 4, [&](std::size_t index) { sum += static_cast<int>(index); });

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <utility>
 
 namespace ramet {
 
@@ -11,6 +12,23 @@ Timestamp SystemClock::now() const {
     const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
     return Timestamp{std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count()};
 }
+
+namespace {
+
+std::int64_t since_boot() {
+    std::timespec time{};
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+}
+
+}  // namespace
+
+StepProofClock::StepProofClock() : StepProofClock([] { return SystemClock().now().milliseconds; }, &since_boot) {}
+
+StepProofClock::StepProofClock(Milliseconds wall, Milliseconds since_boot)
+    : wall_(std::move(wall)),
+      since_boot_(std::move(since_boot)),
+      offset_(wall_() - since_boot_()) {}
 
 std::string to_wire_date(Timestamp instant) {
     static constexpr std::array kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};

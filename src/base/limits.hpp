@@ -86,6 +86,16 @@ inline constexpr std::chrono::seconds kMergeRetryYielded{5};     // after a job 
 inline constexpr std::chrono::seconds kMergeRetryDone{1};        // a merge that did not help is not begun again at once
 inline constexpr std::chrono::seconds kMergeRetryFailed{600};
 
+// --- leases, events, garbage
+inline constexpr std::chrono::milliseconds kLeaseLook{500};    // how often ended leases are looked for: an end is acted on within 2 s
+inline constexpr std::chrono::seconds kLeaseRetry{30};         // before an expiry that failed is tried again
+inline constexpr std::int64_t kLeaseSecondsMax = 315'360'000;  // ten years
+inline constexpr std::int64_t kClockStepMilliseconds = 1500;   // a wall clock that is this far off was set, it did not drift
+inline constexpr std::size_t kEventsMax = 10'000;              // the newest are kept
+inline constexpr std::chrono::hours kEventKept{24 * 30};
+inline constexpr std::size_t kGarbagePerLookMax = 1000;  // things put aside or removed in one look; the rest waits for the next
+inline constexpr std::size_t kChainLayersMax = 64;       // of one disk; reads slow down long before
+
 // --- images
 inline constexpr std::int64_t kImageVirtualBytesMax = 64 * kTiB;
 inline constexpr std::int64_t kImageFileBytesMax = 16 * kTiB;
@@ -94,8 +104,10 @@ inline constexpr int kDownloadRedirectsMax = 5;
 inline constexpr std::chrono::seconds kDownloadStall{60};  // no byte for this long ends a download
 
 // --- engine
-inline constexpr std::size_t kSagaThreads = 8;                      // jobs in flight; each may fan out
+inline constexpr std::size_t kSagaThreads = 8;                      // jobs at work; those that wait for a lock or for branches have no thread
+inline constexpr std::size_t kSlowSagaThreads = 32;                 // graceful stops and downloads, which mostly sleep
 inline constexpr std::size_t kBranchThreads = 8;                    // clones spawned side by side in all
+inline constexpr std::size_t kSlowBranchThreads = 4;                // clones copied side by side in all: more would only share the disk
 inline constexpr std::size_t kJobQueueMax = 100'000;                // jobs waiting for a thread: memory
 inline constexpr std::chrono::milliseconds kProgressInterval{500};  // a job's progress is written at most this often
 inline constexpr std::size_t kStepRetryMax = 3;                     // undo is tried this often before a job is stuck

@@ -124,7 +124,6 @@ Result<void> check_options(const api::CloneVmInstance& message) {
     const auto refused = [](std::string_view field) {
         return fail(ErrorCode::invalid_argument, fmt::format("{} is not supported by this version; leave it out", field));
     };
-    if (message.expires_in) return refused("expiresIn");
     return {};
 }
 

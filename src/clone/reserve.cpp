@@ -49,6 +49,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
                                  const api::CloneVmInstance& message, std::size_t index, Timestamp now) {
     VmBlueprint blueprint;
     blueprint.vm = clone_row(checked, request, plan.clones[index], index, now);
+    if (message.expires_in) blueprint.vm.lease_end_date = Timestamp{now.milliseconds + 1000 * *message.expires_in};
     const auto mode = enum_from<IdentityMode>(message.identity).value_or(IdentityMode::reset);
     blueprint.identity = lifecycle::identity_of_clone(checked.source, blueprint.vm.uuid, mode);
     for (const VmNic& source : checked.source.nics) {

@@ -23,9 +23,12 @@
 #include "lifecycle/checkpoints.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
+#include "lifecycle/events.hpp"
 #include "lifecycle/flatten.hpp"
+#include "lifecycle/garbage.hpp"
 #include "lifecycle/identity_report.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/lease.hpp"
 #include "lifecycle/memory_images.hpp"
 #include "lifecycle/merge.hpp"
 #include "lifecycle/power.hpp"
@@ -81,7 +84,7 @@ resources::LiveFacts live_facts(storage::PrimaryStorages& storages) {
 // In the order of construction: each uses what stands above it.
 struct Service::Parts {
     Options options;
-    SystemClock clock;
+    StepProofClock clock;
     telemetry::Metrics metrics;
     std::unique_ptr<store::Database> database;
     std::unique_ptr<storage::DirStorages> storages;
@@ -95,6 +98,8 @@ struct Service::Parts {
     std::unique_ptr<guest::IdentityKeeper> identity_keeper;
     std::unique_ptr<lifecycle::Parts> lifecycle;
     std::unique_ptr<lifecycle::Merger> merger;
+    std::unique_ptr<lifecycle::LeaseKeeper> lease_keeper;
+    std::unique_ptr<lifecycle::GarbageKeeper> garbage_keeper;
     std::unique_ptr<http::Edge> edge;
     std::unique_ptr<http::Server> server;
     std::string address;
@@ -135,8 +140,10 @@ void Service::Parts::build_use_cases() {
     log = std::make_unique<store::DatabaseSagaLog>(*database);
     inventory = std::make_unique<resources::Inventory>(*database, live_facts(*storages));
     accounts = std::make_unique<identity::Accounts>(*database, clock);
-    engine =
-        std::make_unique<workflow::Engine>(*log, clock, workflow::EngineOptions{limits::kSagaThreads, limits::kBranchThreads, &api::error_object});
+    workflow::EngineOptions engine_options{limits::kSagaThreads, limits::kBranchThreads, &api::error_object};
+    engine_options.slow_job_threads = limits::kSlowSagaThreads;
+    engine_options.slow_branch_threads = limits::kSlowBranchThreads;
+    engine = std::make_unique<workflow::Engine>(*log, clock, std::move(engine_options));
     resources = std::make_unique<resources::Parts>(resources::Parts{*database, clock, *storages, *plumbing, *inventory, *engine, options.data_dir});
     identity_keeper = std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, &lifecycle::wanted_identity);
     lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper, options.memory_dir});
@@ -151,7 +158,11 @@ void Service::Parts::build_use_cases() {
     lifecycle::register_merge_saga(*engine, *lifecycle);
     lifecycle::register_flatten_saga(*engine, *lifecycle);
     merger = std::make_unique<lifecycle::Merger>(*lifecycle);
+    lifecycle::register_lease_sagas(*engine, *lifecycle);
     clone::register_clone_saga(*engine, *lifecycle);
+    garbage_keeper = std::make_unique<lifecycle::GarbageKeeper>(*lifecycle);
+    lifecycle::register_garbage_saga(*engine, *garbage_keeper);
+    lease_keeper = std::make_unique<lifecycle::LeaseKeeper>(*lifecycle, clock);
 }
 
 Result<void> Service::Parts::prepare() {
@@ -196,8 +207,12 @@ Result<void> Service::Parts::listen() {
     if (taken_up > 0) telemetry::log_info("{} unfinished jobs are taken up", taken_up);
     TRY(lifecycle::reconcile_at_start(*lifecycle));
     metrics.add_gauge("ramet_jobs_running", "Jobs that are at work", [this] { return static_cast<double>(engine->running_jobs()); });
+    metrics.add_gauge("ramet_garbage", "Things that nobody owns: seen, or in quarantine",
+                      [this] { return static_cast<double>(garbage_keeper->known()); });
     identity_keeper->start();
     merger->start();
+    lease_keeper->start();
+    garbage_keeper->start();
     http::ServerOptions listener;
     listener.address = options.listen_address;
     listener.port = options.listen_port;
@@ -218,6 +233,7 @@ void Service::Parts::maintain(const std::stop_token& stop) {
         warn(lifecycle::remove_doomed_layers(*lifecycle));
         warn(lifecycle::remove_doomed_memory_images(*lifecycle));
         warn(resources::expunge_expired_images(*resources));
+        warn(lifecycle::prune_events(*lifecycle));
         warn(accounts->purge_expired_sessions());
         warn(log->purge_finished(Timestamp{clock.now().milliseconds - std::chrono::milliseconds(limits::kJobKept).count()}));
         std::unique_lock lock(maintenance_mutex);
@@ -244,6 +260,8 @@ Service::~Service() {
         parts_->maintenance.request_stop();
         parts_->maintenance.join();
     }
+    parts_->garbage_keeper->stop();
+    parts_->lease_keeper->stop();
     parts_->hypervisor->on_exit(nullptr);
     parts_->server.reset();
     parts_->engine.reset();  // before what it tells of jobs that end

@@ -4,7 +4,11 @@
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/destroy.hpp"
 #include "lifecycle/firmware.hpp"
+#include "lifecycle/garbage.hpp"
 #include "lifecycle/identity_report.hpp"
+#include "lifecycle/invariants.hpp"
+#include "lifecycle/lease.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/settings.hpp"
@@ -32,10 +36,20 @@ Result<Answer> body(Result<std::string> json) {
     return Answer{Body{std::move(*json)}};
 }
 
-Result<std::string> check_invariants(lifecycle::Parts& parts) {
-    TRY_ASSIGN(const std::vector<lifecycle::Finding> findings, lifecycle::find_orphans(parts));
+Result<std::string> examine(lifecycle::Parts& parts) {
+    TRY_ASSIGN(const lifecycle::Survey survey, lifecycle::survey(parts));
+    TRY_ASSIGN(const std::vector<lifecycle::Invariant> invariants, lifecycle::check_invariants(parts));
     api::CheckInvariantsReply reply;
-    for (const lifecycle::Finding& finding : findings) reply.findings.push_back({finding.kind, finding.what});
+    std::vector<lifecycle::Finding> orphans = lifecycle::find_orphans(survey);
+    TRY(lifecycle::compare_firmware(parts, survey.rows.vms, orphans));
+    TRY(lifecycle::compare_memory_images(parts, orphans));
+    for (const lifecycle::Finding& finding : orphans) reply.findings.push_back({finding.kind, finding.what});
+    for (const lifecycle::Invariant& invariant : invariants) {
+        api::InvariantState state{std::string(invariant.number), std::string(invariant.claim), std::string(name_of(invariant.verdict)), {}, {}};
+        if (!invariant.reason.empty()) state.reason = invariant.reason;
+        state.findings = invariant.findings;
+        reply.invariants.push_back(std::move(state));
+    }
     std::string json = api::to_json(reply);
     json.pop_back();
     return json + ",\"success\":true}";
@@ -78,7 +92,10 @@ void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
     routes.bind<api::DeleteVmBootMode>([&parts](const Call&, auto& message) { return body(lifecycle::delete_vm_boot_mode(parts, message)); });
     routes.bind<api::SetImageBootMode>(
         [&parts](const Call& call, auto& message) { return body(lifecycle::set_image_boot_mode(parts, call.caller, message)); });
-    routes.bind<api::CheckInvariants>([&parts](const Call&, auto&) { return body(check_invariants(parts)); });
+    routes.bind<api::ExtendVmInstanceLease>([&parts](const Call&, auto& message) { return body(lifecycle::extend_lease(parts, message)); });
+    routes.bind<api::SetVmInstanceLease>([&parts](const Call&, auto& message) { return body(lifecycle::set_lease(parts, message)); });
+    routes.bind<api::CheckInvariants>([&parts](const Call&, auto&) { return body(examine(parts)); });
+    routes.bind<api::CleanGarbage>([&parts](const Call& call, auto&) { return started(lifecycle::clean_garbage(parts, request_of(call))); });
     routes.bind<api::CreateDataVolume>(
         [&parts](const Call& call, auto& message) { return started(lifecycle::create_data_volume(parts, request_of(call), message)); });
     routes.bind<api::AttachDataVolumeToVm>(

@@ -49,8 +49,10 @@ public:
     virtual Result<void> set_port(const std::string& tap, bool enabled) = 0;
     // Whether the guest behind the port answers ARP for the port's address with the port's MAC. Asks, and looks at what came so far: call again.
     virtual Result<bool> answers(const PortSpec& port) = 0;
-    virtual Result<std::vector<std::string>> taps() = 0;  // of this data directory, for the orphan scan
-    virtual Result<void> remove_all() = 0;                // teardown
+    virtual Result<std::vector<std::string>> taps() = 0;      // of this data directory, for the orphan scan
+    virtual Result<std::vector<std::string>> ports() = 0;     // names of taps that packet rules and DHCP reservations are kept for
+    virtual Result<std::vector<L3NetworkId>> networks() = 0;  // those that are set up on this host
+    virtual Result<void> remove_all() = 0;                    // teardown
 };
 
 }  // namespace ramet::hypervisor

@@ -37,6 +37,7 @@ public:
         ++reads;
         return inner_->read(work);
     }
+    Result<std::vector<std::string>> check() override { return inner_->check(); }
     std::atomic<std::int64_t> writes{0};
     std::atomic<std::int64_t> reads{0};
 

@@ -197,8 +197,8 @@ Result<JobId> submit_for_vm(Parts& parts, const Request& request, std::string ki
 
 void register_power_sagas(workflow::Engine& engine, Parts& parts) {
     engine.add_kind("start-vm", [&parts](const Job& job) { return start_saga(parts, job); });
-    engine.add_kind("stop-vm", [&parts](const Job& job) { return stop_saga(parts, job); });
-    engine.add_kind("reboot-vm", [&parts](const Job& job) { return reboot_saga(parts, job); });
+    engine.add_kind("stop-vm", [&parts](const Job& job) { return stop_saga(parts, job); }, workflow::Pace::slow);
+    engine.add_kind("reboot-vm", [&parts](const Job& job) { return reboot_saga(parts, job); }, workflow::Pace::slow);
     engine.add_kind("pause-vm", [&parts](const Job& job) { return flip_saga(parts, job, kPause); });
     engine.add_kind("resume-vm", [&parts](const Job& job) { return flip_saga(parts, job, kResume); });
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lifecycle/parts.hpp"
+#include "lifecycle/survey.hpp"
 
 namespace ramet::lifecycle {
 
@@ -12,14 +13,13 @@ namespace ramet::lifecycle {
 // VMs that an unfinished job works on are left to that job.
 Result<void> reconcile_at_start(Parts& parts);
 
-// One thing that should not be there, or is not there and should. Empty list: every invariant holds.
+// One thing that should not be there, or is not there and should. Empty list: files, processes, taps, addresses and rows fit each other.
 struct Finding {
-    std::string
-        kind;  // "file without row", "row without file", "process without VM", "VM without process", "tap without NIC", "address without NIC", "unfinished job"
+    std::string kind;  // "row without file", "VM without process", "address without NIC", "unfinished job", ... and those of survey.hpp
     std::string what;
 };
 
-// Looks only. While jobs run, what they are making shows up too.
-Result<std::vector<Finding>> find_orphans(Parts& parts);
+// While jobs run, what they are making shows up too.
+std::vector<Finding> find_orphans(const Survey& survey);
 
 }  // namespace ramet::lifecycle

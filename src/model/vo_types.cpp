@@ -1,6 +1,7 @@
 #include "model/vo_types.hpp"
 
 #include "model/account.hpp"
+#include "model/event.hpp"
 #include "model/resources.hpp"
 #include "model/snapshots.hpp"
 #include "model/vm.hpp"
@@ -34,6 +35,8 @@ const std::vector<const TypeInfo*>& all_row_types() {
                                                     &describe<SystemTag>(),
                                                     &describe<UserTag>(),
                                                     &describe<GlobalConfig>(),
+                                                    &describe<Event>(),
+                                                    &describe<Garbage>(),
                                                     &describe<VmNic>(),
                                                     &describe<VmCdRom>(),
                                                     &describe<Volume>(),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/account.hpp"
+#include "model/event.hpp"
 #include "model/resources.hpp"
 #include "model/snapshots.hpp"
 #include "model/vm.hpp"
@@ -55,7 +56,7 @@ std::string visible_rows(const TypeInfo& row, std::string_view alias, const iden
     if (&row == &describe<ImageBackupStorageRef>())
         return "(" + owned(column("imageUuid"), account) + " OR " + owned_by_admin(column("imageUuid")) + ")";
     if (&row == &describe<Account>()) return column("uuid") + " = " + std::string(account);
-    if (is_any_of(row, {&describe<Job>(), &describe<Session>(), &describe<AccountResourceRef>()}))
+    if (is_any_of(row, {&describe<Job>(), &describe<Session>(), &describe<AccountResourceRef>(), &describe<Event>()}))
         return column("accountUuid") + " = " + std::string(account);
     return "1 = 0";
 }

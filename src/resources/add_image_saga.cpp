@@ -156,7 +156,7 @@ Result<workflow::Saga> add_image_saga(Parts& parts, const Job& job) {
 }  // namespace
 
 void register_image_sagas(workflow::Engine& engine, Parts& parts) {
-    engine.add_kind("add-image", [&parts](const Job& job) { return add_image_saga(parts, job); });
+    engine.add_kind("add-image", [&parts](const Job& job) { return add_image_saga(parts, job); }, workflow::Pace::slow);
 }
 
 }  // namespace ramet::resources

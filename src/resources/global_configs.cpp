@@ -16,11 +16,16 @@ struct KnownConfig {
     std::string_view description;
 };
 
-constexpr std::array<KnownConfig, 10> kKnown{{
+constexpr std::array<KnownConfig, 14> kKnown{{
     {"vm", "deletionPolicy", "Delay", Form::deletion_policy,
      "What destroying a VM instance does: Direct removes it at once, Delay keeps it for expungePeriod, Never keeps it until it is expunged by hand."},
     {"vm", "expungePeriod", "604800", Form::seconds, "How long a destroyed VM instance can be recovered, in seconds."},
     {"vm", "expungeInterval", "3600", Form::seconds, "How often expired VM instances are looked for, in seconds."},
+    {"vm", "leaseWarning", "300", Form::seconds,
+     "How long before the end of a VM instance's lease its owner is warned, in seconds; of a shorter lease at once."},
+    {"garbage", "lookInterval", "600", Form::seconds, "How often files, processes and network devices that nobody owns are looked for, in seconds."},
+    {"garbage", "secondLook", "30", Form::seconds, "How long such a thing must have been seen before it is put aside, in seconds."},
+    {"garbage", "gracePeriod", "86400", Form::seconds, "How long it stays put aside before it is removed, in seconds."},
     {"vm", "uniqueVmName", "false", Form::boolean, "Whether no two VM instances may have the same name."},
     {"volume", "expungePeriod", "259200", Form::seconds, "How long a deleted data volume can be recovered, in seconds."},
     {"volume", "backgroundMerge", "true", Form::boolean, "Whether long chains of layers are merged in the background."},

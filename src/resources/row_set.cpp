@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "model/account.hpp"
+#include "model/event.hpp"
 #include "model/resources.hpp"
 #include "model/snapshots.hpp"
 #include "model/vm.hpp"
@@ -124,6 +125,7 @@ std::unique_ptr<RowSet> make_row_set(const TypeInfo& row) {
                                                         {&describe<Volume>(), make<Volume>},
                                                         {&describe<Account>(), make<Account>},
                                                         {&describe<AccountResourceRef>(), make<AccountResourceRef>},
+                                                        {&describe<Event>(), make<Event>},
                                                         {&describe<Job>(), make<Job>},
                                                         {&describe<VolumeSnapshot>(), make<VolumeSnapshot>},
                                                         {&describe<VolumeSnapshotTree>(), make<VolumeSnapshotTree>},

@@ -97,7 +97,9 @@ public:
                                      std::stop_token stop) = 0;
     virtual Result<void> seal(const std::string& path) = 0;  // immutable in the kernel where possible; read-only anyway
     virtual Result<void> unseal(const std::string& path) = 0;
-    virtual Result<void> remove(const std::string& path) = 0;                   // unseals; also removes "<path>.partial" and empty parents made by us
+    virtual Result<void> remove(const std::string& path) = 0;  // unseals; also removes "<path>.partial" and empty parents made by us
+    // Gives a file another name, sealed or not, .partial or not; it is unsealed then. Absent with `to` there: success, it is done already.
+    virtual Result<void> move(const std::string& from, const std::string& to) = 0;
     virtual Result<std::int64_t> allocated_bytes(const std::string& path) = 0;  // st_blocks; 0 for an absent file
     virtual Result<bool> exists(const std::string& path) = 0;
     virtual Result<std::vector<StoredFile>> list() = 0;  // every file below the root, for the orphan scan

@@ -34,6 +34,8 @@ public:
     virtual ~Database() = default;
     virtual Result<void> write(const Work& work) = 0;
     virtual Result<void> read(const Work& work) = 0;
+    // The database's own opinion of its files and references, in the time it takes to read it once. Empty: sound.
+    virtual Result<std::vector<std::string>> check() = 0;
 };
 
 // Runs `work` (Transaction& -> Result<T>) in a transaction and hands its value out.

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/limits.hpp"
 #include "telemetry/log.hpp"
@@ -31,9 +32,22 @@ public:
     Impl(SagaLog& log, Clock& clock, EngineOptions options)
         : log_(log),
           options_(complete(std::move(options))),
-          branch_pool_(std::max<std::size_t>(options_.branch_threads, 1), limits::kJobQueueMax),
-          services_{log, clock, options_, locks_, branch_pool_, timer_, shutdown_.get_token(), [this](const Job& job) { return build(job); }} {
-        for (std::size_t i = 0; i < std::max<std::size_t>(options_.job_threads, 1); ++i) workers_.emplace_back([this] { work(); });
+          branch_pool_(std::make_unique<ThreadPool>(std::max<std::size_t>(options_.branch_threads, 1), limits::kJobQueueMax)),
+          slow_branch_pool_(std::make_unique<ThreadPool>(std::max<std::size_t>(options_.slow_branch_threads, 1), limits::kJobQueueMax)),
+          undo_pool_(std::make_unique<ThreadPool>(std::max<std::size_t>(options_.branch_threads, 1), limits::kJobQueueMax)),
+          services_{log,
+                    clock,
+                    options_,
+                    locks_,
+                    *branch_pool_,
+                    *slow_branch_pool_,
+                    *undo_pool_,
+                    *timer_,
+                    [this](const JobId& job) { wake(job); },
+                    shutdown_.get_token(),
+                    [this](const Job& job) { return build(job); }} {
+        for (const auto& [lane, threads] : {std::pair{&quick_, options_.job_threads}, std::pair{&slow_, options_.slow_job_threads}})
+            for (std::size_t i = 0; i < std::max<std::size_t>(threads, 1); ++i) workers_.emplace_back([this, lane] { work(*lane); });
     }
 
     ~Impl() {
@@ -45,14 +59,19 @@ public:
         }
         shutdown_.request_stop();
         for (const std::shared_ptr<Run>& run : runs) run->interrupt();
-        ready_.notify_all();
+        quick_.ready.notify_all();
+        slow_.ready.notify_all();
         workers_.clear();
         cancelling_.reset();
+        timer_.reset();
+        branch_pool_.reset();  // what is out on the pools ends early; nobody goes on from there
+        slow_branch_pool_.reset();
+        undo_pool_.reset();
     }
 
-    void add_kind(std::string kind, SagaFactory factory) {
+    void add_kind(std::string kind, SagaFactory factory, Pace pace) {
         const std::lock_guard lock(mutex_);
-        kinds_[std::move(kind)] = std::move(factory);
+        kinds_[std::move(kind)] = {std::move(factory), pace};
     }
 
     void add_listener(std::function<void(const Job&)> listener) {
@@ -96,7 +115,10 @@ public:
         }
         mine = mine || take_from_queue(*run);
         const Result<void> asked = run->cancel();
-        if (mine && !cancelling_->post([this, run] { execute(run); })) execute(run);
+        if (!mine)
+            wake(job);
+        else if (!cancelling_->post([this, run] { execute(run); }))
+            execute(run);
         return asked;
     }
 
@@ -120,6 +142,15 @@ public:
     std::size_t running_jobs() const { return running_; }
 
 private:
+    struct Kind {
+        SagaFactory factory;
+        Pace pace = Pace::quick;
+    };
+    struct Lane {  // jobs of one pace and the threads that work on them
+        std::deque<std::shared_ptr<Run>> queue;
+        std::condition_variable ready;
+    };
+
     static EngineOptions complete(EngineOptions options) {
         if (!options.error_to_json) options.error_to_json = error_to_text;
         return options;
@@ -130,7 +161,7 @@ private:
         {
             const std::lock_guard lock(mutex_);
             const auto found = kinds_.find(job.kind);
-            if (found != kinds_.end()) factory = found->second;
+            if (found != kinds_.end()) factory = found->second.factory;
         }
         if (!factory) return fail(ErrorCode::internal, "this server does not know jobs of kind '" + job.kind + "'; was it made by a newer version?");
         return factory(job);
@@ -147,13 +178,41 @@ private:
             const std::lock_guard lock(mutex_);
             if (runs_.contains(job.uuid)) return {};
             if (stopping_) return fail(ErrorCode::overloaded, "the server is stopping; the job starts when it is up again");
-            if (queue_.size() >= limits::kJobQueueMax) return fail(ErrorCode::overloaded, "too many jobs are waiting; try again later");
+            if (runs_.size() >= limits::kJobQueueMax) return fail(ErrorCode::overloaded, "too many jobs are waiting; try again later");
             auto run = std::make_shared<Run>(services_, job, has_history);
             runs_.emplace(job.uuid, run);
-            queue_.push_back(std::move(run));
+            push(std::move(run));
         }
-        ready_.notify_one();
         return {};
+    }
+
+    void push(std::shared_ptr<Run> run) {  // under mutex_
+        // What goes back waits for no worker.
+        if (run->is_claimed() && cancelling_ && cancelling_->post([this, run] { execute(run); })) return;
+        const auto kind = kinds_.find(run->job().kind);
+        Lane& lane = kind != kinds_.end() && kind->second.pace == Pace::slow ? slow_ : quick_;
+        lane.queue.push_back(std::move(run));
+        lane.ready.notify_one();
+    }
+
+    // A parked run goes on. One that is on its way to being parked learns it there; for any other it means one look too many.
+    void wake(const JobId& job) {
+        const std::lock_guard lock(mutex_);
+        const auto found = runs_.find(job);
+        if (stopping_ || found == runs_.end()) return;
+        if (parked_.erase(job) > 0)
+            push(found->second);
+        else
+            woken_.insert(job);
+    }
+
+    void park(const std::shared_ptr<Run>& run) {
+        const JobId job = run->job().uuid;
+        const std::lock_guard lock(mutex_);
+        if (woken_.erase(job) > 0)
+            push(run);
+        else
+            parked_.insert(job);
     }
 
     // The run of a job that this engine does not know yet; `mine`: the caller executes it. Another thread may be quicker.
@@ -167,18 +226,19 @@ private:
 
     bool take_from_queue(const Run& run) {
         const std::lock_guard lock(mutex_);
-        return std::erase_if(queue_, [&](const std::shared_ptr<Run>& queued) { return queued.get() == &run; }) > 0;
+        const auto is_it = [&](const std::shared_ptr<Run>& queued) { return queued.get() == &run; };
+        return std::erase_if(quick_.queue, is_it) + std::erase_if(slow_.queue, is_it) > 0;
     }
 
-    void work() {
+    void work(Lane& lane) {
         for (;;) {
             std::shared_ptr<Run> run;
             {
                 std::unique_lock lock(mutex_);
-                ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+                lane.ready.wait(lock, [&] { return stopping_ || !lane.queue.empty(); });
                 if (stopping_) return;
-                run = std::move(queue_.front());
-                queue_.pop_front();
+                run = std::move(lane.queue.front());
+                lane.queue.pop_front();
             }
             execute(run);
         }
@@ -186,13 +246,15 @@ private:
 
     void execute(const std::shared_ptr<Run>& run) {
         ++running_;
-        run->execute();
+        const bool ended = run->execute();
         --running_;
+        if (!ended) return park(run);
         const Job job = run->job();
         std::vector<std::function<void(const Job&)>> listeners;
         {
             const std::lock_guard lock(mutex_);
             runs_.erase(job.uuid);
+            woken_.erase(job.uuid);
             listeners = listeners_;
         }
         if (!is_terminal(job.state)) return;
@@ -207,17 +269,18 @@ private:
     const EngineOptions options_;
     std::stop_source shutdown_;
     LockTable locks_;
-    ThreadPool branch_pool_;
-    Timer timer_;
+    std::unique_ptr<ThreadPool> branch_pool_, slow_branch_pool_, undo_pool_;
+    std::unique_ptr<Timer> timer_ = std::make_unique<Timer>();
     const RunServices services_;
     std::atomic<std::size_t> running_{0};
 
     mutable std::mutex mutex_;
-    std::condition_variable ready_;
     bool stopping_ = false;
-    std::deque<std::shared_ptr<Run>> queue_;
-    std::unordered_map<JobId, std::shared_ptr<Run>> runs_;  // queued and running
-    std::unordered_map<std::string, SagaFactory> kinds_;
+    Lane quick_, slow_;
+    std::unordered_map<JobId, std::shared_ptr<Run>> runs_;  // queued, running and parked
+    std::unordered_set<JobId> parked_;
+    std::unordered_set<JobId> woken_;  // on a thread or queued when their wake came
+    std::unordered_map<std::string, Kind> kinds_;
     std::vector<std::function<void(const Job&)>> listeners_;
     std::optional<ThreadPool> cancelling_{std::in_place, kCancelThreads, limits::kJobQueueMax};
     std::vector<std::jthread> workers_;  // last: they use all of the above
@@ -225,7 +288,7 @@ private:
 
 Engine::Engine(SagaLog& log, Clock& clock, EngineOptions options) : impl_(std::make_unique<Impl>(log, clock, std::move(options))) {}
 Engine::~Engine() = default;
-void Engine::add_kind(std::string kind, SagaFactory factory) { impl_->add_kind(std::move(kind), std::move(factory)); }
+void Engine::add_kind(std::string kind, SagaFactory factory, Pace pace) { impl_->add_kind(std::move(kind), std::move(factory), pace); }
 Result<void> Engine::start(const Job& job) { return impl_->start(job); }
 Result<Job> Engine::wait(const JobId& job, std::chrono::milliseconds patience) { return impl_->wait(job, patience); }
 Result<void> Engine::cancel(const JobId& job) { return impl_->cancel(job); }

@@ -1,4 +1,4 @@
-// Runs sagas: each job on one worker, its branches on a shared pool; every step's start is committed to the log before its
+// Runs sagas: each job on one worker, its branches on a shared pool; a job that waits for a lock or for its branches has no thread. Every step's start is committed to the log before its
 // effect and its end after. After a crash recover() takes every unfinished job up where its log ends: a running job goes
 // forward (the interrupted step runs again), an undoing job goes on undoing.
 //
@@ -39,6 +39,10 @@ public:
 // Builds a saga from a stored job alone, so that recovery rebuilds exactly the same list.
 using SagaFactory = std::function<Result<Saga>(const Job&)>;
 
+// Whether a job's trunk may take as long as a guest or a network likes (a graceful stop, a download): such jobs have threads of their own,
+// so that they never keep the others waiting.
+enum class Pace : std::uint8_t { quick, slow };
+
 struct EngineOptions {
     std::size_t job_threads;
     std::size_t branch_threads;
@@ -46,6 +50,8 @@ struct EngineOptions {
     // How long a write to the log is tried again (a full disk, a database restart) before its job rests until the next recover().
     std::chrono::milliseconds log_patience{30'000};
     std::chrono::milliseconds undo_pause{50};  // before the second try of an undo; grows fourfold
+    std::size_t slow_job_threads = 1;
+    std::size_t slow_branch_threads = 1;  // for fan-outs that are FanOut::slow
 };
 
 // A job that is queued or running here, as it is this moment.
@@ -58,8 +64,8 @@ struct LiveJob {
 class Engine {
 public:
     Engine(SagaLog& log, Clock& clock, EngineOptions options);
-    ~Engine();                                             // stops taking jobs; running steps end; unfinished jobs stay in the log
-    void add_kind(std::string kind, SagaFactory factory);  // before recover()
+    ~Engine();  // stops taking jobs; running steps end; unfinished jobs stay in the log
+    void add_kind(std::string kind, SagaFactory factory, Pace pace = Pace::quick);  // before recover()
     // The job's row must be committed as `queued` already (the use case does it in its reserving transaction).
     Result<void> start(const Job& job);
     // The job when it is terminal, or its present row when `patience` is over.

@@ -7,6 +7,7 @@ namespace ramet::workflow {
 
 struct LockTable::Request {
     std::vector<std::string> names;
+    std::function<void()> wake;
     std::condition_variable_any turn;
 };
 
@@ -30,16 +31,31 @@ void LockTable::Held::release() {
     table_ = nullptr;
 }
 
-Result<LockTable::Held> LockTable::acquire(std::vector<std::string> names, std::stop_token stop) {
+bool LockTable::Held::granted() const {
+    if (table_ == nullptr) return true;
+    const std::lock_guard lock(table_->mutex_);
+    return table_->granted(*request_);
+}
+
+std::shared_ptr<LockTable::Request> LockTable::enter(std::vector<std::string> names, std::function<void()> wake) {
     std::erase_if(names, [](const std::string& name) { return name.empty(); });
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
-    if (names.empty()) return Held{};
-
     auto request = std::make_shared<Request>();
     request->names = std::move(names);
-    std::unique_lock lock(mutex_);
+    request->wake = std::move(wake);
     for (const std::string& name : request->names) queues_[name].push_back(request.get());
+    return request;
+}
+
+LockTable::Held LockTable::request(std::vector<std::string> names, std::function<void()> wake) {
+    const std::lock_guard lock(mutex_);
+    return Held{this, enter(std::move(names), std::move(wake))};
+}
+
+Result<LockTable::Held> LockTable::acquire(std::vector<std::string> names, std::stop_token stop) {
+    std::unique_lock lock(mutex_);
+    const std::shared_ptr<Request> request = enter(std::move(names), {});
     ++waiting_;
     const bool mine = request->turn.wait(lock, stop, [&] { return granted(*request); });
     --waiting_;
@@ -47,7 +63,7 @@ Result<LockTable::Held> LockTable::acquire(std::vector<std::string> names, std::
         leave(*request);
         return fail(ErrorCode::cancelled, "cancelled while waiting for a resource that another job uses");
     }
-    return Held{this, std::move(request)};
+    return Held{this, request};
 }
 
 std::size_t LockTable::waiting() const {
@@ -71,10 +87,13 @@ void LockTable::leave(Request& request) {
     for (const std::string& name : request.names) {
         const auto queue = queues_.find(name);
         std::erase(queue->second, &request);
-        if (queue->second.empty())
+        if (queue->second.empty()) {
             queues_.erase(queue);
-        else
-            queue->second.front()->turn.notify_all();
+            continue;
+        }
+        Request& next = *queue->second.front();
+        next.turn.notify_all();
+        if (next.wake && granted(next)) next.wake();
     }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <set>
+#include <utility>
 
 #include "telemetry/log.hpp"
 #include "workflow/step_error.hpp"
@@ -30,15 +31,16 @@ Run::Run(const RunServices& services, Job job, bool has_history)
       has_history_(has_history),
       journal_(services.log, services.clock, services.options.log_patience, services.shutdown, std::move(job)) {}
 
-void Run::execute() {
+bool Run::execute() {
     try {
-        drive();
+        if (!drive()) return false;
     } catch (const std::exception& thrown) {  // a bug of the engine: the job rests as the log has it
         telemetry::log_error("job {}: the engine gave up: {}", job().uuid.text(), thrown.what());
     }
     const std::lock_guard lock(mutex_);
     ended_ = true;
     changed_.notify_all();
+    return true;
 }
 
 Result<void> Run::cancel() {
@@ -73,10 +75,18 @@ bool Run::wait_until(std::chrono::steady_clock::time_point deadline) const {
     return changed_.wait_until(lock, deadline, [this] { return ended_; });
 }
 
-void Run::drive() {
-    if (!load()) return;
-    if (!claimed()) go_forward();
-    if (claimed() && !resting()) go_back();
+bool Run::drive() {
+    if (!loaded_ && !load()) return true;
+    loaded_ = true;
+    if (fan_ == Fan::out) return false;  // whatever has happened: the branches end first
+    if (!claimed() && !go_forward()) return false;
+    if (!claimed() || resting()) return true;
+    if (!std::exchange(back_begun_, true)) {
+        trunk_locks_.reset();
+        fan_ = Fan::none;
+        stage_ = rows_.size();
+    }
+    return go_back();
 }
 
 // False: the run is over before it began.

@@ -6,7 +6,10 @@
 //    └► ended (stuck)                                             no saga can be built from the row
 //   from everywhere ──► rests                                     the log is down or the engine stops; recover() takes it up again
 //
-// Thread rules: execute() is called once, by one thread; the other members from any thread.
+// A run that has to wait in its trunk, for a lock or for its branches, gives its thread back: execute() returns with the run parked, and is
+// called again after RunServices::wake, wherever from. Going on means: the first stage that is not done.
+//
+// Thread rules: execute() is called by one thread at a time; the other members from any thread.
 #pragma once
 
 #include <atomic>
@@ -35,27 +38,32 @@ struct RunServices {
     const EngineOptions& options;
     LockTable& locks;
     ThreadPool& branch_pool;
+    ThreadPool& slow_branch_pool;  // of fan-outs that are FanOut::slow
+    ThreadPool& undo_pool;         // of the branches of any job
     Timer& timer;
+    std::function<void(const JobId&)> wake;  // what a parked run waited for has come; from any thread, under locks
     std::stop_token shutdown;
     SagaFactory build;
 };
 
-class Run {
+class Run : public std::enable_shared_from_this<Run> {
 public:
     // `has_history`: steps may be in the log already.
     Run(const RunServices& services, Job job, bool has_history);
-    void execute();
+    // False: it is parked; call again after a wake. Too early a call does no harm.
+    bool execute();
     // wrong_state when the report has begun or the job has ended. Durable when it returns.
     Result<void> cancel();
     void interrupt() { stop_.request_stop(); }  // the engine stops: running steps end early, nothing is undone
     Job job() const { return journal_.job(); }
     LiveJob look(std::size_t changes_from) const;
-    bool ended() const;                                                     // execute() has returned: the job is terminal, or rests
+    bool is_claimed() const { return claimed(); }                           // it goes back, or is about to
+    bool ended() const;                                                     // execute() has returned true: the job is terminal, or rests
     bool wait_until(std::chrono::steady_clock::time_point deadline) const;  // ended?
 
 private:
     friend class RunContext;
-    enum class StepEnd : std::uint8_t { done, failed, interrupted, waits };
+    enum class StepEnd : std::uint8_t { done, failed, interrupted, waits, parked };
     struct StepRun {                         // one call of a step
         bool again = false;                  // it has run before and asked to be called again
         Error why;                           // failed
@@ -68,7 +76,7 @@ private:
     };
 
     // run.cpp: the frame
-    void drive();
+    bool drive();  // false: parked
     bool load();
     Result<void> build_rows();
     Result<void> place_history(const std::vector<JobStep>& history);
@@ -83,21 +91,22 @@ private:
     bool move(JobStep& row, StepEvent event);
 
     // run_forward.cpp
-    void go_forward();
-    bool run_trunk_step(std::size_t stage);
-    void run_fan_out(std::size_t stage);
+    bool go_forward();  // false: parked
+    StepEnd run_trunk_step(std::size_t stage);
+    bool run_fan_out(std::size_t stage);                                                         // false: parked
     std::optional<std::chrono::milliseconds> run_branch(std::size_t stage, std::size_t branch);  // a pause: call again after it
     void branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error);
-    StepEnd run_step(Step& step, JobStep& row, StepRun& call);
+    StepEnd run_step(Step& step, JobStep& row, StepRun& call);  // holding its locks
+    ThreadPool& pool_of(const FanOut& fan_out) const { return fan_out.slow ? services_.slow_branch_pool : services_.branch_pool; }
     void make_report();
     std::vector<BranchOutcome> outcomes();
 
     // run_back.cpp
-    void go_back();
+    bool go_back();  // false: parked
     static bool has_stuck_row(const StageRows& stage);
-    void undo_stage(std::size_t stage);
+    bool undo_stage(std::size_t stage);  // false: parked
     void undo_branch(std::size_t stage, std::size_t branch);
-    bool undo_step(Step& step, JobStep& row);  // false: stuck, or the run rests
+    bool undo_step(Step& step, JobStep& row);  // holding its locks; false: stuck, or the run rests
     Result<void> try_undo(Step& step);
     Result<void> try_abandon();
     void note_stuck(const JobStep& row, const Error& error);
@@ -110,6 +119,13 @@ private:
     std::vector<StageRows> rows_;  // as saga_->stages(); each row belongs to the thread that works on its branch
     std::size_t units_ = 0;        // steps in all
     ProgressBoard board_;
+    bool loaded_ = false;
+    bool back_begun_ = false;
+    std::size_t stage_ = 0;                       // forward: all before it are done; back: all from it on are undone
+    std::optional<LockTable::Held> trunk_locks_;  // of the step the trunk is at: asked for, perhaps not granted yet
+    bool trunk_waits_ = false;                    // its step has run and asked to be called again
+    enum class Fan : std::uint8_t { none, out, in };
+    std::atomic<Fan> fan_{Fan::none};  // out: branches are at work; in: all have ended
 
     mutable std::mutex mutex_;
     mutable std::condition_variable changed_;

@@ -9,18 +9,19 @@
 
 namespace ramet::workflow {
 
-void Run::go_back() {
-    if (!make_cause_durable()) return;
+bool Run::go_back() {
+    if (!make_cause_durable()) return true;
     bool stuck = false;
     // What lies before a stuck step may be what that step still uses, so the way back ends there.
-    for (std::size_t stage = rows_.size(); stage > 0 && !stuck; --stage) {
-        undo_stage(stage - 1);
-        if (resting()) return;
-        stuck = has_stuck_row(rows_[stage - 1]);
+    for (; stage_ > 0 && !stuck; --stage_) {
+        if (!undo_stage(stage_ - 1)) return false;
+        trunk_locks_.reset();
+        if (resting()) return true;
+        stuck = has_stuck_row(rows_[stage_ - 1]);
     }
     if (!stuck) {
         const Result<void> abandoned = try_abandon();
-        if (resting()) return;
+        if (resting()) return true;
         if (!abandoned.has_value()) note_stuck(new_step_row(job().uuid, {}, "abandon"), abandoned.error());
         stuck = !abandoned.has_value();
     }
@@ -30,6 +31,7 @@ void Run::go_back() {
         cancelled = cause_->code == ErrorCode::cancelled;
     }
     finish(stuck ? JobState::stuck : cancelled ? JobState::cancelled : JobState::failed, [](Job&) {});
+    return true;
 }
 
 bool Run::has_stuck_row(const StageRows& stage) {
@@ -38,22 +40,45 @@ bool Run::has_stuck_row(const StageRows& stage) {
                                                [&](const auto& branch) { return std::any_of(branch.begin(), branch.end(), is_stuck); });
 }
 
-void Run::undo_stage(std::size_t stage) {
+// No thread may sleep here for a lock: who has been granted it may be parked and need this very thread to go on.
+bool Run::undo_stage(std::size_t stage) {
     Saga::Stage& steps = saga_->stages()[stage];
     if (steps.step != nullptr) {
-        undo_step(*steps.step, rows_[stage].step);
-        return;
+        JobStep& row = rows_[stage].step;
+        if (row.status == StepStatus::pending || row.status == StepStatus::undone) return true;
+        if (!trunk_locks_) trunk_locks_ = services_.locks.request(steps.step->locks(), [wake = services_.wake, id = job().uuid] { wake(id); });
+        if (!trunk_locks_->granted()) return false;
+        undo_step(*steps.step, row);
+        return true;
     }
-    // On threads of its own: who cancels does not wait for a pool that other jobs keep busy.
-    const std::size_t parallel = std::min(std::max<std::size_t>(steps.branches.parallel, 1), limits::kBranchThreads);
-    for_each_parallel(steps.branches.branches.size(), parallel, [&](std::size_t branch) { undo_branch(stage, branch); });
+    if (fan_ == Fan::in) {
+        fan_ = Fan::none;
+        return true;
+    }
+    if (steps.branches.branches.empty()) return true;
+    fan_ = Fan::out;
+    // On a pool of its own: who cancels does not wait for one that other jobs keep busy.
+    side_by_side_then(
+        services_.undo_pool, services_.timer, steps.branches.branches.size(), steps.branches.parallel, {},
+        [run = shared_from_this(), stage](std::size_t branch) -> std::optional<std::chrono::milliseconds> {
+            run->undo_branch(stage, branch);
+            return std::nullopt;
+        },
+        [run = shared_from_this()] {
+            run->fan_ = Fan::in;
+            run->services_.wake(run->job().uuid);
+        });
+    return false;
 }
 
 void Run::undo_branch(std::size_t stage, std::size_t branch) {
     std::vector<JobStep>& rows = rows_[stage].branches[branch];
     const Branch& steps = saga_->stages()[stage].branches.branches[branch];
     for (std::size_t step = rows.size(); step > 0; --step) {
-        if (!undo_step(*steps.steps[step - 1], rows[step - 1])) return;
+        JobStep& row = rows[step - 1];
+        if (row.status == StepStatus::pending || row.status == StepStatus::undone) continue;
+        const Result<LockTable::Held> held = services_.locks.acquire(steps.steps[step - 1]->locks(), services_.shutdown);
+        if (!held.has_value() || !undo_step(*steps.steps[step - 1], row)) return;
     }
 }
 
@@ -64,8 +89,6 @@ bool Run::undo_step(Step& step, JobStep& row) {
         return false;
     }
     if (resting()) return false;
-    const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), services_.shutdown);
-    if (!held.has_value()) return false;
     if (row.status != StepStatus::undoing && !move(row, StepEvent::undo_started)) return false;
     crash_point("undo-after-intent");
     crash_point_of_step("undo:", row.name);

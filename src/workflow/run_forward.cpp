@@ -34,39 +34,52 @@ std::optional<Error> branch_error(const std::vector<JobStep>& rows) {
 
 }  // namespace
 
-void Run::go_forward() {
-    if (job().state == JobState::queued && !journal_.change_job([](Job& row) { row.state = JobState::running; })) return;
-    for (std::size_t stage = 0; stage < rows_.size(); ++stage) {
-        if (resting() || claimed()) return;
-        if (saga_->stages()[stage].step == nullptr)
-            run_fan_out(stage);
-        else if (!run_trunk_step(stage))
-            return;
-    }
-    if (resting() || !enter_report()) return;
-    make_report();
-}
-
-bool Run::run_trunk_step(std::size_t stage) {
-    JobStep& row = rows_[stage].step;
-    if (row.status == StepStatus::done) return true;
-    StepRun call;
-    for (;;) {
-        switch (run_step(*saga_->stages()[stage].step, row, call)) {
-        case StepEnd::done: return true;
-        case StepEnd::interrupted: return false;
-        case StepEnd::failed:
-            row.error = error_to_text(call.why);
-            claim(call.why);
-            return false;
-        case StepEnd::waits:
-            call.again = true;
-            if (!pause(call.pause, stop_.get_token())) return false;
+bool Run::go_forward() {
+    if (job().state == JobState::queued && !journal_.change_job([](Job& row) { row.state = JobState::running; })) return true;
+    for (; stage_ < rows_.size(); ++stage_) {
+        if (resting() || claimed()) return true;
+        if (saga_->stages()[stage_].step == nullptr) {
+            if (!run_fan_out(stage_)) return false;
+            continue;
         }
+        const StepEnd end = run_trunk_step(stage_);
+        if (end == StepEnd::parked) return false;
+        trunk_locks_.reset();
+        if (end != StepEnd::done) return true;
     }
+    if (resting() || !enter_report()) return true;
+    make_report();
+    return true;
 }
 
-void Run::run_fan_out(std::size_t stage) {
+Run::StepEnd Run::run_trunk_step(std::size_t stage) {
+    JobStep& row = rows_[stage].step;
+    if (row.status == StepStatus::done) return StepEnd::done;
+    Step& step = *saga_->stages()[stage].step;
+    const auto wake = [wake = services_.wake, id = job().uuid] { wake(id); };
+    if (!trunk_locks_) trunk_locks_ = services_.locks.request(step.locks(), wake);
+    if (!trunk_locks_->granted()) return StepEnd::parked;
+    StepRun call;
+    call.again = trunk_waits_;
+    const StepEnd end = run_step(step, row, call);
+    trunk_waits_ = end == StepEnd::waits;
+    if (end == StepEnd::waits) {
+        trunk_locks_.reset();
+        services_.timer.after(call.pause, wake);
+        return StepEnd::parked;
+    }
+    if (end == StepEnd::failed) {
+        row.error = error_to_text(call.why);
+        claim(call.why);
+    }
+    return end;
+}
+
+bool Run::run_fan_out(std::size_t stage) {
+    if (fan_ == Fan::in) {
+        fan_ = Fan::none;
+        return true;
+    }
     const FanOut& fan_out = saga_->stages()[stage].branches;
     std::vector<std::size_t> open;
     for (std::size_t branch = 0; branch < fan_out.branches.size(); ++branch) {
@@ -74,8 +87,17 @@ void Run::run_fan_out(std::size_t stage) {
         const bool done = std::all_of(rows.begin(), rows.end(), [](const JobStep& row) { return row.status == StepStatus::done; });
         if (!done) open.push_back(branch);
     }
-    side_by_side(services_.branch_pool, services_.timer, open.size(), fan_out.parallel, stop_.get_token(),
-                 [&](std::size_t index) { return run_branch(stage, open[index]); });
+    if (open.empty()) return true;
+    fan_ = Fan::out;
+    const std::size_t count = open.size();
+    side_by_side_then(
+        pool_of(fan_out), services_.timer, count, fan_out.parallel, stop_.get_token(),
+        [run = shared_from_this(), stage, open = std::move(open)](std::size_t index) { return run->run_branch(stage, open[index]); },
+        [run = shared_from_this()] {
+            run->fan_ = Fan::in;
+            run->services_.wake(run->job().uuid);
+        });
+    return false;
 }
 
 std::optional<std::chrono::milliseconds> Run::run_branch(std::size_t stage, std::size_t branch) {
@@ -91,7 +113,11 @@ std::optional<std::chrono::milliseconds> Run::run_branch(std::size_t stage, std:
         char& waiting = rows_[stage].waiting[branch];
         StepRun call;
         call.again = waiting != 0;
-        const StepEnd end = run_step(*steps.steps[step], rows[step], call);
+        StepEnd end = StepEnd::interrupted;
+        {
+            const Result<LockTable::Held> held = services_.locks.acquire(steps.steps[step]->locks(), stop_.get_token());
+            if (held.has_value()) end = run_step(*steps.steps[step], rows[step], call);
+        }
         waiting = end == StepEnd::waits ? 1 : 0;
         if (end == StepEnd::waits) return call.pause;
         if (end == StepEnd::failed) branch_failed(stage, branch, step, std::move(call.why));
@@ -118,8 +144,6 @@ void Run::branch_failed(std::size_t stage, std::size_t branch, std::size_t step,
 
 Run::StepEnd Run::run_step(Step& step, JobStep& row, StepRun& call) {
     RunContext context(*this, stop_.get_token(), row.branch, true);
-    const Result<LockTable::Held> held = services_.locks.acquire(step.locks(), stop_.get_token());
-    if (!held.has_value()) return StepEnd::interrupted;
     context.holds(step.locks());
     if (!call.again) {
         crash_point("step-before-intent");

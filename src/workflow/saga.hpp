@@ -64,6 +64,7 @@ struct FanOut {
     std::vector<Branch> branches;
     BranchFailure on_failure = BranchFailure::undo_branch;
     std::size_t parallel = 1;
+    bool slow = false;  // copies and the like, which take as long as there are bytes: on a pool that no other job needs
 };
 
 struct BranchOutcome {

@@ -1,11 +1,11 @@
 #include "workflow/side_by_side.hpp"
 
 #include <algorithm>
-#include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <utility>
 
 namespace ramet::workflow {
 namespace {
@@ -14,26 +14,28 @@ constexpr std::chrono::milliseconds kFullQueuePause{50};
 
 // Shared with the runners, which may still be leaving when the caller has gone.
 struct Group : std::enable_shared_from_this<Group> {
-    Group(ThreadPool& the_pool, Timer& the_timer, std::size_t the_count, std::size_t the_parallel, const SideTask& the_task)
+    Group(ThreadPool& the_pool, Timer& the_timer, std::size_t the_count, std::size_t the_parallel, SideTask the_task, std::function<void()> the_end)
         : pool(the_pool),
           timer(the_timer),
           count(the_count),
           parallel(std::max<std::size_t>(the_parallel, 1)),
-          task(the_task) {}
+          task(std::move(the_task)),
+          all_ended(std::move(the_end)) {}
 
     ThreadPool& pool;
     Timer& timer;
     const std::size_t count;
     const std::size_t parallel;
-    const SideTask& task;  // valid until the last call has ended
+    const SideTask task;
+    const std::function<void()> all_ended;
     std::mutex mutex;
-    std::condition_variable all_ended;
     std::size_t next = 0;            // the first that has not begun
     std::set<std::size_t> sleeping;  // until the timer wakes them
     std::deque<std::size_t> due;     // woken
     std::size_t ended = 0;
     std::size_t runners = 0;
     bool stopped = false;
+    std::optional<std::stop_callback<std::function<void()>>> on_stop;  // last: its end waits for a stop in progress
 
     bool work_left() const { return !due.empty() || next < count; }
 
@@ -48,7 +50,7 @@ struct Group : std::enable_shared_from_this<Group> {
 
     void call(std::size_t index) {
         const std::optional<std::chrono::milliseconds> pause = task(index);
-        const std::lock_guard lock(mutex);
+        std::unique_lock lock(mutex);
         if (pause && !stopped) {
             sleeping.insert(index);
             timer.after(*pause, [group = shared_from_this(), index] { group->wake(index); });
@@ -58,7 +60,9 @@ struct Group : std::enable_shared_from_this<Group> {
             due.push_back(index);  // stopped meanwhile: it looks once more, and ends
             return;
         }
-        if (++ended == count) all_ended.notify_all();
+        if (++ended < count) return;
+        lock.unlock();
+        all_ended();
     }
 
     void wake(std::size_t index) {
@@ -102,6 +106,8 @@ struct Group : std::enable_shared_from_this<Group> {
     }
 
     void stop() {
+        const std::shared_ptr<Group> alive = weak_from_this().lock();
+        if (alive == nullptr) return;
         {
             const std::lock_guard lock(mutex);
             stopped = true;
@@ -114,13 +120,12 @@ struct Group : std::enable_shared_from_this<Group> {
 
 }  // namespace
 
-void side_by_side(ThreadPool& pool, Timer& timer, std::size_t count, std::size_t parallel, const std::stop_token& stop, const SideTask& task) {
-    if (count == 0) return;
-    const auto group = std::make_shared<Group>(pool, timer, count, parallel, task);
-    const std::stop_callback on_stop(stop, [group] { group->stop(); });
+void side_by_side_then(ThreadPool& pool, Timer& timer, std::size_t count, std::size_t parallel, std::stop_token stop, SideTask task,
+                       std::function<void()> ended) {
+    if (count == 0) return ended();
+    const auto group = std::make_shared<Group>(pool, timer, count, parallel, std::move(task), std::move(ended));
+    group->on_stop.emplace(std::move(stop), [here = group.get()] { here->stop(); });
     for (std::size_t runner = 0; runner < std::min(count, group->parallel); ++runner) group->add_runner();
-    std::unique_lock lock(group->mutex);
-    group->all_ended.wait(lock, [&] { return group->ended == count; });
 }
 
 }  // namespace ramet::workflow

@@ -249,6 +249,22 @@ TEST_P(PrimaryStorageContract, BringsAFileInAndARepeatIsSuccess) {
     EXPECT_EQ(primary().list()->size(), 1U);
 }
 
+TEST_P(PrimaryStorageContract, MovesAFileSealedOrNotAndARepeatIsSuccess) {
+    ASSERT_TRUE(primary().create_empty("a/layer.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().seal("a/layer.qcow2").has_value());
+    ASSERT_TRUE(primary().move("a/layer.qcow2", ".quarantine/x/layer.qcow2").has_value());
+    EXPECT_FALSE(there("a/layer.qcow2"));
+    EXPECT_TRUE(there(".quarantine/x/layer.qcow2"));
+    EXPECT_TRUE(primary().move("a/layer.qcow2", ".quarantine/x/layer.qcow2").has_value());
+    ASSERT_TRUE(primary().create_empty("b.qcow2", kSize, storage::Provisioning::thin).has_value());
+    EXPECT_FALSE(primary().move("b.qcow2", ".quarantine/x/layer.qcow2").has_value());  // nothing is overwritten
+    EXPECT_TRUE(there("b.qcow2"));
+    EXPECT_EQ(primary().move("absent", "elsewhere").error().code, ErrorCode::not_found);
+    EXPECT_FALSE(primary().move("b.qcow2", "../b.qcow2").has_value());
+    ASSERT_TRUE(primary().remove(".quarantine/x/layer.qcow2").has_value());
+    EXPECT_FALSE(there(".quarantine/x/layer.qcow2"));
+}
+
 TEST_P(PrimaryStorageContract, ListsEveryFileAndAnAbsentFileOccupiesNothing) {
     ASSERT_TRUE(primary().create_empty("a.qcow2", kSize, storage::Provisioning::thin).has_value());
     ASSERT_TRUE(primary().create_empty("b/c/d.qcow2", kSize, storage::Provisioning::thin).has_value());

@@ -36,9 +36,23 @@ class World(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
+        violated = cls.violated()
         done = cls.server.teardown()
         remove_tree(cls.directory)
         assert done.returncode == 0, done.stderr
+        assert not violated, f"invariants are violated at the end: {violated}"
+
+    @classmethod
+    def violated(cls, patience=10):
+        """The invariants that `ramet doctor` finds violated; what a last job is still doing has a moment to end."""
+        if cls.server.process is None or cls.server.process.poll() is not None:
+            cls.server.start()
+        api, end = cls.server.api(), time.monotonic() + patience
+        while True:
+            violated = {invariant["number"]: invariant["findings"] for invariant in api.get("/doctor")["invariants"] if invariant["state"] == "violated"}
+            if not violated or time.monotonic() > end:
+                return violated
+            time.sleep(0.2)
 
     def refused(self, code, *words, call):
         """`call` fails with `code` (its cause's may be meant too), its text has the words, and nothing has changed."""
@@ -65,6 +79,14 @@ class World(unittest.TestCase):
         while (findings := self.doctor()) and time.monotonic() < end:
             time.sleep(0.2)
         self.assertEqual([], findings)
+
+    def deaf_vm(self, name):
+        """A running VM without a system on its disk: it does not hear the power button, so that a graceful stop takes its full minute."""
+        if not hasattr(type(self), "blank"):
+            path = self.directory + "/blank.qcow2"
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "16M"], check=True)
+            type(self).blank = self.api.add_image(path, name="blank")
+        return self.api.create_vm(name, self.blank["uuid"])
 
     def expunge(self, vm):
         self.api.delete("/vm-instances/" + vm)

@@ -36,6 +36,8 @@ public:
         return !port.ip.empty() && port.ip == answering_;
     }
     Result<std::vector<std::string>> taps() override { return std::vector<std::string>{}; }
+    Result<std::vector<std::string>> ports() override { return std::vector<std::string>{}; }
+    Result<std::vector<L3NetworkId>> networks() override { return std::vector<L3NetworkId>{}; }
     Result<void> remove_all() override { return note("remove_all"); }
 
 private:

@@ -224,6 +224,24 @@ public:
         return leave(due);
     }
 
+    Result<void> move(const std::string& from, const std::string& to) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("move", from));
+        TRY(check_path(from));
+        TRY(check_path(to));
+        const auto found = files_.find(from);
+        if (found == files_.end()) {
+            if (files_.contains(to)) return leave(due);
+            return fail(ErrorCode::not_found, "the file to be moved is not there", from);
+        }
+        if (files_.contains(to)) return fail(ErrorCode::operation_failed, "moving a file of the storage: the name is taken", to);
+        auto moved = std::move(found->second);
+        moved.sealed = false;
+        files_.erase(found);
+        files_.emplace(to, std::move(moved));
+        return leave(due);
+    }
+
     Result<std::int64_t> allocated_bytes(const std::string& path) override {
         const std::lock_guard lock(mutex_);
         TRY_ASSIGN(const Due due, enter("allocated_bytes", path));

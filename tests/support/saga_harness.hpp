@@ -92,7 +92,10 @@ inline std::vector<StepKey> step_keys(SagaWorld& world) {
     return keys;
 }
 
-inline workflow::EngineOptions options() { return workflow::EngineOptions{1, 3, {}, std::chrono::milliseconds(0), std::chrono::milliseconds(1)}; }
+inline workflow::EngineOptions options_of(std::size_t job_threads, std::size_t branch_threads) {
+    return workflow::EngineOptions{job_threads, branch_threads, {}, std::chrono::milliseconds(0), std::chrono::milliseconds(1)};
+}
+inline workflow::EngineOptions options() { return options_of(1, 3); }
 
 using Edit = std::function<void(workflow::Saga&)>;
 

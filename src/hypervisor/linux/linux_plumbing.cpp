@@ -296,6 +296,20 @@ Result<std::vector<std::string>> LinuxPlumbing::taps() {
     return names;
 }
 
+Result<std::vector<std::string>> LinuxPlumbing::ports() {
+    TRY_ASSIGN(const std::vector<PortState> stored, files_.ports());  // rules and reservations are made from these
+    std::vector<std::string> names;
+    for (const PortState& state : stored) names.push_back(state.port.tap);
+    return names;
+}
+
+Result<std::vector<L3NetworkId>> LinuxPlumbing::networks() {
+    TRY_ASSIGN(const std::vector<NetworkState> stored, files_.networks());
+    std::vector<L3NetworkId> all;
+    for (const NetworkState& network : stored) all.push_back(network.spec.l3);
+    return all;
+}
+
 Result<void> LinuxPlumbing::remove_all() {
     const std::lock_guard lock(networks_mutex_);
     TRY_ASSIGN(Netlink netlink, Netlink::open());

@@ -27,6 +27,8 @@ public:
     Result<void> set_port(const std::string& tap, bool enabled) override;
     Result<bool> answers(const PortSpec& port) override;
     Result<std::vector<std::string>> taps() override;
+    Result<std::vector<std::string>> ports() override;
+    Result<std::vector<L3NetworkId>> networks() override;
     Result<void> remove_all() override;
 
     Rules& rules() { return rules_; }  // for tests and metrics

@@ -29,6 +29,8 @@ public:
     Result<void> set_port(const std::string&, bool) override { return {}; }
     Result<bool> answers(const PortSpec&) override { return false; }
     Result<std::vector<std::string>> taps() override { return std::vector<std::string>{}; }
+    Result<std::vector<std::string>> ports() override { return std::vector<std::string>{}; }
+    Result<std::vector<L3NetworkId>> networks() override { return std::vector<L3NetworkId>{}; }
     Result<void> remove_all() override { return {}; }
 };
 

@@ -179,6 +179,27 @@ Result<void> DirStorage::remove(const std::string& path) {
     return prune_directories(root_fd_.get(), split_path(path).directory);
 }
 
+Result<void> DirStorage::move(const std::string& from, const std::string& to) {
+    TRY(check_relative_path(from));
+    TRY(check_relative_path(to));
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), from, O_RDONLY | O_NONBLOCK));
+    if (!file.valid()) {
+        TRY_ASSIGN(const bool done, exists(to));
+        if (done) return {};
+        return fail(ErrorCode::not_found, "the file to be moved is not there", from);
+    }
+    TRY(set_immutable(file.get(), Immutable::no));
+    const SplitPath source = split_path(from);
+    const SplitPath target = split_path(to);
+    TRY_ASSIGN(const UniqueFd directory, open_beneath(root_fd_.get(), source.directory, O_RDONLY | O_DIRECTORY));
+    TRY_ASSIGN(const DirectoryPath place, make_directories(root_fd_.get(), target.directory));
+    if (::renameat2(directory.get(), source.name.c_str(), place.directory.get(), target.name.c_str(), RENAME_NOREPLACE) != 0)
+        return io_error("moving a file of the storage", errno, from + " to " + to);
+    TRY(sync_directory(place.directory.get()));
+    for (auto changed = place.changed.rbegin(); changed != place.changed.rend(); ++changed) TRY(sync_directory(changed->get()));
+    return prune_directories(root_fd_.get(), source.directory);
+}
+
 Result<std::int64_t> DirStorage::allocated_bytes(const std::string& path) {
     TRY(check_relative_path(path));
     TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_PATH));

@@ -43,6 +43,7 @@ public:
     Result<void> seal(const std::string& path) override;
     Result<void> unseal(const std::string& path) override;
     Result<void> remove(const std::string& path) override;
+    Result<void> move(const std::string& from, const std::string& to) override;
     Result<std::int64_t> allocated_bytes(const std::string& path) override;
     Result<bool> exists(const std::string& path) override;
     Result<std::vector<StoredFile>> list() override;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <array>
@@ -17,6 +18,10 @@ namespace ramet::storage {
 
 namespace {
 
+// A copy lasts as long as there are bytes; requests, guests and short jobs go first.
+constexpr int kNiceness = 10;
+constexpr int kIoPriorityOfProcess = 1;                // IOPRIO_WHO_PROCESS
+constexpr int kIoPriorityLowest = (2 << 13) | 7;       // best effort, the last of eight levels
 constexpr rlim_t kAddressBytesMax = rlim_t{16} << 30;  // 64 worker threads reserve stacks and arenas; their use is far below
 constexpr std::size_t kErrorBytesMax = 8 * 1024;       // of the child's standard error that we keep
 constexpr int kPollMilliseconds = 100;                 // how late a cancel is seen
@@ -80,6 +85,8 @@ void place_inherited(const ChildPlan& plan) {
     ::setrlimit(RLIMIT_AS, &address);
     ::setrlimit(RLIMIT_CPU, &processor);
     ::setrlimit(RLIMIT_CORE, &core);
+    ::setpriority(PRIO_PROCESS, 0, kNiceness);
+    ::syscall(SYS_ioprio_set, kIoPriorityOfProcess, 0, kIoPriorityLowest);
     if (plan.run_as != nullptr) {
         if (::setgroups(0, nullptr) != 0 || ::setresgid(plan.run_as->gid, plan.run_as->gid, plan.run_as->gid) != 0 ||
             ::setresuid(plan.run_as->uid, plan.run_as->uid, plan.run_as->uid) != 0) {

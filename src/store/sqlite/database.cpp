@@ -50,6 +50,7 @@ public:
 
     Result<void> write(const Work& work) override;
     Result<void> read(const Work& work) override;
+    Result<std::vector<std::string>> check() override;
 
 private:
     void write_loop();
@@ -169,6 +170,24 @@ Result<void> SqliteDatabase::read(const Work& work) {
     }
     reader_idle_.notify_one();
     return outcome;
+}
+
+Result<std::vector<std::string>> SqliteDatabase::check() {
+    std::vector<std::string> findings;
+    TRY(read([&](Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(const std::vector<Values> damages, transaction.query("PRAGMA quick_check(20)"));
+        for (const Values& row : damages) {
+            const auto* text = std::get_if<std::string>(&row.at(0));
+            if (text != nullptr && *text != "ok") findings.push_back(*text);
+        }
+        TRY_ASSIGN(const std::vector<Values> dangling, transaction.query("PRAGMA foreign_key_check"));
+        for (const Values& row : dangling) {
+            const auto* table = std::get_if<std::string>(&row.at(0));
+            findings.push_back("a row of " + (table == nullptr ? std::string("a table") : *table) + " names one that is not there");
+        }
+        return {};
+    }));
+    return findings;
 }
 
 }  // namespace

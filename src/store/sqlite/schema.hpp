@@ -12,5 +12,6 @@ extern const std::string_view kSchemaSnapshots;  // volume snapshots, their tree
 extern const std::string_view kSchemaJobs;       // idempotency keys, web hooks that wait
 extern const std::string_view kSchemaIdentity;   // what has been seen of each VM's identity
 extern const std::string_view kSchemaMemory;     // memory images and the VMs that map them
+extern const std::string_view kSchemaEvent;      // events, garbage, leases
 
 }  // namespace ramet::store::sqlite

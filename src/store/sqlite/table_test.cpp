@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "model/event.hpp"
 #include "model/memory_image.hpp"
 #include "model/snapshots.hpp"
 #include "model/vm_identity.hpp"
@@ -27,7 +28,7 @@ std::vector<RowKind> all_kinds() {
                     BackupStorageZoneRef, ImageBackupStorageRef, Image, InstanceOffering, DiskOffering, L2Network, L2NetworkClusterRef, L3Network,
                     IpRange, UsedIp, SystemTag, UserTag, GlobalConfig, VmNic, VmCdRom, Volume, Layer, VmInstance, VolumeSnapshot, VolumeSnapshotTree,
                     VolumeSnapshotGroup, VolumeSnapshotGroupRef, Checkpoint, CheckpointVolume, IdempotencyKey, PendingWebHook, VmIdentity,
-                    MemoryImage, MemoryImageUser>();
+                    MemoryImage, MemoryImageUser, Event, Garbage>();
 }
 
 bool is_column(const FieldInfo& info) { return !info.rules.relation && !info.rules.transient; }

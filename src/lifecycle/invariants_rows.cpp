@@ -1,0 +1,255 @@
+// The invariants that rows alone, or rows and processes, can tell.
+#include <algorithm>
+#include <boost/json.hpp>
+#include <map>
+
+#include "api/json.hpp"
+#include "lifecycle/invariants.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle::checks {
+
+namespace json = boost::json;
+using store::Transaction;
+
+namespace {
+
+constexpr std::int64_t kClonesLookedAt = 200;            // the newest; older reports cannot have changed
+constexpr std::int64_t kLeaseLateMilliseconds = 10'000;  // an end is acted on within 2 s; the removal itself takes a while
+
+bool being_made(const VmInstance& vm) { return vm.owner_job_uuid.has_value(); }
+
+bool has_job(const Rows& rows, const VmInstance& vm) {
+    return being_made(vm) ||
+           std::ranges::any_of(rows.unfinished, [&](const Job& job) { return job.target_uuid == vm.uuid.text() && job.state != JobState::stuck; });
+}
+
+// One finding for each row of a query of one text column.
+Result<Findings> each_of(Parts& parts, std::string_view sql, const std::string& what) {
+    return store::read(parts.database(), [&](Transaction& transaction) -> Result<Findings> {
+        Findings findings;
+        TRY_ASSIGN(const std::vector<store::Values> rows, transaction.query(sql));
+        for (const store::Values& row : rows) {
+            const auto* text = std::get_if<std::string>(&row.at(0));
+            findings.push_back(what + ": " + (text == nullptr ? "?" : *text));
+        }
+        return findings;
+    });
+}
+
+Result<void> append(Result<Findings> more, Findings& findings) {
+    if (!more.has_value()) return std::unexpected(more.error());
+    findings.insert(findings.end(), more->begin(), more->end());
+    return {};
+}
+
+struct CloneReport {
+    JobId job;
+    std::size_t names = 0;
+    json::object result;
+};
+
+Result<std::vector<CloneReport>> newest_clone_reports(Parts& parts) {
+    TRY_ASSIGN(const std::vector<store::Values> rows, store::read(parts.database(), [](Transaction& transaction) {
+                   return transaction.query(
+                       "SELECT uuid, plan, result FROM job WHERE kind = 'clone-vm' AND state = 'Succeeded' AND result IS NOT NULL "
+                       "ORDER BY \"createDate\" DESC LIMIT $1",
+                       {kClonesLookedAt});
+               }));
+    std::vector<CloneReport> reports;
+    for (const store::Values& row : rows) {
+        TRY_ASSIGN(const json::value plan, api::parse_json(std::get<std::string>(row.at(1))));
+        TRY_ASSIGN(const json::value result, api::parse_json(std::get<std::string>(row.at(2))));
+        const json::value* clones = plan.as_object().if_contains("clones");
+        const json::value* inner = result.as_object().if_contains("result");
+        if (clones == nullptr || !clones->is_array() || inner == nullptr || !inner->is_object()) continue;
+        reports.push_back({JobId::trusted(std::get<std::string>(row.at(0))), clones->as_array().size(), inner->as_object()});
+    }
+    return reports;
+}
+
+}  // namespace
+
+Result<Findings> nothing_stays_paused(Parts& parts, const Survey& survey) {
+    Findings findings;
+    for (const VmInstance& vm : survey.rows.vms) {
+        if (vm.state != VmState::running || has_job(survey.rows, vm)) continue;
+        const Result<hypervisor::DomainState> state = parts.hypervisor.state(vm.uuid);
+        if (state.has_value() && *state == hypervisor::DomainState::paused)
+            findings.push_back("VM " + vm.uuid.text() + " is Running and its CPUs stand");
+    }
+    return findings;
+}
+
+Result<Findings> reports_add_up(Parts& parts, const Survey&) {
+    Findings findings;
+    TRY_ASSIGN(const std::vector<CloneReport> reports, newest_clone_reports(parts));
+    for (const CloneReport& report : reports) {
+        const json::value* entries = report.result.if_contains("inventories");
+        const json::value* number = report.result.if_contains("numberOfClonedVm");
+        const std::string job = "job " + report.job.text();
+        if (entries == nullptr || !entries->is_array() || number == nullptr || !number->is_int64()) {
+            findings.push_back(job + " has no proper result");
+            continue;
+        }
+        std::int64_t made = 0;
+        bool each_one_of_both = true;
+        for (const json::value& entry : entries->as_array()) {
+            const bool inventory = entry.is_object() && entry.as_object().contains("inventory");
+            each_one_of_both = each_one_of_both && entry.is_object() && inventory != entry.as_object().contains("error");
+            made += inventory ? 1 : 0;
+        }
+        if (made != number->as_int64() || !each_one_of_both || entries->as_array().size() != report.names)
+            findings.push_back(job + ": its numbers do not add up");
+    }
+    return findings;
+}
+
+Result<Findings> failed_names_leave_nothing(Parts& parts, const Survey&) {
+    Findings findings;
+    TRY(append(each_of(parts, R"(SELECT uuid FROM vm_nic WHERE "vmInstanceUuid" NOT IN (SELECT uuid FROM vm_instance))", "NIC without VM"),
+               findings));
+    TRY(append(each_of(parts, R"(SELECT ip FROM used_ip WHERE "vmNicUuid" NOT IN (SELECT uuid FROM vm_nic))", "address without NIC"), findings));
+    TRY(append(
+        each_of(
+            parts,
+            R"(SELECT uuid FROM volume WHERE type = 'Root' AND ("vmInstanceUuid" IS NULL OR "vmInstanceUuid" NOT IN (SELECT uuid FROM vm_instance)))",
+            "root volume without VM"),
+        findings));
+    TRY(append(
+        each_of(parts, R"(SELECT tag FROM system_tag WHERE "resourceType" = 'VmInstanceVO' AND "resourceUuid" NOT IN (SELECT uuid FROM vm_instance))",
+                "tag without VM"),
+        findings));
+    TRY(append(each_of(parts,
+                       R"(SELECT "resourceUuid" FROM account_resource_ref WHERE ("resourceType" = 'VmInstanceVO' AND "resourceUuid" NOT IN )"
+                       R"((SELECT uuid FROM vm_instance)) OR ("resourceType" = 'VolumeVO' AND "resourceUuid" NOT IN (SELECT uuid FROM volume)))",
+                       "owner of a resource that is gone"),
+               findings));
+    return findings;
+}
+
+Result<Findings> clones_have_the_uuids_of_their_jobs(Parts& parts, const Survey&) {
+    Findings findings;
+    TRY_ASSIGN(const std::vector<CloneReport> reports, newest_clone_reports(parts));
+    for (const CloneReport& report : reports) {
+        const json::value* entries = report.result.if_contains("inventories");
+        if (entries == nullptr || !entries->is_array()) continue;
+        for (std::size_t i = 0; i < entries->as_array().size(); ++i) {
+            const json::value& entry = entries->as_array()[i];
+            const json::value* inventory = entry.is_object() ? entry.as_object().if_contains("inventory") : nullptr;
+            if (inventory == nullptr || !inventory->is_object()) continue;
+            const json::value* uuid = inventory->as_object().if_contains("uuid");
+            const std::string wanted = VmId::derived(report.job.text(), "vm/" + std::to_string(i)).text();
+            if (uuid == nullptr || !uuid->is_string() || std::string_view(uuid->as_string()) != wanted)
+                findings.push_back("job " + report.job.text() + ": clone " + std::to_string(i) + " is not VM " + wanted);
+        }
+    }
+    return findings;
+}
+
+Result<Findings> no_job_is_stuck(Parts&, const Survey& survey) {
+    Findings findings;
+    for (const Job& job : survey.rows.unfinished)
+        if (job.state == JobState::stuck) findings.push_back("job " + job.uuid.text() + " (" + job.api_name + ") is stuck; its undo failed");
+    return findings;
+}
+
+Result<Findings> ended_jobs_have_ended(Parts& parts, const Survey&) {
+    return each_of(parts,
+                   R"(SELECT uuid FROM job WHERE (state IN ('Queued', 'Running', 'Undoing') AND "finishDate" IS NOT NULL) )"
+                   R"(OR (state IN ('Succeeded', 'Failed', 'Canceled') AND "finishDate" IS NULL))",
+                   "job whose state and end do not fit");
+}
+
+Result<Findings> macs_and_uuids_are_unique(Parts& parts, const Survey& survey) {
+    Findings findings;
+    TRY(append(each_of(parts, "SELECT lower(mac) FROM vm_nic GROUP BY lower(mac) HAVING COUNT(*) > 1", "MAC given twice"), findings));
+    TRY(append(
+        each_of(parts, "SELECT uuid FROM vm_instance WHERE uuid IN (SELECT uuid FROM volume UNION SELECT uuid FROM vm_nic)", "uuid given twice"),
+        findings));
+    std::map<std::string, int> processes;
+    for (const VmId& domain : survey.objects.domains)
+        if (++processes[domain.text()] == 2) findings.push_back("two processes of VM " + domain.text());
+    return findings;
+}
+
+Result<Findings> addresses_are_unique(Parts& parts, const Survey&) {
+    Findings findings;
+    TRY(append(each_of(parts, R"(SELECT ip FROM used_ip GROUP BY "l3NetworkUuid", ip HAVING COUNT(*) > 1)", "address given twice"), findings));
+    TRY(append(
+        each_of(parts, R"(SELECT n.uuid FROM vm_nic n JOIN used_ip u ON u."vmNicUuid" = n.uuid WHERE u.ip <> n.ip)", "NIC with another's address"),
+        findings));
+    return findings;
+}
+
+Result<Findings> hosts_hold_what_they_carry(Parts&, const Survey& survey) {
+    Findings findings;
+    for (const Host& host : survey.rows.hosts) {
+        std::int64_t cpus = 0;
+        std::int64_t memory = 0;
+        for (const VmInstance& vm : survey.rows.vms) {
+            if (vm.host_uuid != host.uuid) continue;
+            cpus += vm.cpu_num;
+            memory += vm.memory_size;
+        }
+        if (cpus > host.total_cpu_capacity || memory > host.total_memory_capacity)
+            findings.push_back("host '" + host.name + "' carries " + std::to_string(cpus) + " CPUs and " + std::to_string(memory) +
+                               " bytes of memory");
+    }
+    return findings;
+}
+
+Result<Findings> no_reservation_outlives_its_job(Parts& parts, const Survey&) {
+    return each_of(parts,
+                   R"(SELECT uuid FROM vm_instance WHERE "ownerJobUuid" IS NOT NULL AND "ownerJobUuid" NOT IN )"
+                   R"((SELECT uuid FROM job WHERE state IN ('Queued', 'Running', 'Undoing', 'Stuck')))",
+                   "VM that an ended job was making");
+}
+
+Result<Findings> rows_and_processes_agree(Parts&, const Survey& survey) {
+    Findings findings;
+    for (const VmInstance& vm : survey.rows.vms) {
+        if (has_job(survey.rows, vm)) continue;
+        const bool runs = std::ranges::find(survey.objects.domains, vm.uuid) != survey.objects.domains.end();
+        if (runs && !is_on(vm.state)) findings.push_back("VM " + vm.uuid.text() + " is " + std::string(name_of(vm.state)) + " and has a process");
+        if (!runs && is_on(vm.state)) findings.push_back("VM " + vm.uuid.text() + " is " + std::string(name_of(vm.state)) + " and has no process");
+    }
+    for (const VmId& domain : survey.objects.domains)
+        if (survey.rows.vm(domain.text()) == nullptr) findings.push_back("process of VM " + domain.text() + ", which has no row");
+    return findings;
+}
+
+Result<Findings> logs_fit_their_jobs(Parts& parts, const Survey&) {
+    Findings findings;
+    TRY(append(each_of(parts, R"(SELECT uuid FROM job_step WHERE "jobUuid" NOT IN (SELECT uuid FROM job))", "step without job"), findings));
+    TRY(append(each_of(parts,
+                       R"(SELECT s.uuid FROM job_step s JOIN job j ON j.uuid = s."jobUuid" WHERE s.status IN ('running', 'undoing') )"
+                       R"(AND j.state IN ('Succeeded', 'Failed', 'Canceled'))",
+                       "step at work in an ended job"),
+               findings));
+    return findings;
+}
+
+Result<Findings> leases_end_in_time(Parts& parts, const Survey& survey) {
+    Findings findings;
+    for (const VmInstance& vm : survey.rows.vms) {
+        if (!vm.lease_end_date || has_job(survey.rows, vm)) continue;
+        if (vm.lease_end_date->milliseconds + kLeaseLateMilliseconds < parts.now().milliseconds)
+            findings.push_back("the lease of VM " + vm.uuid.text() + " ended at " + to_wire_date(*vm.lease_end_date) + " and it is still there");
+    }
+    return findings;
+}
+
+Result<Findings> every_resource_has_an_owner(Parts& parts, const Survey&) {
+    Findings findings;
+    for (const std::string table : {"vm_instance", "volume"}) {
+        TRY(append(each_of(parts, R"(SELECT uuid FROM )" + table + R"( WHERE uuid NOT IN (SELECT "resourceUuid" FROM account_resource_ref))",
+                           table + " without owner"),
+                   findings));
+    }
+    return findings;
+}
+
+Result<Findings> the_database_is_sound(Parts& parts, const Survey&) { return parts.database().check(); }
+
+}  // namespace ramet::lifecycle::checks
