@@ -119,14 +119,6 @@ Result<void> check_tags(const lifecycle::Request& request, const api::CloneVmIns
     return {};
 }
 
-// What is described already and not built yet is refused, never ignored.
-Result<void> check_options(const api::CloneVmInstance& message) {
-    const auto refused = [](std::string_view field) {
-        return fail(ErrorCode::invalid_argument, fmt::format("{} is not supported by this version; leave it out", field));
-    };
-    return {};
-}
-
 Result<void> check_wait_for(const api::CloneVmInstance& message) {
     const bool waits_for_guest = message.wait_for == "agent" || message.wait_for == "ip";
     if (!waits_for_guest || message.strategy == "InstantStart") return {};
@@ -139,7 +131,6 @@ Result<void> check_wait_for(const api::CloneVmInstance& message) {
 
 Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     CheckedClone checked;
-    TRY(check_options(message));
     TRY(check_wait_for(message));
     TRY(check_names(transaction, message.names));
     TRY_ASSIGN(const std::optional<lifecycle::KeptVm> kept, kept_source(transaction, message));

@@ -124,7 +124,7 @@ Result<JobId> submit_plan(Parts& parts, const Request& request, std::string_view
 }  // namespace
 
 void register_flatten_saga(workflow::Engine& engine, Parts& parts) {
-    engine.add_kind("flatten", [&parts](const Job& job) { return flatten_saga(parts, job); });
+    engine.add_kind("flatten", [&parts](const Job& job) { return flatten_saga(parts, job); }, workflow::Pace::slow);
 }
 
 Result<FlattenAnswer> flatten_vm(Parts& parts, const Request& request, const api::FlattenVmInstance& message) {

@@ -165,7 +165,7 @@ Result<std::size_t> layers_to_make_one(Parts& parts, const std::vector<Layer>& c
 }  // namespace
 
 void register_merge_saga(workflow::Engine& engine, Parts& parts) {
-    engine.add_kind("merge-chain", [&parts](const Job& job) { return merge_saga(parts, job); });
+    engine.add_kind("merge-chain", [&parts](const Job& job) { return merge_saga(parts, job); }, workflow::Pace::slow);
 }
 
 Result<std::optional<ShortenOrder>> find_chain_to_merge(Parts& parts, const std::map<VolumeId, std::chrono::steady_clock::time_point>& not_now) {

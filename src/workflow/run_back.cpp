@@ -5,6 +5,7 @@
 #include "telemetry/log.hpp"
 #include "workflow/crash_points.hpp"
 #include "workflow/run.hpp"
+#include "workflow/side_by_side.hpp"
 #include "workflow/step_error.hpp"
 
 namespace ramet::workflow {
