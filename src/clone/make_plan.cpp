@@ -64,10 +64,11 @@ Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked
     plan_memory(parts, message, plan);
     plan.bandwidth = message.bandwidth;
     TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, lifecycle::storage_facts(parts));
-    for (const auto& wanted : {message.primary_storage_uuid_for_root_volume, message.primary_storage_uuid_for_data_volume}) {
+    for (const auto& [type, wanted] : {std::pair{VolumeType::root, message.primary_storage_uuid_for_root_volume},
+                                       std::pair{VolumeType::data, message.primary_storage_uuid_for_data_volume}}) {
         if (!wanted) continue;  // also one that no volume of this clone uses must be one that could be used
         const Result<placement::StorageDecision> fits = placement::choose_primary_storage(storages, 0, wanted, checked.cluster);
-        if (!fits.has_value()) return failed("primary storage " + wanted->text(), fits.error());
+        if (!fits.has_value()) return failed(std::string(storage_field(type)), fits.error());
     }
     std::map<std::string, std::int64_t> bytes_on;
     for (const Volume& volume : checked.source.volumes) {

@@ -171,8 +171,8 @@ class Jobs(World):
         self.cancel_and_check(job)
 
     def test_a_job_behind_others_is_cancelled_as_quickly(self):
-        busy = self.slow_copy(*[f"busy-{i}" for i in range(24)])  # every branch thread, for some time
-        self.until(lambda: sum(step["name"] == "materialize" for step in self.job(busy)["steps"]) >= 8, 60)
+        busy = self.slow_copy(*[f"busy-{i}" for i in range(24)], bandwidth=8 << 20)  # every thread that copies, for some time
+        self.until(lambda: sum(step["name"] == "materialize" for step in self.job(busy)["steps"]) >= 4, 60)
         waiting = self.start_clone("waiting", strategy="CreateStopped")
         self.until(lambda: self.job(waiting)["state"] == "Running")
         before = time.monotonic()
