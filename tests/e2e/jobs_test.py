@@ -75,7 +75,8 @@ class Jobs(World):
         self.assertEqual(202, status, text)
         return job
 
-    def slow_copy(self, *names, **more):
+    def slow_copy(self, *names, bandwidth=64 << 20, **more):
+        more["bandwidth"] = bandwidth
         return self.start_clone(*names, strategy="CreateStopped", primaryStorageUuidForRootVolume=self.second["uuid"], rootVolumeSystemTags=THICK, **more)
 
     def job(self, job):
