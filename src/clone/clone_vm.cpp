@@ -64,7 +64,7 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
     spawn.parallel = limits::kBranchThreads;
     spawn.on_failure = plan.atomic ? workflow::BranchFailure::undo_all : workflow::BranchFailure::undo_branch;
     const auto throttle = plan.bandwidth ? std::make_shared<storage::Throttle>(*plan.bandwidth) : nullptr;
-    spawn.slow = std::ranges::any_of(plan.volumes, [](const PlannedVolume& volume) { return volume.mode == LayerMode::copy; });
+    spawn.slow = std::ranges::any_of(plan.volumes, [](const PlannedVolume& volume) { return volume.mode == lifecycle::LayerMode::copy; });
     for (std::size_t i = 0; i < plan.clones.size(); ++i) {
         if (plan.clones[i].refusal) continue;
         const VmId vm = clone_uuid(job.uuid, i);

@@ -6,6 +6,7 @@
 
 #include "api/json.hpp"
 #include "lifecycle/garbage.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "store/saga_log.hpp"
 #include "support/fake_hypervisor.hpp"
 #include "support/fake_plumbing.hpp"
@@ -60,7 +61,7 @@ protected:
     store::DatabaseSagaLog log{*pool};
     workflow::Engine engine{log, clock, {2, 2, &api::error_object}};
     resources::Parts shared{*pool, clock, storages, plumbing, inventory, engine, pool.folder().string()};
-    guest::IdentityKeeper identity{*pool, hypervisor, [](store::Transaction&, const VmId&) -> Result<std::string> { return std::string("name"); }};
+    guest::IdentityKeeper identity{*pool, hypervisor, &wanted_identity};
     Parts parts{shared, hypervisor, identity};
     LeaseKeeper keeper{parts, clock};
 };
