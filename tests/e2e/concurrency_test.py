@@ -102,7 +102,8 @@ class Concurrency(World):
         # More of each than there are threads for quick jobs (8): every one of these used to hold one.
         hanging = [self.begin(vm["uuid"], "stopVmInstance", {}) for vm in deaf]
         hanging += [self.begin(vm["uuid"], "startVmInstance", {}) for vm in deaf for _ in range(4)]
-        thick = {"strategy": "CreateStopped", "rootVolumeSystemTags": ["volumeProvisioningStrategy::ThickProvisioning"]}
+        # The bandwidth makes them slow on any machine.
+        thick = {"strategy": "CreateStopped", "bandwidth": 4 << 20, "rootVolumeSystemTags": ["volumeProvisioningStrategy::ThickProvisioning"]}
         copies = [self.begin(self.source["uuid"], "cloneVmInstance", {"names": [f"thick{i}-{k}" for k in range(6)], **thick}) for i in range(9)]
         done = 0
         for i in range(5):
