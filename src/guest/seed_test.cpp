@@ -66,7 +66,8 @@ TEST(Seed, AsksNothingOfAGuestThatKeepsItsIdentity) {
     const auto files = seed_files(seed);
     ASSERT_TRUE(files.has_value());
     for (const SeedFile& file : *files) {
-        if (file.name == "vendor-data") EXPECT_EQ(file.content, "#cloud-config\n{}\n");
+        if (file.name != "vendor-data") continue;
+        EXPECT_EQ(file.content, "#cloud-config\n{}\n");
     }
 }
 

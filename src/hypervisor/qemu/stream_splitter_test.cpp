@@ -132,7 +132,9 @@ TEST(MemoryWriter, WritesPagesWhateverTheirOrderWithOneChecksum) {
         if (turn == 1) std::reverse(pages.begin(), pages.end());
         for (const auto& [offset, fill] : pages) {
             const std::string page(kGuestPageBytes, fill), stale(kGuestPageBytes, 'z');
-            if (turn == 1) ASSERT_TRUE(writer.page(offset, storage::bytes_of(stale)).has_value());  // sent twice: the last one counts
+            if (turn == 1) {  // sent twice: the last one counts
+                ASSERT_TRUE(writer.page(offset, storage::bytes_of(stale)).has_value());
+            }
             ASSERT_TRUE(writer.page(offset, storage::bytes_of(page)).has_value());
         }
         ASSERT_TRUE(writer.page(8192, {}).has_value());
