@@ -95,9 +95,7 @@ TEST_F(MemoryCapture, AQemuThatDiesMeanwhileIsAnErrorThatLeavesNoFiles) {
     const auto facts = vms_.hypervisor().capture_memory(source_.vm, {cut}, place, {});
     killer.join();
     struct stat seen{};
-    if (!facts.has_value()) {
-        EXPECT_NE(::stat(place.directory.c_str(), &seen), 0);
-    }
+    if (!facts.has_value()) { EXPECT_NE(::stat(place.directory.c_str(), &seen), 0); }
     EXPECT_EQ(vms_.hypervisor().state(source_.vm).value(), DomainState::shut_off);
     EXPECT_TRUE(vms_.hypervisor().remove_memory(place).has_value());
 }
