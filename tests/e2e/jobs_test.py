@@ -146,7 +146,7 @@ class Jobs(World):
         self.until(lambda: detail_has_ended(self.job(job)), 30)
         took = time.monotonic() - before
         detail = self.job(job)
-        self.assertEqual("Canceled", detail["state"])
+        self.assertEqual("Canceled", detail["state"], detail)
         self.assertNotIn("@cause", {step["name"] for step in detail["steps"]})
         self.assertEqual([self.source["uuid"]], [vm["uuid"] for vm in self.api.rows("/vm-instances")])
         self.assert_nothing_left_over()
