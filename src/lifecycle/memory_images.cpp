@@ -117,12 +117,12 @@ Result<void> remove_doomed_memory_images(Parts& parts) {
 }
 
 Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings) {
-    struct Rows {
+    struct ImagesAndUsers {
         std::vector<MemoryImage> images;
         std::vector<MemoryImageUser> users;
     };
-    TRY_ASSIGN(const Rows rows, store::read(parts.database(), [](Transaction& transaction) -> Result<Rows> {
-                   Rows found;
+    TRY_ASSIGN(const ImagesAndUsers rows, store::read(parts.database(), [](Transaction& transaction) -> Result<ImagesAndUsers> {
+                   ImagesAndUsers found;
                    TRY_ASSIGN(found.images, store::list<MemoryImage>(transaction));
                    TRY_ASSIGN(found.users, store::list<MemoryImageUser>(transaction));
                    return found;
