@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/crash_point.hpp"
+#include "lifecycle/layers.hpp"
 #include "lifecycle/shorten.hpp"
 #include "store/table.hpp"
 
@@ -270,16 +271,10 @@ Result<void> Cut::undo() {
     if (std::ranges::any_of(loaded->disks, in_use)) return adopt(*loaded, false, {});  // the source writes to the overlays: they are its disks now
     for (const Source::Disk& disk : loaded->disks) {
         if (disk.adopted) continue;
-        TRY_ASSIGN(const std::optional<Layer> row, store::read(parts_.database(), [&](Transaction& transaction) {
-                       return store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}});
-                   }));
-        if (!row) continue;
-        TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(disk.overlay_place.root));
-        TRY(storage->remove(disk.overlay.path));
-        TRY(parts_.database().write([&](Transaction& transaction) -> Result<void> {
-            TRY(store::erase<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
-            return {};
-        }));
+        // One that a later cut was made on, or that is kept, is a layer of the source's chain by now and stays.
+        TRY_ASSIGN(const std::vector<Layer> doomed,
+                   store::write(parts_.database(), [&](Transaction& transaction) { return doom_chain(transaction, disk.overlay.uuid); }));
+        TRY(remove_layers(parts_, doomed));
     }
     return {};
 }

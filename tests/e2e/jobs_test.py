@@ -278,6 +278,20 @@ class Jobs(World):
         code, said = self.on_a_terminal("clone", "web01", "late-{1..2}", "--wait-for", "agent", "--wait-seconds", "1")
         self.assertEqual((1, 2), (code, said.count("the guest agent did not answer")), said)
 
+    def test_a_cancelled_job_leaves_the_layer_that_a_later_capture_stands_on(self):
+        slow = self.slow_copy("slow", bandwidth=1 << 20)
+        self.until(lambda: any(step["name"] == "materialize" for step in self.job(slow)["steps"]), 60)
+        self.agent.run("date > /root/between; sync")  # so that the next capture cannot be the one before
+        self.ended(self.start_clone("later", strategy="CreateStopped"))
+        self.api.delete("/jobs/" + slow)
+        self.assertEqual("Canceled", self.ended(slow)["state"])
+        self.assert_nothing_left_over()
+        later = self.api.rows("/vm-instances", "name=later")[0]
+        subprocess.run(["qemu-img", "check", later["allVolumes"][0]["installPath"]], check=True, stdout=subprocess.DEVNULL)
+        self.api.action(self.source["uuid"], "rebootVmInstance")
+        self.agent.call("guest-ping", 120)
+        self.agent.run("test -s /root/between")
+
     def test_command_line_watches_shows_and_cancels(self):
         job = self.slow_copy("cli-a", *[f"more-{i}" for i in range(11)])
         watched = self.ramet("job", "watch", job)
