@@ -156,7 +156,7 @@ TEST_P(HypervisorContract, CutsWithoutAFreezeWhereNoAgentAnswersAndSaysWhy) {
 TEST_P(HypervisorContract, CutsNothingWhenARequiredFreezeCannotBeHad) {
     const hypervisor::DomainSpec spec = started();
     for (const bool paused : {false, true}) {
-        if (paused) ASSERT_TRUE(vms().pause(spec.vm).has_value());
+        if (paused) { ASSERT_TRUE(vms().pause(spec.vm).has_value()); }
         const storage::Place overlay = under_test_->overlay_for(spec.disks[0]);
         const auto refused = vms().snapshot_disks(spec.vm, {{spec.disks[0].volume, overlay}}, hypervisor::Quiesce::required);
         ASSERT_FALSE(refused.has_value());
