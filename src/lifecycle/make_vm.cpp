@@ -133,7 +133,8 @@ Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& s
 }
 
 Result<void> Materialize::finish(const JobId&) {
-    return parts_.database().write([&](Transaction& transaction) -> Result<void> {
+    const auto update_rows = [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+        std::vector<LayerId> freed;
         for (const VolumeRecipe& recipe : recipes_) {
             TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, recipe.volume.text()));
             volume.status = VolumeStatus::ready;
@@ -141,6 +142,7 @@ Result<void> Materialize::finish(const JobId&) {
             TRY(store::update(transaction, volume));
             if (!stands_alone(recipe.mode)) continue;
             TRY_ASSIGN(Layer layer, store::get<Layer>(transaction, recipe.layer.text()));
+            if (layer.parent_uuid) freed.push_back(*layer.parent_uuid);
             layer.parent_uuid.reset();
             TRY(store::update(transaction, layer));
         }
@@ -152,8 +154,13 @@ Result<void> Materialize::finish(const JobId&) {
         }
         if (strategy_ != Strategy::instant_start) vm.owner_job_uuid.reset();
         vm.last_op_date = parts_.now();
-        return store::update(transaction, vm);
-    });
+        TRY(store::update(transaction, vm));
+        // A chain that was merged while it was copied has had no other user since.
+        return doom_chains(transaction, freed);
+    };
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), update_rows));
+    discard_layers(parts_, doomed);
+    return {};
 }
 
 Result<void> Materialize::undo(StepContext&) {
