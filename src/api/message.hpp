@@ -57,3 +57,10 @@ template <class Request>
 const MessageInfo& message();
 
 }  // namespace ramet::api
+
+// In namespace ramet: what describes a request struct of namespace api is specialised in its messages_*.cpp.
+#define RAMET_DECLARE_MESSAGE(Request)                    \
+    template <> const TypeInfo& describe<api::Request>(); \
+    namespace api {                                       \
+    template <> const MessageInfo& message<Request>();    \
+    }

@@ -61,19 +61,13 @@ namespace ramet {
 template <> const TypeInfo& describe<api::SessionInventory>();
 template <> const TypeInfo& describe<api::SessionValidity>();
 
-#define RAMET_DECLARE_IDENTITY_MESSAGE(Request)           \
-    template <> const TypeInfo& describe<api::Request>(); \
-    namespace api {                                       \
-    template <> const MessageInfo& message<Request>();    \
-    }
-RAMET_DECLARE_IDENTITY_MESSAGE(LogInByAccount)
-RAMET_DECLARE_IDENTITY_MESSAGE(ValidateSession)
-RAMET_DECLARE_IDENTITY_MESSAGE(RenewSession)
-RAMET_DECLARE_IDENTITY_MESSAGE(LogOut)
-RAMET_DECLARE_IDENTITY_MESSAGE(CreateAccount)
-RAMET_DECLARE_IDENTITY_MESSAGE(UpdateAccount)
-RAMET_DECLARE_IDENTITY_MESSAGE(DeleteAccount)
-#undef RAMET_DECLARE_IDENTITY_MESSAGE
+RAMET_DECLARE_MESSAGE(LogInByAccount)
+RAMET_DECLARE_MESSAGE(ValidateSession)
+RAMET_DECLARE_MESSAGE(RenewSession)
+RAMET_DECLARE_MESSAGE(LogOut)
+RAMET_DECLARE_MESSAGE(CreateAccount)
+RAMET_DECLARE_MESSAGE(UpdateAccount)
+RAMET_DECLARE_MESSAGE(DeleteAccount)
 
 namespace api {
 template <> const MessageInfo& message<QueryAccount>();

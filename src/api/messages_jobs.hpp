@@ -70,16 +70,10 @@ std::vector<const MessageInfo*> job_messages();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                    \
-    template <> const TypeInfo& describe<api::Request>(); \
-    namespace api {                                       \
-    template <> const MessageInfo& message<Request>();    \
-    }
 RAMET_DECLARE_MESSAGE(GetJob)
 RAMET_DECLARE_MESSAGE(CancelJob)
 RAMET_DECLARE_MESSAGE(WatchJob)
 RAMET_DECLARE_MESSAGE(GetTaskProgress)
-#undef RAMET_DECLARE_MESSAGE
 template <> const TypeInfo& describe<api::JobStepView>();
 template <> const TypeInfo& describe<api::JobBranchView>();
 template <> const TypeInfo& describe<api::AnyJson>();

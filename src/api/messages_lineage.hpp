@@ -61,16 +61,10 @@ std::vector<const MessageInfo*> lineage_messages();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                    \
-    template <> const TypeInfo& describe<api::Request>(); \
-    namespace api {                                       \
-    template <> const MessageInfo& message<Request>();    \
-    }
 RAMET_DECLARE_MESSAGE(FlattenVmInstance)
 RAMET_DECLARE_MESSAGE(FlattenVolume)
 RAMET_DECLARE_MESSAGE(GetLineage)
 RAMET_DECLARE_MESSAGE(GetVmLineage)
-#undef RAMET_DECLARE_MESSAGE
 template <> const TypeInfo& describe<api::LineageLayer>();
 template <> const TypeInfo& describe<api::LineageVolume>();
 template <> const TypeInfo& describe<api::LineageVm>();

@@ -335,11 +335,6 @@ std::vector<const MessageInfo*> resource_messages();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                    \
-    template <> const TypeInfo& describe<api::Request>(); \
-    namespace api {                                       \
-    template <> const MessageInfo& message<Request>();    \
-    }
 RAMET_DECLARE_MESSAGE(CreateZone)
 RAMET_DECLARE_MESSAGE(UpdateZone)
 RAMET_DECLARE_MESSAGE(ChangeZoneState)
@@ -411,7 +406,6 @@ RAMET_DECLARE_MESSAGE(GetSupportAPIs)
 RAMET_DECLARE_MESSAGE(QueryManagementNode)
 RAMET_DECLARE_MESSAGE(IsManagementNodeReady)
 RAMET_DECLARE_MESSAGE(GetPlatformTimeZone)
-#undef RAMET_DECLARE_MESSAGE
 template <> const TypeInfo& describe<api::GetCpuMemoryCapacityReply>();
 template <> const TypeInfo& describe<api::GetPrimaryStorageCapacityReply>();
 template <> const TypeInfo& describe<api::FreeIp>();

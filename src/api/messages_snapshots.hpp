@@ -99,11 +99,6 @@ const MessageInfo& clone_checkpoint_message();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                    \
-    template <> const TypeInfo& describe<api::Request>(); \
-    namespace api {                                       \
-    template <> const MessageInfo& message<Request>();    \
-    }
 RAMET_DECLARE_MESSAGE(CreateVolumeSnapshot)
 RAMET_DECLARE_MESSAGE(UpdateVolumeSnapshot)
 RAMET_DECLARE_MESSAGE(DeleteVolumeSnapshot)
@@ -118,7 +113,6 @@ RAMET_DECLARE_MESSAGE(CheckVolumeSnapshotGroupAvailability)
 RAMET_DECLARE_MESSAGE(CreateCheckpoint)
 RAMET_DECLARE_MESSAGE(UpdateCheckpoint)
 RAMET_DECLARE_MESSAGE(DeleteCheckpoint)
-#undef RAMET_DECLARE_MESSAGE
 template <> const TypeInfo& describe<api::VolumeSnapshotGroupAvailability>();
 template <> const TypeInfo& describe<api::SnapshotResult>();
 template <> const TypeInfo& describe<api::SnapshotResults>();

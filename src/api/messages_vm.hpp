@@ -247,11 +247,6 @@ std::vector<const MessageInfo*> vm_messages();
 
 namespace ramet {
 
-#define RAMET_DECLARE_MESSAGE(Request)                    \
-    template <> const TypeInfo& describe<api::Request>(); \
-    namespace api {                                       \
-    template <> const MessageInfo& message<Request>();    \
-    }
 RAMET_DECLARE_MESSAGE(CloneVmInstance)
 RAMET_DECLARE_MESSAGE(CreateVmInstance)
 RAMET_DECLARE_MESSAGE(StartVmInstance)
@@ -278,7 +273,6 @@ RAMET_DECLARE_MESSAGE(RecoverDataVolume)
 RAMET_DECLARE_MESSAGE(ExpungeDataVolume)
 RAMET_DECLARE_MESSAGE(UpdateVolume)
 RAMET_DECLARE_MESSAGE(ChangeVolumeState)
-#undef RAMET_DECLARE_MESSAGE
 template <> const TypeInfo& describe<api::VmNicParam>();
 template <> const TypeInfo& describe<api::ErrorInventory>();
 template <> const TypeInfo& describe<api::CloneVmInstanceInventory>();

@@ -133,18 +133,18 @@ private:
 }  // namespace ramet::http::edge_test
 
 namespace ramet {
-#define RAMET_DECLARE_MESSAGE(Request)                                  \
+#define RAMET_DECLARE_TEST_MESSAGE(Request)                             \
     template <> const TypeInfo& describe<http::edge_test::Request>();   \
     namespace api {                                                     \
     template <> const MessageInfo& message<http::edge_test::Request>(); \
     }
-RAMET_DECLARE_MESSAGE(FillBox)
-RAMET_DECLARE_MESSAGE(ShutBox)
-RAMET_DECLARE_MESSAGE(MakeBox)
-RAMET_DECLARE_MESSAGE(LinkBox)
-RAMET_DECLARE_MESSAGE(DropBox)
-RAMET_DECLARE_MESSAGE(PeekBox)
-RAMET_DECLARE_MESSAGE(RuleBoxes)
-RAMET_DECLARE_MESSAGE(Knock)
-#undef RAMET_DECLARE_MESSAGE
+RAMET_DECLARE_TEST_MESSAGE(FillBox)
+RAMET_DECLARE_TEST_MESSAGE(ShutBox)
+RAMET_DECLARE_TEST_MESSAGE(MakeBox)
+RAMET_DECLARE_TEST_MESSAGE(LinkBox)
+RAMET_DECLARE_TEST_MESSAGE(DropBox)
+RAMET_DECLARE_TEST_MESSAGE(PeekBox)
+RAMET_DECLARE_TEST_MESSAGE(RuleBoxes)
+RAMET_DECLARE_TEST_MESSAGE(Knock)
+#undef RAMET_DECLARE_TEST_MESSAGE
 }  // namespace ramet

@@ -8,7 +8,6 @@
 #include "lifecycle/identity_report.hpp"
 #include "lifecycle/invariants.hpp"
 #include "lifecycle/lease.hpp"
-#include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/settings.hpp"
@@ -38,11 +37,9 @@ Result<Answer> body(Result<std::string> json) {
 
 Result<std::string> examine(lifecycle::Parts& parts) {
     TRY_ASSIGN(const lifecycle::Survey survey, lifecycle::survey(parts));
-    TRY_ASSIGN(const std::vector<lifecycle::Invariant> invariants, lifecycle::check_invariants(parts));
+    TRY_ASSIGN(const std::vector<lifecycle::Invariant> invariants, lifecycle::check_invariants(parts, survey));
     api::CheckInvariantsReply reply;
-    std::vector<lifecycle::Finding> orphans = lifecycle::find_orphans(survey);
-    TRY(lifecycle::compare_firmware(parts, survey.rows.vms, orphans));
-    TRY(lifecycle::compare_memory_images(parts, orphans));
+    TRY_ASSIGN(const std::vector<lifecycle::Finding> orphans, lifecycle::find_orphans(parts, survey));
     for (const lifecycle::Finding& finding : orphans) reply.findings.push_back({finding.kind, finding.what});
     for (const lifecycle::Invariant& invariant : invariants) {
         api::InvariantState state{std::string(invariant.number), std::string(invariant.claim), std::string(name_of(invariant.verdict)), {}, {}};

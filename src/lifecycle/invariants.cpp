@@ -65,8 +65,7 @@ const std::array kKnown{
     Known{"I40", "two databases show the same behaviour", nullptr, "SQLite is the only database"},
 };
 
-Result<std::vector<Invariant>> look(Parts& parts) {
-    TRY_ASSIGN(const Survey seen, survey(parts));
+std::vector<Invariant> look(Parts& parts, const Survey& seen) {
     std::vector<Invariant> all;
     for (const Known& known : kKnown) {
         Invariant invariant{known.number, known.claim, Verdict::ok, std::string(known.reason), {}};
@@ -93,11 +92,12 @@ bool any_violated(const std::vector<Invariant>& all) {
 
 }  // namespace
 
-Result<std::vector<Invariant>> check_invariants(Parts& parts) {
-    TRY_ASSIGN(const std::vector<Invariant> first, look(parts));
+Result<std::vector<Invariant>> check_invariants(Parts& parts, const Survey& seen) {
+    const std::vector<Invariant> first = look(parts, seen);
     if (!any_violated(first)) return first;
     std::this_thread::sleep_for(kSecondLook);
-    TRY_ASSIGN(std::vector<Invariant> second, look(parts));
+    TRY_ASSIGN(const Survey seen_again, survey(parts));
+    std::vector<Invariant> second = look(parts, seen_again);
     for (std::size_t i = 0; i < second.size(); ++i) {
         std::erase_if(second[i].findings,
                       [&](const std::string& finding) { return std::ranges::find(first[i].findings, finding) == first[i].findings.end(); });

@@ -24,8 +24,8 @@ struct Invariant {
     Findings findings;   // what violates it
 };
 
-// Looks twice, a moment apart, and tells what both looks saw: what a job is just doing is no violation.
-Result<std::vector<Invariant>> check_invariants(Parts& parts);
+// `seen` is the first of two looks, a moment apart; tells what both saw: what a job is just doing is no violation.
+Result<std::vector<Invariant>> check_invariants(Parts& parts, const Survey& seen);
 
 // The checks by name; what each returns are the violations it found.
 namespace checks {

@@ -6,9 +6,8 @@
 #include <map>
 
 #include "base/limits.hpp"
-#include "lifecycle/firmware.hpp"
 #include "lifecycle/invariants.hpp"
-#include "lifecycle/memory_images.hpp"
+#include "lifecycle/reconcile.hpp"
 #include "storage/file.hpp"
 #include "storage/qcow2_header.hpp"
 
@@ -72,10 +71,8 @@ bool is_settled(const Rows& rows, const Layer& layer) {
 
 Result<Findings> everything_is_owned(Parts& parts, const Survey& survey) {
     Findings findings;
-    std::vector<Finding> elsewhere;
-    TRY(compare_firmware(parts, survey.rows.vms, elsewhere));
-    TRY(compare_memory_images(parts, elsewhere));
-    for (const Finding& finding : elsewhere) findings.push_back(finding.kind + ": " + finding.what);
+    TRY_ASSIGN(const std::vector<Finding> state, find_orphaned_state(parts, survey));
+    for (const Finding& finding : state) findings.push_back(finding.kind + ": " + finding.what);
     for (const Unowned& thing : unowned(survey)) findings.push_back(thing.kind + ": " + (thing.root.empty() ? "" : thing.root + "/") + thing.what);
     for (const Garbage& thing : survey.rows.garbage)
         if (thing.moved_to) findings.push_back("in quarantine: " + thing.root + "/" + *thing.moved_to);

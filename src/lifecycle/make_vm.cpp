@@ -82,7 +82,7 @@ Result<Output> Materialize::run(StepContext& step) {
         before += bytes;
         crash_point("layer-written");
     }
-    TRY(finish(step.job()));
+    TRY(finish());
     return Output{};
 }
 
@@ -132,7 +132,7 @@ Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& s
     return {};
 }
 
-Result<void> Materialize::finish(const JobId&) {
+Result<void> Materialize::finish() {
     const auto update_rows = [&](Transaction& transaction) -> Result<std::vector<Layer>> {
         std::vector<LayerId> freed;
         for (const VolumeRecipe& recipe : recipes_) {

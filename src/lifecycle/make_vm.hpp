@@ -77,7 +77,7 @@ public:
 private:
     Result<std::int64_t> bytes_to_copy();
     Result<void> write_layer(const VolumeRecipe& recipe, workflow::StepContext& step, const storage::CopyObserver& observer);
-    Result<void> finish(const JobId& job);
+    Result<void> finish();
     Parts& parts_;
     VmId vm_;
     std::vector<VolumeRecipe> recipes_;

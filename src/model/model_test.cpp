@@ -4,47 +4,15 @@
 
 #include "model/account.hpp"
 #include "model/vm.hpp"
+#include "model/vo_types.hpp"
 
 namespace ramet {
 namespace {
 
-const std::vector<const TypeInfo*>& all_types() {
-    static const std::vector<const TypeInfo*> types{&describe<Account>(),
-                                                    &describe<Session>(),
-                                                    &describe<AccountResourceRef>(),
-                                                    &describe<Job>(),
-                                                    &describe<JobStep>(),
-                                                    &describe<Zone>(),
-                                                    &describe<Cluster>(),
-                                                    &describe<Host>(),
-                                                    &describe<PrimaryStorage>(),
-                                                    &describe<BackupStorage>(),
-                                                    &describe<PrimaryStorageClusterRef>(),
-                                                    &describe<BackupStorageZoneRef>(),
-                                                    &describe<Image>(),
-                                                    &describe<InstanceOffering>(),
-                                                    &describe<ImageBackupStorageRef>(),
-                                                    &describe<DiskOffering>(),
-                                                    &describe<L2Network>(),
-                                                    &describe<IpRange>(),
-                                                    &describe<L2NetworkClusterRef>(),
-                                                    &describe<L3Network>(),
-                                                    &describe<UsedIp>(),
-                                                    &describe<SystemTag>(),
-                                                    &describe<UserTag>(),
-                                                    &describe<GlobalConfig>(),
-                                                    &describe<VmNic>(),
-                                                    &describe<VmCdRom>(),
-                                                    &describe<Volume>(),
-                                                    &describe<Layer>(),
-                                                    &describe<VmInstance>()};
-    return types;
-}
-
 TEST(Model, EveryRowHasATableOfItsOwnAndOneKey) {
     std::set<std::string_view> tables;
     std::set<std::string_view> vo_types;
-    for (const TypeInfo* type : all_types()) {
+    for (const TypeInfo* type : all_row_types()) {
         EXPECT_FALSE(type->table.empty()) << type->name;
         EXPECT_TRUE(tables.insert(type->table).second) << type->table;
         EXPECT_TRUE(vo_types.insert(type->vo_type).second) << type->vo_type;
@@ -56,7 +24,7 @@ TEST(Model, EveryRowHasATableOfItsOwnAndOneKey) {
 }
 
 TEST(Model, FieldsHaveDistinctNamesAndASentence) {
-    for (const TypeInfo* type : all_types()) {
+    for (const TypeInfo* type : all_row_types()) {
         std::set<std::string_view> names;
         for (const FieldInfo& info : type->fields) {
             EXPECT_TRUE(names.insert(info.name).second) << type->name << "." << info.name;
