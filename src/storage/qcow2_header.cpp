@@ -18,7 +18,6 @@ constexpr std::uint64_t kDirty = 1U << 0;
 constexpr std::uint64_t kCorrupt = 1U << 1;
 constexpr std::uint64_t kExternalData = 1U << 2;
 constexpr std::uint64_t kCompressionType = 1U << 3;
-constexpr std::uint64_t kExtendedL2 = 1U << 4;
 constexpr std::uint64_t kRefcountTableBytesMax = 8ULL << 20;  // QEMU's own bound
 constexpr std::uint32_t kSnapshotsMax = 65536;                // QEMU's own bound
 constexpr std::uint64_t kSnapshotEntryBytesMin = 40;
@@ -65,7 +64,7 @@ bool inside(std::uint64_t offset, std::uint64_t bytes, std::uint64_t cluster, st
 }
 
 Result<void> check_features(const Qcow2Header& header) {
-    const std::uint64_t known = kDirty | kCorrupt | kExternalData | kCompressionType | kExtendedL2;
+    const std::uint64_t known = kDirty | kCorrupt | kExternalData | kCompressionType | kQcow2ExtendedL2;
     if ((header.incompatible & kExternalData) != 0 || header.names_data_file) {
         return refuse("its data lies in another file; make a complete one with 'qemu-img convert -O qcow2'");
     }
@@ -77,13 +76,14 @@ Result<void> check_features(const Qcow2Header& header) {
     }
     const bool named = (header.incompatible & kCompressionType) != 0;
     if (header.compression > 1 || named != (header.compression != 0)) return refuse("its compression type is not known");
-    if ((header.incompatible & kExtendedL2) != 0 && header.cluster_bits < 14) return refuse("its clusters are too small for extended L2 entries");
+    if ((header.incompatible & kQcow2ExtendedL2) != 0 && header.cluster_bits < 14)
+        return refuse("its clusters are too small for extended L2 entries");
     return {};
 }
 
 Result<void> check_tables(const Qcow2Header& header, std::uint64_t file_bytes) {
     const std::uint64_t cluster = 1ULL << header.cluster_bits;
-    const std::uint64_t l2_entries = cluster / ((header.incompatible & kExtendedL2) != 0 ? 16 : 8);
+    const std::uint64_t l2_entries = cluster / ((header.incompatible & kQcow2ExtendedL2) != 0 ? 16 : 8);
     const std::uint64_t covered = cluster * l2_entries;
     const std::uint64_t l1_bytes = std::uint64_t{header.l1_entries} * 8;
     if (l1_bytes > static_cast<std::uint64_t>(limits::kQcow2L1BytesMax)) return refuse("its L1 table is larger than 32 MiB");

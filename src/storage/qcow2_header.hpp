@@ -12,6 +12,13 @@ inline constexpr std::uint32_t kQcow2Magic = 0x514649fb;  // "QFI\xfb"
 inline constexpr std::uint32_t kQcow2BackingFormatExtension = 0xe2792aca;
 inline constexpr std::uint32_t kQcow2DataFileExtension = 0x44415441;
 inline constexpr std::uint32_t kQcow2EncryptionExtension = 0x0537be77;
+inline constexpr std::uint64_t kQcow2ExtendedL2 = 1U << 4;  // incompatible feature
+
+// Parts of the entries of L1 and L2 tables, once they are in the machine's byte order.
+inline constexpr std::uint64_t kQcow2OffsetMask = 0x00fffffffffffe00;  // bits 9 to 55
+inline constexpr std::uint64_t kQcow2Compressed = std::uint64_t{1} << 62;
+inline constexpr std::uint64_t kQcow2Copied = std::uint64_t{1} << 63;  // the reference count is one: for writers, no meaning for readers
+inline constexpr std::uint64_t kQcow2ReadsAsZeros = 1;                 // version 3
 
 struct Qcow2Header {
     std::uint32_t version = 0;

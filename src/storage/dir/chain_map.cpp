@@ -6,12 +6,6 @@ namespace ramet::storage {
 
 namespace {
 
-constexpr std::uint64_t kOffsetMask = 0x00fffffffffffe00;  // bits 9 to 55
-constexpr std::uint64_t kCompressed = std::uint64_t{1} << 62;
-constexpr std::uint64_t kCopied = std::uint64_t{1} << 63;     // an optimisation of the writer's; no meaning for readers
-constexpr std::uint64_t kReadsAsZeros = 1;                    // version 3
-constexpr std::uint64_t kExtendedL2 = std::uint64_t{1} << 4;  // incompatible feature
-
 // QEMU: beyond the end of the lower layer the disk reads as zeros.
 std::int64_t visible_end(const OpenLayer& layer, std::int64_t end) { return std::min(end, layer.virtual_bytes); }
 
@@ -36,7 +30,7 @@ std::optional<std::string> ChainMap::unusual(const ChainSource& source) {
         if (layer.format != DiskFormat::qcow2) continue;
         const std::string where = " in layer " + std::to_string(index);
         if (layer.header.snapshots != 0) return "internal snapshots" + where;
-        if ((layer.header.incompatible & kExtendedL2) != 0) return "extended L2 entries" + where;
+        if ((layer.header.incompatible & kQcow2ExtendedL2) != 0) return "extended L2 entries" + where;
     }
     return std::nullopt;
 }
@@ -81,7 +75,7 @@ Result<void> ChainMap::collect_qcow2(std::size_t layer, std::int64_t begin, std:
         }
         const std::int64_t next = std::min(end, (at / cluster + 1) * cluster);
         const std::uint64_t entry = l2[static_cast<std::size_t>(at % covered / cluster)];
-        const bool has_something = (entry & ~kCopied) != 0;
+        const bool has_something = (entry & ~kQcow2Copied) != 0;
         if (has_something) {
             if (below < at) TRY(collect(layer + 1, below, at, out));
             TRY(add_cluster(layer, entry, Piece{at, next - at, layer, at % cluster, false}, out));
@@ -96,17 +90,17 @@ Result<void> ChainMap::collect_qcow2(std::size_t layer, std::int64_t begin, std:
 Result<void> ChainMap::add_cluster(std::size_t layer, std::uint64_t entry, Piece piece, std::vector<Piece>& out) {
     const OpenLayer& open = source_.layers[layer];
     const std::int64_t cluster = std::int64_t{1} << open.header.cluster_bits;
-    if ((entry & kCompressed) != 0) {
+    if ((entry & kQcow2Compressed) != 0) {
         piece.opaque = true;
         append(out, piece);
         return {};
     }
-    if ((entry & ~(kOffsetMask | kCopied | kReadsAsZeros)) != 0) return damaged(layer, "an L2 entry has bits that no version knows");
-    if ((entry & kReadsAsZeros) != 0) {
+    if ((entry & ~(kQcow2OffsetMask | kQcow2Copied | kQcow2ReadsAsZeros)) != 0) return damaged(layer, "an L2 entry has bits that no version knows");
+    if ((entry & kQcow2ReadsAsZeros) != 0) {
         if (open.header.version < 3) return damaged(layer, "an L2 entry has bits that its version does not know");
         return {};
     }
-    const auto offset = static_cast<std::int64_t>(entry & kOffsetMask);
+    const auto offset = static_cast<std::int64_t>(entry & kQcow2OffsetMask);
     if (offset % cluster != 0) return damaged(layer, "a cluster's offset is not aligned");
     // A file may end inside its last cluster, which then reads as zeros from there on.
     if (offset < cluster || offset >= open.file_bytes) return damaged(layer, "a cluster lies outside the file");
@@ -134,8 +128,8 @@ Result<void> ChainMap::load(std::size_t layer, std::int64_t l1_index) {
     TRY_ASSIGN(std::size_t got, read_at(open.file.get(), std::as_writable_bytes(std::span(&stored, 1)), l1_at));
     if (got != sizeof stored) return damaged(layer, "its L1 table ends too early");
     const std::uint64_t entry = from_big_endian(stored);
-    if ((entry & ~(kOffsetMask | kCopied)) != 0) return damaged(layer, "an L1 entry has bits that no version knows");
-    const auto offset = static_cast<std::int64_t>(entry & kOffsetMask);
+    if ((entry & ~(kQcow2OffsetMask | kQcow2Copied)) != 0) return damaged(layer, "an L1 entry has bits that no version knows");
+    const auto offset = static_cast<std::int64_t>(entry & kQcow2OffsetMask);
     if (offset != 0) {
         if (offset % cluster != 0 || offset < cluster || offset > open.file_bytes - cluster)
             return damaged(layer, "an L2 table lies outside the file");

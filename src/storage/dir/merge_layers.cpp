@@ -10,6 +10,7 @@
 
 #include "storage/dir/qcow2_layer.hpp"
 #include "storage/dir/qcow2_writer.hpp"
+#include "storage/qcow2_header.hpp"
 
 namespace ramet::storage {
 
@@ -23,7 +24,6 @@ constexpr std::int64_t kClustersPerRefcountBlock = kCluster / 2;
 constexpr std::int64_t kRefcountTableAt = kCluster;  // as qcow2_writer lays a new image out
 constexpr std::int64_t kRefcountBlocksMax = kCluster / 8;
 constexpr std::int64_t kL1At = 3 * kCluster;
-constexpr std::uint64_t kCopied = 1ULL << 63;  // reference count of exactly one
 constexpr std::uint64_t kZero = 1;
 constexpr std::int64_t kRunClustersMax = 64;  // 4 MiB between two looks at `stop`
 
@@ -126,7 +126,7 @@ private:
             if (piece.cluster.holds == Holds::nothing) continue;
             std::uint64_t entry = kZero;
             if (piece.cluster.holds == Holds::data) {
-                entry = static_cast<std::uint64_t>(next_cluster_ * kCluster) | kCopied;
+                entry = static_cast<std::uint64_t>(next_cluster_ * kCluster) | kQcow2Copied;
                 TRY(take(piece));
             }
             const auto bytes = big_endian(entry);
@@ -134,7 +134,7 @@ private:
         }
         TRY(flush());
         TRY(write_all(fd_, table, table_at));
-        return write_all(fd_, big_endian(static_cast<std::uint64_t>(table_at) | kCopied), kL1At + region * 8);
+        return write_all(fd_, big_endian(static_cast<std::uint64_t>(table_at) | kQcow2Copied), kL1At + region * 8);
     }
 
     // The next cluster of the new file; runs of neighbours are copied in one go.

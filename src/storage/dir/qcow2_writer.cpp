@@ -16,8 +16,7 @@ namespace {
 constexpr std::uint32_t kClusterBits = 16;
 constexpr std::int64_t kRefcountTableAt = kClusterBytes;
 constexpr std::int64_t kRefcountsPerBlock = kClusterBytes / 2;
-constexpr std::int64_t kBlockBytes = 4096;                 // of the file system; what the prediction of sizes reckons with
-constexpr std::uint64_t kCopied = std::uint64_t{1} << 63;  // the cluster's reference count is one
+constexpr std::int64_t kBlockBytes = 4096;  // of the file system; what the prediction of sizes reckons with
 constexpr std::uint32_t kHeaderBytes = 112;
 constexpr std::size_t kBackingPathBytesMax = 1023;
 
@@ -139,7 +138,7 @@ Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::opt
     std::vector<std::uint64_t> l1(static_cast<std::size_t>(layout.l1_entries));
     for (std::size_t table = 0; table < regions.size(); ++table) {
         const std::int64_t at = layout.l2_at + static_cast<std::int64_t>(table) * kClusterBytes;
-        l1.at(static_cast<std::size_t>(regions[table])) = to_big_endian(static_cast<std::uint64_t>(at) | kCopied);
+        l1.at(static_cast<std::size_t>(regions[table])) = to_big_endian(static_cast<std::uint64_t>(at) | kQcow2Copied);
     }
     return write_all(fd, std::as_bytes(std::span(l1)), layout.l1_at);
 }
@@ -147,7 +146,7 @@ Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::opt
 Result<void> write_qcow2_table(int fd, const Qcow2Layout& layout, std::int64_t table, std::span<const std::int64_t> entries) {
     std::vector<std::uint64_t> l2(static_cast<std::size_t>(kTableClusters));
     for (std::size_t index = 0; index < std::min(entries.size(), l2.size()); ++index) {
-        if (entries[index] != 0) l2[index] = to_big_endian(static_cast<std::uint64_t>(entries[index]) | kCopied);
+        if (entries[index] != 0) l2[index] = to_big_endian(static_cast<std::uint64_t>(entries[index]) | kQcow2Copied);
     }
     return write_all(fd, std::as_bytes(std::span(l2)), layout.l2_at + table * kClusterBytes);
 }
