@@ -3,6 +3,7 @@
 #include "api/field_place.hpp"
 #include "api/json.hpp"
 #include "base/id.hpp"
+#include "base/text.hpp"
 
 namespace ramet::api {
 
@@ -14,13 +15,6 @@ std::unexpected<Error> broken(const FieldPlace& place, const std::string& what) 
 
 std::size_t character_count(std::string_view text) {
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
-bool equal_ignoring_case(std::string_view left, std::string_view right) {
-    return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](char a, char b) {
-        const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-        return lower(a) == lower(b);
-    });
 }
 
 Result<void> check_one_of(const FieldInfo& field, void* item, const FieldPlace& place) {

@@ -8,6 +8,7 @@
 #include "api/field_place.hpp"
 #include "api/json.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace ramet::api {
 
@@ -50,13 +51,6 @@ std::optional<std::string> stringified(const json::value& value) {
     case json::kind::double_: return print(value.get_double());
     default: return std::nullopt;
     }
-}
-
-bool equal_ignoring_case(std::string_view left, std::string_view right) {
-    return std::equal(left.begin(), left.end(), right.begin(), right.end(), [](char a, char b) {
-        const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-        return lower(a) == lower(b);
-    });
 }
 
 Result<std::int64_t> read_integer(const json::value& value, const FieldPlace& place) {

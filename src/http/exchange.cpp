@@ -1,13 +1,9 @@
 #include "http/exchange.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 
 namespace ramet::http {
-
-bool equal_ignoring_case(std::string_view left, std::string_view right) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::equal(left.begin(), left.end(), right.begin(), right.end(), [&](char a, char b) { return lower(a) == lower(b); });
-}
 
 const std::string* Request::header(std::string_view name) const {
     for (const auto& [key, value] : headers)

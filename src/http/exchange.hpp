@@ -70,7 +70,6 @@ struct EventStream {
     std::vector<Header> headers = {};
 };
 
-bool equal_ignoring_case(std::string_view left, std::string_view right);
 Response text_response(int status, std::string_view text);  // text/plain
 Response json_response(int status, std::string body);
 

@@ -7,6 +7,7 @@
 
 #include "api/json.hpp"
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace ramet::http {
 

@@ -1,4 +1,5 @@
 #include "api/json.hpp"
+#include "http/answers.hpp"
 #include "http/routes.hpp"
 
 namespace ramet::http {
@@ -10,11 +11,6 @@ Result<Answer> inventory(Result<Row> row) {
     return Answer{Body{"{\"inventory\":" + api::to_json(*row) + "}"}};
 }
 
-Result<Answer> empty(Result<void> done) {
-    if (!done.has_value()) return std::unexpected(std::move(done.error()));
-    return Answer{Body{}};
-}
-
 }  // namespace
 
 void bind_identity_routes(Routes& routes, identity::Accounts& accounts) {
@@ -24,11 +20,11 @@ void bind_identity_routes(Routes& routes, identity::Accounts& accounts) {
         return Answer{Body{accounts.session_valid(message.session_uuid) ? R"({"valid":true})" : R"({"valid":false})"}};
     });
     routes.bind<api::RenewSession>([&accounts](const Call& call, auto& message) { return inventory(accounts.renew(call.caller, message)); });
-    routes.bind<api::LogOut>([&accounts](const Call&, auto& message) { return empty(accounts.log_out(message.session_uuid)); });
+    routes.bind<api::LogOut>([&accounts](const Call&, auto& message) { return answer_of(accounts.log_out(message.session_uuid)); });
     routes.bind<api::CreateAccount>([&accounts](const Call& call, auto& message) { return inventory(accounts.create(call.caller, message)); });
     routes.bind<api::UpdateAccount>(
         [&accounts](const Call& call, auto& message) { return inventory(accounts.update(call.caller, call.session_uuid, message)); });
-    routes.bind<api::DeleteAccount>([&accounts](const Call& call, auto& message) { return empty(accounts.remove(call.caller, message)); });
+    routes.bind<api::DeleteAccount>([&accounts](const Call& call, auto& message) { return answer_of(accounts.remove(call.caller, message)); });
 }
 
 }  // namespace ramet::http

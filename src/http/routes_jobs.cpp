@@ -1,5 +1,6 @@
 #include "api/json.hpp"
 #include "api/messages_jobs.hpp"
+#include "http/answers.hpp"
 #include "http/job_views.hpp"
 #include "http/routes.hpp"
 
@@ -42,21 +43,17 @@ Result<std::string> cancel(const JobAccess& jobs, const identity::Caller& caller
     return std::string("{}");
 }
 
-Result<Answer> body(Result<std::string> json) {
-    if (!json.has_value()) return std::unexpected(std::move(json.error()));
-    return Answer{Body{std::move(*json)}};
-}
-
 }  // namespace
 
 void bind_job_routes(Routes& routes, const JobAccess& jobs) {
-    routes.bind<api::GetJob>([jobs](const Call& call, auto& message) { return body(show(jobs, call.caller, message.uuid)); });
-    routes.bind<api::CancelJob>([jobs](const Call& call, auto& message) { return body(cancel(jobs, call.caller, message.uuid)); });
+    routes.bind<api::GetJob>([jobs](const Call& call, auto& message) { return answer_of(show(jobs, call.caller, message.uuid)); });
+    routes.bind<api::CancelJob>([jobs](const Call& call, auto& message) { return answer_of(cancel(jobs, call.caller, message.uuid)); });
     routes.bind<api::WatchJob>([jobs](const Call& call, auto& message) -> Result<Answer> {
         TRY(own_job(jobs, call.caller, message.uuid));
         return Answer{Watching{message.uuid}};
     });
-    routes.bind<api::GetTaskProgress>([jobs](const Call& call, auto& message) { return body(task_progress(jobs, call.caller, message.api_id)); });
+    routes.bind<api::GetTaskProgress>(
+        [jobs](const Call& call, auto& message) { return answer_of(task_progress(jobs, call.caller, message.api_id)); });
 }
 
 }  // namespace ramet::http

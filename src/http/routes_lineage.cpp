@@ -1,16 +1,10 @@
+#include "http/answers.hpp"
 #include "http/routes.hpp"
 #include "lifecycle/flatten.hpp"
 #include "lifecycle/lineage.hpp"
 
 namespace ramet::http {
 namespace {
-
-lifecycle::Request request_of(const Call& call) { return {call.caller, call.job, call.web_hook}; }
-
-Result<Answer> body(Result<std::string> json) {
-    if (!json.has_value()) return std::unexpected(std::move(json.error()));
-    return Answer{Body{std::move(*json)}};
-}
 
 Result<Answer> started_or_told(Result<lifecycle::FlattenAnswer> answer) {
     if (!answer.has_value()) return std::unexpected(std::move(answer.error()));
@@ -25,8 +19,9 @@ void bind_lineage_routes(Routes& routes, lifecycle::Parts& parts) {
         [&parts](const Call& call, auto& message) { return started_or_told(lifecycle::flatten_vm(parts, request_of(call), message)); });
     routes.bind<api::FlattenVolume>(
         [&parts](const Call& call, auto& message) { return started_or_told(lifecycle::flatten_volume(parts, request_of(call), message)); });
-    routes.bind<api::GetLineage>([&parts](const Call& call, auto&) { return body(lifecycle::lineage(parts, call.caller, std::nullopt)); });
-    routes.bind<api::GetVmLineage>([&parts](const Call& call, auto& message) { return body(lifecycle::lineage(parts, call.caller, message.uuid)); });
+    routes.bind<api::GetLineage>([&parts](const Call& call, auto&) { return answer_of(lifecycle::lineage(parts, call.caller, std::nullopt)); });
+    routes.bind<api::GetVmLineage>(
+        [&parts](const Call& call, auto& message) { return answer_of(lifecycle::lineage(parts, call.caller, message.uuid)); });
 }
 
 }  // namespace ramet::http

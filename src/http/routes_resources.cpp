@@ -1,4 +1,5 @@
 // The calls of the resource pool, one line each.
+#include "http/answers.hpp"
 #include "http/routes.hpp"
 #include "resources/backup_storages.hpp"
 #include "resources/clusters.hpp"
@@ -16,15 +17,10 @@
 namespace ramet::http {
 namespace {
 
-Result<Answer> body(Result<std::string> json) {
-    if (!json.has_value()) return std::unexpected(std::move(json.error()));
-    return Answer{Body{std::move(*json)}};
-}
-
 // A use case that answers at once, as a handler.
 template <class Request>
 auto at_once(resources::Parts& parts, Result<std::string> (*use_case)(resources::Parts&, const identity::Caller&, const Request&)) {
-    return [&parts, use_case](const Call& call, Request& request) { return body(use_case(parts, call.caller, request)); };
+    return [&parts, use_case](const Call& call, Request& request) { return answer_of(use_case(parts, call.caller, request)); };
 }
 
 }  // namespace

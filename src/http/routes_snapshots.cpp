@@ -1,30 +1,12 @@
 // The calls about volume snapshots, groups and checkpoints, one line each.
 #include "clone/clone_vm.hpp"
+#include "http/answers.hpp"
 #include "http/routes.hpp"
 #include "lifecycle/checkpoints.hpp"
 #include "lifecycle/snapshots.hpp"
 
 namespace ramet::http {
 namespace {
-
-lifecycle::Request request_of(const Call& call) { return {call.caller, call.job, call.web_hook}; }
-
-Result<Answer> answer_of(Result<JobId> job) {
-    if (!job.has_value()) return std::unexpected(std::move(job.error()));
-    return Answer{Started{std::move(*job)}};
-}
-
-// No job: there was nothing to delete, which is success.
-Result<Answer> answer_of(Result<std::optional<JobId>> job) {
-    if (!job.has_value()) return std::unexpected(std::move(job.error()));
-    if (!job->has_value()) return Answer{Body{}};
-    return Answer{Started{std::move(**job)}};
-}
-
-Result<Answer> answer_of(Result<std::string> json) {
-    if (!json.has_value()) return std::unexpected(std::move(json.error()));
-    return Answer{Body{std::move(*json)}};
-}
 
 template <class Request, class Outcome>
 auto as_job(lifecycle::Parts& parts, Outcome (*use_case)(lifecycle::Parts&, const lifecycle::Request&, const Request&)) {

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 namespace ramet::query {
 namespace {
@@ -16,11 +17,6 @@ constexpr std::int64_t kMillisecondsPerSecond = 1000;
 
 std::unexpected<Error> bad(const std::string& shown, const std::string& what) {
     return fail(ErrorCode::bad_query, "the condition on field '" + shown + "' cannot be: " + what);
-}
-
-bool equal_ignoring_case(std::string_view left, std::string_view right) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::equal(left.begin(), left.end(), right.begin(), right.end(), [&](char a, char b) { return lower(a) == lower(b); });
 }
 
 std::optional<std::int64_t> parse_integer(std::string_view text) {

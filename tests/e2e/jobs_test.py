@@ -209,6 +209,15 @@ class Jobs(World):
         self.assertEqual(1, len(self.api.rows("/zones", "name=z")))
         self.api.delete("/zones/" + json.loads(first[1])["inventory"]["uuid"])
 
+    def test_a_key_holds_for_every_call_that_starts_a_job(self):
+        volume = self.source["rootVolumeUuid"]
+        key = {"Idempotency-Key": "kept-" + new_uuid()}
+        answers = [self.api.send("POST", f"/zstack/v1/volumes/{volume}/volume-snapshots", {"params": {"name": "kept"}}, key)[:2] for _ in range(2)]
+        self.assertEqual((200, answers[0]), (answers[0][0], answers[1]))
+        kept = self.api.rows("/volume-snapshots", "name=kept")
+        self.assertEqual(1, len(kept))
+        self.api.delete("/volume-snapshots/" + kept[0]["uuid"])
+
     def test_a_call_that_failed_lets_its_key_go(self):
         key = {"Idempotency-Key": "retry-" + new_uuid()}
         job = self.start_clone("a", headers=key, waitFor="ip", waitForSeconds=1, strategy="InstantStart")
