@@ -29,7 +29,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr milliseconds kPingPatience{500};  // once; a guest that has just gone on may be slow
+constexpr milliseconds kResumedPingPatience{500};  // once; a guest that has just gone on may be slow
 constexpr std::size_t kEntropyBytes = 64;
 constexpr std::size_t kFactsMax = 64;  // a guest can say anything
 constexpr std::size_t kFactCharactersMax = 200;
@@ -74,7 +74,7 @@ std::string word(const std::string& text) { return text.empty() ? "-" : text; }
 Result<void> wait_for_agent(hypervisor::Hypervisor& hypervisor, const VmId& vm, steady_clock::time_point deadline, const std::stop_token& stop) {
     while (true) {
         if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
-        const Result<void> answer = hypervisor.agent_ping(vm, kPingPatience);
+        const Result<void> answer = hypervisor.agent_ping(vm, kResumedPingPatience);
         if (answer.has_value()) return {};
         if (answer.error().code == ErrorCode::wrong_state) return answer;  // it has ended
         // Anything else may be the rest of a conversation that the source had: the next try begins anew.

@@ -154,7 +154,7 @@ private:
     Cut cut_;
 };
 
-Result<Saga> create_saga(Parts& parts, const Job& job) {
+Result<Saga> create_checkpoint_saga(Parts& parts, const Job& job) {
     TRY_ASSIGN(const CheckpointPlan plan, api::from_json<CheckpointPlan>(job.plan));
     Saga saga(job.kind, job.uuid);
     saga.add<KeepVm>(parts, job.uuid, plan);
@@ -187,7 +187,7 @@ Result<void> check_source(Transaction& transaction, const VmRows& rows, const Ch
 }  // namespace
 
 void register_checkpoint_sagas(workflow::Engine& engine, Parts& parts) {
-    engine.add_kind("create-checkpoint", [&parts](const Job& job) { return create_saga(parts, job); });
+    engine.add_kind("create-checkpoint", [&parts](const Job& job) { return create_checkpoint_saga(parts, job); });
     engine.add_kind("delete-checkpoint", [&parts](const Job& job) { return delete_saga(parts, job); });
 }
 

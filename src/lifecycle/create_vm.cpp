@@ -54,7 +54,7 @@ VolumeRecipe recipe_of(const VolumeId& volume, LayerMode mode, bool thick) {
     return VolumeRecipe{volume, LayerId::derived(volume.text(), "layer/0"), mode, thick, nullptr};
 }
 
-Result<Saga> create_saga(Parts& parts, const Job& job) {
+Result<Saga> create_vm_saga(Parts& parts, const Job& job) {
     TRY_ASSIGN(const CreateVmPlan plan, api::from_json<CreateVmPlan>(job.plan));
     std::vector<VolumeRecipe> recipes;
     recipes.push_back(recipe_of(data_volume_uuid(plan.vm, 0), plan.root_thick ? LayerMode::copy : LayerMode::overlay, plan.root_thick));
@@ -240,7 +240,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const Request& reques
 }  // namespace
 
 void register_create_saga(workflow::Engine& engine, Parts& parts) {
-    engine.add_kind("create-vm", [&parts](const Job& job) { return create_saga(parts, job); });
+    engine.add_kind("create-vm", [&parts](const Job& job) { return create_vm_saga(parts, job); });
 }
 
 Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateVmInstance& message) {

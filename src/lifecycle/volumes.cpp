@@ -77,7 +77,7 @@ Result<void> instantiate(Parts& parts, const VolumeId& id, const PrimaryStorageI
     });
 }
 
-Result<Saga> create_saga(Parts& parts, const Job& job) {
+Result<Saga> create_volume_saga(Parts& parts, const Job& job) {
     const VolumeId id = VolumeId::trusted(job.target_uuid.value_or(""));
     TRY_ASSIGN(const api::CreateDataVolume message, api::from_json<api::CreateDataVolume>(job.plan));
     Saga saga(job.kind, job.uuid);
@@ -255,7 +255,7 @@ Result<bool> wants_thick(const std::vector<std::string>& tags, std::string_view 
 }
 
 void register_volume_sagas(workflow::Engine& engine, Parts& parts) {
-    engine.add_kind("create-volume", [&parts](const Job& job) { return create_saga(parts, job); });
+    engine.add_kind("create-volume", [&parts](const Job& job) { return create_volume_saga(parts, job); });
     engine.add_kind("attach-volume", [&parts](const Job& job) { return attach_saga(parts, job); });
     engine.add_kind("detach-volume", [&parts](const Job& job) { return detach_saga(parts, job); });
     engine.add_kind("delete-volume", [&parts](const Job& job) { return delete_saga(parts, job, false); });

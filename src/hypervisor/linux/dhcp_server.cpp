@@ -86,7 +86,7 @@ std::string user_for(const std::string& hosts) {
     return "root";
 }
 
-std::string joined(const std::vector<std::string>& items) {
+std::string each_after_a_comma(const std::vector<std::string>& items) {
     std::string text;
     for (const std::string& item : items) text += "," + item;
     return text;
@@ -136,7 +136,7 @@ std::vector<std::string> DhcpServer::arguments(const std::vector<NetworkState>& 
         arguments.push_back("--dhcp-range=set:" + tag + "," + network_address(spec.network_cidr) + ",static," + spec.netmask + "," + kLeaseTime);
         arguments.push_back(option + "router," + spec.gateway);
         const std::vector<std::string> servers = spec.dns.empty() ? host_name_servers() : spec.dns;
-        arguments.push_back(option + "dns-server" + joined(servers));
+        arguments.push_back(option + "dns-server" + each_after_a_comma(servers));
         if (!spec.dns_domain.empty()) arguments.push_back(option + "domain-name," + spec.dns_domain);
     }
     return arguments;

@@ -21,8 +21,6 @@ constexpr auto kPartOfALine = 5ms;  // what has begun to come is read this long 
 constexpr auto kQemuPatience = 500ms;
 constexpr std::int64_t kFileSystemsMax = 100'000;  // more is a lie
 
-Deadline after(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
-
 Result<std::int64_t> count_of(const Result<json::value>& answer) {
     if (!answer.has_value()) return std::unexpected<Error>(answer.error());
     if (answer->is_int64() && answer->as_int64() >= 0 && answer->as_int64() <= kFileSystemsMax) return answer->as_int64();

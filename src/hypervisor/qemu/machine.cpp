@@ -26,8 +26,6 @@ constexpr auto kForkWindow = 2s;          // a lock without a findable process: 
 constexpr auto kLookAgain = 50ms;
 constexpr auto kTpmAfterQemu = 1s;  // it ends a moment before QEMU is seen to have ended
 
-Deadline after(std::chrono::milliseconds patience) { return std::chrono::steady_clock::now() + patience; }
-
 std::string working_directory_of(pid_t pid) {
     std::array<char, PATH_MAX> path;
     const ssize_t size = ::readlink(("/proc/" + std::to_string(pid) + "/cwd").c_str(), path.data(), path.size());

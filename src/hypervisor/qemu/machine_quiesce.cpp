@@ -12,8 +12,6 @@ namespace json = boost::json;
 
 namespace {
 
-Deadline after(std::chrono::milliseconds patience) { return std::chrono::steady_clock::now() + patience; }
-
 constexpr const char* kAdvice = "; check that qemu-guest-agent runs in the guest, or ask for quiesce 'auto'";
 
 std::unexpected<Error> cannot_freeze(const std::string& reason, const std::string& advice) {

@@ -19,6 +19,7 @@
 namespace ramet::hypervisor {
 
 using Deadline = std::chrono::steady_clock::time_point;
+inline Deadline after(std::chrono::milliseconds patience) { return std::chrono::steady_clock::now() + patience; }
 
 // Bounded in depth and size; for text that another process sent.
 Result<boost::json::value> parse_bounded(std::string_view text);
