@@ -145,11 +145,14 @@ Result<Findings> layers_with_children_are_sealed(Parts&, const Survey& survey) {
 Result<Findings> chains_are_sound(Parts&, const Survey& survey) {
     Findings findings;
     for (const Layer& layer : survey.rows.layers) {
+        // Also of a layer that is being made or merged: every cut makes room before it puts a layer on a top (lifecycle/shorten.hpp).
         std::size_t depth = 1;
-        for (const Layer* below = layer_of(survey.rows, layer.parent_uuid); below != nullptr && depth <= limits::kChainLayersMax;
+        for (const Layer* below = layer_of(survey.rows, layer.parent_uuid); below != nullptr && depth <= limits::kChainDepthMax;
              below = layer_of(survey.rows, below->parent_uuid))
             ++depth;
-        if (depth > limits::kChainLayersMax) findings.push_back("the chain of layer " + layer.uuid.text() + " is a circle or too long");
+        if (depth > limits::kChainDepthMax)
+            findings.push_back("the chain of layer " + layer.uuid.text() + " has more than " + std::to_string(limits::kChainDepthMax) +
+                               " layers, or is a circle");
         if (layer.parent_uuid && layer_of(survey.rows, layer.parent_uuid) == nullptr)
             findings.push_back("layer " + layer.uuid.text() + " names a parent that has no row");
         if (layer.path.empty() || layer.path.front() == '/' || layer.path.find("..") != std::string::npos)
