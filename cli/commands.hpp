@@ -29,10 +29,18 @@ void add_snapshot_commands(CLI::App& app, Context& context);
 void add_checkpoint_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
 void add_lineage_command(CLI::App& app, Context& context);
+// `flatten` of VMs and of volumes.
+struct FlattenTarget {
+    std::string argument, path, kind, key, help;
+};
+void add_flatten_command(CLI::App& group, Context& context, const FlattenTarget& target);
 void add_job_commands(CLI::App& app, Context& context);
 void add_lease_commands(CLI::App& vm, Context& context);  // of `vm`
 void add_event_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
+
+// A snapshot of a whole VM, or of one volume when none has that name: its path below /zstack/v1.
+Result<std::string> resolve_snapshot(ApiClient& api, const std::string& wanted);
 
 // "512M", "2G", "1073741824" in bytes; a CLI11 validator result text is empty when right.
 std::optional<std::int64_t> parse_size(const std::string& text);

@@ -120,4 +120,25 @@ void add_lineage_command(CLI::App& app, Context& context) {
     });
 }
 
+void add_flatten_command(CLI::App& group, Context& context, const FlattenTarget& target) {
+    struct Options {
+        std::string wanted;
+        bool dry_run = false;
+    };
+    auto options = std::make_shared<Options>();
+    CLI::App* command = group.add_subcommand("flatten", target.help);
+    command->add_option(target.argument, options->wanted, "Name or uuid")->required();
+    command->add_flag("--dry-run", options->dry_run, "Only tell how many bytes would be copied");
+    command->callback([&context, options, target] {
+        context.command = [&context, options, target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve(target.path, target.kind, options->wanted));
+            const json::object parameters{{"dryRun", options->dry_run}};
+            TRY_ASSIGN(const json::object answer, api.call("PUT", target.path + "/" + uuid + "/actions", {{target.key, parameters}}));
+            const json::value* inventory = answer.if_contains("inventory");
+            print_object(inventory != nullptr ? *inventory : json::value(answer), context.format);
+            return kDone;
+        };
+    });
+}
+
 }  // namespace ramet::cli

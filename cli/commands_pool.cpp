@@ -168,6 +168,7 @@ void add_volume_commands(CLI::App& app, Context& context) {
     add_volume_action(*volume, context, "detach", "Detach a data volume", false, [](ApiClient& api, const std::string& id, const std::string&) {
         return api.call("DELETE", "/volumes/" + id + "/vm-instances", {});
     });
+    add_flatten_command(*volume, context, {"VOLUME", "/volumes", "volume", "flattenVolume", "Copy what a volume shares with others into it"});
     add_volume_action(*volume, context, "delete", "Delete a data volume", false,
                       [](ApiClient& api, const std::string& id, const std::string&) { return api.call("DELETE", "/volumes/" + id, {}); });
 }

@@ -23,18 +23,6 @@ const std::vector<Column> kCheckpointColumns{{"NAME", "name"},         {"VM", "v
 const std::string kGroups = "/volume-snapshots/group";
 const std::string kSnapshots = "/volume-snapshots";
 
-// A group, or a snapshot that is in none of that name: its path below /zstack/v1.
-Result<std::string> resolve_snapshot(ApiClient& api, const std::string& wanted) {
-    const std::string condition = (is_uuid_text(wanted) ? "uuid=" : "name=") + wanted;
-    TRY_ASSIGN(const json::array groups, api.query(kGroups, {condition}));
-    if (!groups.empty()) {
-        TRY_ASSIGN(const std::string uuid, api.resolve(kGroups, "snapshot", wanted));
-        return kGroups + "/" + uuid;
-    }
-    TRY_ASSIGN(const std::string uuid, api.resolve(kSnapshots, "snapshot", wanted));
-    return kSnapshots + "/" + uuid;
-}
-
 struct SnapshotOptions {
     std::string target, name, description;
     bool volume = false, groups = false;
@@ -137,6 +125,17 @@ void add_checkpoint_create(CLI::App& checkpoint, Context& context) {
 }
 
 }  // namespace
+
+Result<std::string> resolve_snapshot(ApiClient& api, const std::string& wanted) {
+    const std::string condition = (is_uuid_text(wanted) ? "uuid=" : "name=") + wanted;
+    TRY_ASSIGN(const json::array groups, api.query(kGroups, {condition}));
+    if (!groups.empty()) {
+        TRY_ASSIGN(const std::string uuid, api.resolve(kGroups, "snapshot", wanted));
+        return kGroups + "/" + uuid;
+    }
+    TRY_ASSIGN(const std::string uuid, api.resolve(kSnapshots, "snapshot", wanted));
+    return kSnapshots + "/" + uuid;
+}
 
 void add_snapshot_commands(CLI::App& app, Context& context) {
     CLI::App* snapshot = app.add_subcommand("snapshot", "Snapshots of VMs and volumes")->require_subcommand(1);

@@ -300,7 +300,7 @@ void add_vm_commands(CLI::App& app, Context& context) {
     add_action(*vm, context, "reboot", "rebootVmInstance", "Restart a VM");
     add_action(*vm, context, "pause", "pauseVmInstance", "Stop a VM's vCPUs");
     add_action(*vm, context, "resume", "resumeVmInstance", "Let a paused VM run on");
-    add_action(*vm, context, "flatten", "flattenVmInstance", "Copy what a VM shares with others into its own volumes");
+    add_flatten_command(*vm, context, {"VM", "/vm-instances", "vm", "flattenVmInstance", "Copy what a VM shares with others into its own volumes"});
     add_action(*vm, context, "recover", "recoverVmInstance", "Bring a destroyed VM back");
     add_action(*vm, context, "expunge", "expungeVmInstance", "Remove a destroyed VM for ever");
 }

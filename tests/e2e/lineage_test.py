@@ -128,6 +128,11 @@ class Lineage(World):
         one = run("lineage", "web02")
         self.assertNotIn("web01", one.stdout)
         self.assertEqual(3, len(json.loads(run("-o", "json", "lineage", "web02").stdout)["layers"]))
+        told = run("volume", "flatten", "ROOT-for-web02", "--dry-run")
+        self.assertEqual((0, True, 3), (told.returncode, "bytesToCopy" in told.stdout, Written(self, self.api.rows("/vm-instances", "name=web02")[0]).depth()), told.stderr)
+        for words in (("volume", "flatten", "ROOT-for-web02"), ("vm", "flatten", "web01")):
+            self.assertEqual(0, run(*words).returncode, words)
+        self.assertEqual([1, 1], [vm["depth"] for vm in self.api.get("/lineage")["vms"]])
 
     # --- deleting what others stand on
 
@@ -240,6 +245,34 @@ class Lineage(World):
         for vm in vms:
             vm.assert_content()
         self.assert_sum_fits(self.api.get("/lineage"))
+
+    def test_what_is_kept_under_the_last_layer_there_may_be_is_reverted_to_and_cloned_within_eight_layers(self):
+        self.set_merging("false")  # only the captures themselves make room
+        a = self.source("a")
+        keep = lambda: self.api.post("/volume-snapshots/group", {"params": {"rootVolumeUuid": self.api.vm(a.uuid)["rootVolumeUuid"], "name": "kept"}})["inventory"]
+        while a.depth() < DEPTH_MAX - 1:
+            keep()
+            a.run()
+        group, cells = keep(), dict(a.cells)
+        checkpoint = self.api.post(f"/vm-instances/{a.uuid}/checkpoints", {"params": {"name": "kept"}})["inventory"]
+        self.assertEqual(DEPTH_MAX, a.depth())
+        a.run()
+        self.api.put(f"/volume-snapshots/group/{group['uuid']}/actions", {"revertVmFromSnapshotGroup": {}})
+        a.cells = dict(cells)
+        of_group = a.clone("of-group", volumeSnapshotGroupUuid=group["uuid"])
+        made = self.api.put(f"/checkpoints/{checkpoint['uuid']}/actions", {"cloneVmInstance": {"names": ["of-checkpoint"], "strategy": "CreateStopped"}})
+        of_checkpoint = Written(self, made["result"]["inventories"][0]["inventory"], cells)
+        for vm in (a, of_group, of_checkpoint):
+            self.assertEqual(DEPTH_MAX, vm.depth(), vm.name)
+            vm.assert_content()
+        self.assertEqual({}, self.violated())
+        for vm in (a, of_group, of_checkpoint):  # the next capture finds each chain full
+            clone = vm.run().clone("next-" + vm.name)
+            for one in (vm, clone):
+                self.assertLess(one.depth(), DEPTH_MAX, one.name)
+                one.assert_content()
+        self.assertEqual({}, self.violated())
+        self.api.delete("/checkpoints/" + checkpoint["uuid"])
 
     def test_a_running_source_that_is_cloned_again_and_again_is_merged_while_it_runs(self):
         source = self.api.create_vm("runner", self.image["uuid"])
