@@ -69,8 +69,24 @@ Result<int> add_image(ApiClient& api, const ImageOptions& options, Format format
 }
 
 struct VolumeOptions {
-    std::string name, size = "1G", vm, volume;
+    std::string name, size = "1G", snapshot, vm, volume;
 };
+
+Result<int> create_volume(ApiClient& api, const VolumeOptions& options, Format format) {
+    std::string path = "/volumes/data";
+    json::object params{{"name", options.name}};
+    if (options.snapshot.empty()) {
+        const std::optional<std::int64_t> size = parse_size(options.size);
+        if (!size) return fail(ErrorCode::invalid_argument, "--size: write a size such as 512M or 10G");
+        params["diskSize"] = *size;
+    } else {
+        TRY_ASSIGN(const std::string snapshot, api.resolve("/volume-snapshots", "snapshot", options.snapshot));
+        path += "/from/volume-snapshots/" + snapshot;
+    }
+    TRY_ASSIGN(const json::object answer, api.call("POST", path, {{"params", params}}));
+    print_rows({answer.at("inventory")}, kVolumeColumns, format);
+    return kDone;
+}
 
 void add_volume_action(CLI::App& group, Context& context, const std::string& name, const std::string& help, bool with_vm,
                        const std::function<Result<json::object>(ApiClient&, const std::string& volume, const std::string& vm)>& act) {
@@ -151,16 +167,10 @@ void add_volume_commands(CLI::App& app, Context& context) {
     auto options = std::make_shared<VolumeOptions>();
     CLI::App* create = volume->add_subcommand("create", "Make a data volume");
     create->add_option("NAME", options->name, "Its name")->required();
-    create->add_option("--size", options->size, "Size, such as 10G")->capture_default_str();
-    create->callback([&context, options] {
-        context.command = [&context, options](ApiClient& api) -> Result<int> {
-            const std::optional<std::int64_t> size = parse_size(options->size);
-            if (!size) return fail(ErrorCode::invalid_argument, "--size: write a size such as 512M or 10G");
-            TRY_ASSIGN(const json::object answer, api.call("POST", "/volumes/data", {{"params", {{"name", options->name}, {"diskSize", *size}}}}));
-            print_rows({answer.at("inventory")}, kVolumeColumns, context.format);
-            return kDone;
-        };
-    });
+    CLI::Option* size = create->add_option("--size", options->size, "Size, such as 10G")->capture_default_str();
+    create->add_option("--snapshot", options->snapshot, "Begin as this snapshot of a volume, by name or uuid")->excludes(size);
+    create->callback(
+        [&context, options] { context.command = [&context, options](ApiClient& api) { return create_volume(api, *options, context.format); }; });
     add_volume_action(*volume, context, "attach", "Attach a data volume to a VM", true,
                       [](ApiClient& api, const std::string& id, const std::string& vm) {
                           return api.call("POST", "/volumes/" + id + "/vm-instances/" + vm, {{"params", json::object{}}});

@@ -39,15 +39,21 @@ void add_action(CLI::App& vm, Context& context, const std::string& name, const s
 }
 
 struct CreateOptions {
-    std::string name, image, memory = "128M", strategy = "InstantStart", offering, storage;
+    std::string name, image, snapshot, memory = "128M", strategy = "InstantStart", offering, storage;
     std::int64_t cpu = 1;
     std::vector<std::string> networks, tags;
 };
 
 Result<int> create(ApiClient& api, const CreateOptions& options, Format format) {
     json::object params{{"name", options.name}, {"strategy", options.strategy}};
-    TRY_ASSIGN(const std::string image, api.resolve("/images", "image", options.image));
-    params["imageUuid"] = image;
+    std::string path = "/vm-instances";
+    if (options.snapshot.empty()) {
+        TRY_ASSIGN(const std::string image, api.resolve("/images", "image", options.image));
+        params["imageUuid"] = image;
+    } else {
+        TRY_ASSIGN(const std::string snapshot, resolve_snapshot(api, options.snapshot));
+        path += "/from" + snapshot;
+    }
     if (options.offering.empty()) {
         const std::optional<std::int64_t> memory = parse_size(options.memory);
         if (!memory) return fail(ErrorCode::invalid_argument, "--memory: write a size such as 512M or 2G");
@@ -66,25 +72,28 @@ Result<int> create(ApiClient& api, const CreateOptions& options, Format format) 
     params["l3NetworkUuids"] = networks;
     if (!options.storage.empty()) {
         TRY_ASSIGN(const std::string storage, api.resolve("/primary-storage", "storage", options.storage));
-        params["primaryStorageUuidForRootVolume"] = storage;
+        params[options.snapshot.empty() ? "primaryStorageUuidForRootVolume" : "primaryStorageUuid"] = storage;
     }
     json::object body{{"params", params}};
     if (!options.tags.empty()) body["systemTags"] = json::value_from(options.tags);
-    TRY_ASSIGN(const json::object answer, api.call("POST", "/vm-instances", body));
+    TRY_ASSIGN(const json::object answer, api.call("POST", path, body));
     print_inventory(answer, format);
     return kDone;
 }
 
 void add_create(CLI::App& vm, Context& context) {
     auto options = std::make_shared<CreateOptions>();
-    CLI::App* command = vm.add_subcommand("create", "Make a VM from an image");
+    CLI::App* command = vm.add_subcommand("create", "Make a VM from an image, or from a snapshot");
     command->add_option("NAME", options->name, "Its name")->required();
-    command->add_option("--image", options->image, "Name or uuid of the image")->required();
+    CLI::Option_group* const origin = command->add_option_group("from");
+    origin->add_option("--image", options->image, "Name or uuid of the image");
+    origin->add_option("--snapshot", options->snapshot, "Name or uuid of a VM's or a volume's snapshot instead");
+    origin->require_option(1);
     command->add_option("--cpu", options->cpu, "vCPUs")->capture_default_str();
     command->add_option("--memory", options->memory, "Memory, such as 512M")->capture_default_str();
     command->add_option("--offering", options->offering, "Instance offering instead of --cpu and --memory");
     command->add_option("--network", options->networks, "L3 network, repeatable; the network 'default' if left out");
-    command->add_option("--storage", options->storage, "Primary storage of its root volume");
+    command->add_option("--storage", options->storage, "Primary storage of its root volume; from a snapshot, of all its volumes");
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
     command->add_option("--system-tag", options->tags, "System tag, repeatable");
     command->callback([&context, options] {

@@ -115,6 +115,7 @@ template <> const MessageInfo& message<RevertVolumeFromSnapshot>() {
 
 std::vector<const MessageInfo*> snapshot_group_messages();
 std::vector<const MessageInfo*> checkpoint_messages();
+std::vector<const MessageInfo*> from_snapshot_messages();
 
 std::vector<const MessageInfo*> snapshot_messages() {
     static const MessageInfo query_snapshots =
@@ -128,7 +129,8 @@ std::vector<const MessageInfo*> snapshot_messages() {
                                         &message<DeleteVolumeSnapshot>(),
                                         &message<BatchDeleteVolumeSnapshot>(),
                                         &message<RevertVolumeFromSnapshot>()};
-    for (const auto& group : {snapshot_group_messages(), checkpoint_messages()}) all.insert(all.end(), group.begin(), group.end());
+    for (const auto& group : {snapshot_group_messages(), checkpoint_messages(), from_snapshot_messages()})
+        all.insert(all.end(), group.begin(), group.end());
     return all;
 }
 

@@ -1,5 +1,5 @@
 // Messages about volume snapshots, their groups (contract 4.6) and checkpoints. Field meaning and rules: messages_snapshots.cpp,
-// messages_snapshot_groups.cpp, messages_checkpoints.cpp.
+// messages_snapshot_groups.cpp, messages_checkpoints.cpp, messages_from_snapshots.cpp.
 #pragma once
 
 #include <optional>
@@ -32,6 +32,19 @@ struct BatchDeleteVolumeSnapshot {
 };
 struct RevertVolumeFromSnapshot {
     SnapshotId uuid;
+};
+
+// CreateVmInstance from a snapshot, or from a group: the fields of a VM without those of an image.
+const MessageInfo& create_vm_from_snapshot_message();
+const MessageInfo& create_vm_from_snapshot_group_message();
+
+struct CreateDataVolumeFromVolumeSnapshot {
+    SnapshotId volume_snapshot_uuid;
+    std::string name;
+    std::optional<std::string> description;
+    std::optional<PrimaryStorageId> primary_storage_uuid;
+    std::optional<VolumeId> resource_uuid;
+    std::vector<std::string> system_tags, user_tags;
 };
 
 struct CreateVolumeSnapshotGroup {

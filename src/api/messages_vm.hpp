@@ -120,6 +120,10 @@ struct CreateVmInstance {
     std::optional<VmId> resource_uuid;
     std::vector<std::string> system_tags;
     std::vector<std::string> user_tags;
+    // Of the messages that make a VM from something kept instead of an image (messages_from_snapshots.cpp): one of the first two is set.
+    std::optional<SnapshotId> volume_snapshot_uuid;
+    std::optional<SnapshotGroupId> volume_snapshot_group_uuid;
+    std::optional<PrimaryStorageId> primary_storage_uuid;  // of all its volumes that nothing else is said of
 };
 
 struct StartVmInstance {

@@ -1,6 +1,6 @@
 #include "clone/kept_source.hpp"
 
-#include "store/table.hpp"
+#include "lifecycle/new_disks.hpp"
 
 namespace ramet::clone {
 
@@ -40,12 +40,7 @@ std::string source_uuid(const api::CloneVmInstance& message) {
 }
 
 Result<void> require_kept_layers(Transaction& transaction, const std::vector<Volume>& volumes) {
-    for (const Volume& volume : volumes) {
-        TRY_ASSIGN(const std::optional<Layer> layer, store::find<Layer>(transaction, {{"uuid", volume.top_layer_uuid.value_or(LayerId{}).text()}}));
-        if (!layer || layer->deleting)
-            return fail(ErrorCode::operation_failed,
-                        "what was to be cloned was deleted while the clones were being prepared; clone from something else");
-    }
+    for (const Volume& volume : volumes) TRY(lifecycle::require_layer(transaction, volume.top_layer_uuid));
     return {};
 }
 

@@ -35,6 +35,7 @@
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/snapshots.hpp"
+#include "lifecycle/volume_from_snapshot.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/bootstrap.hpp"
 #include "resources/images.hpp"
@@ -154,6 +155,7 @@ void Service::Parts::build_use_cases() {
     lifecycle::register_volume_sagas(*engine, *lifecycle);
     lifecycle::register_snapshot_sagas(*engine, *lifecycle);
     lifecycle::register_revert_saga(*engine, *lifecycle);
+    lifecycle::register_volume_from_snapshot_sagas(*engine, *lifecycle);
     lifecycle::register_checkpoint_sagas(*engine, *lifecycle);
     lifecycle::register_merge_saga(*engine, *lifecycle);
     lifecycle::register_flatten_saga(*engine, *lifecycle);

@@ -3,7 +3,9 @@
 #include "http/answers.hpp"
 #include "http/routes.hpp"
 #include "lifecycle/checkpoints.hpp"
+#include "lifecycle/create_vm.hpp"
 #include "lifecycle/snapshots.hpp"
+#include "lifecycle/volume_from_snapshot.hpp"
 
 namespace ramet::http {
 namespace {
@@ -35,6 +37,13 @@ void bind_snapshot_routes(Routes& routes, lifecycle::Parts& parts) {
     routes.bind<api::CreateCheckpoint>(as_job(parts, &lifecycle::create_checkpoint));
     routes.bind<api::UpdateCheckpoint>(at_once(parts, &lifecycle::update_checkpoint));
     routes.bind<api::DeleteCheckpoint>(as_job(parts, &lifecycle::delete_checkpoint));
+    routes.bind<api::CreateDataVolumeFromVolumeSnapshot>(as_job(parts, &lifecycle::create_volume_from_snapshot));
+    // The same request as CreateVmInstance's, on other paths.
+    for (const api::MessageInfo* message : {&api::create_vm_from_snapshot_message(), &api::create_vm_from_snapshot_group_message()}) {
+        routes.add(*message, [create = as_job(parts, &lifecycle::create_vm)](const Call& call, void* request) {
+            return create(call, *static_cast<api::CreateVmInstance*>(request));
+        });
+    }
     // The same request as CloneVmInstance's, on another path.
     routes.add(api::clone_checkpoint_message(), [clone = as_job(parts, &clone::clone_vm)](const Call& call, void* message) {
         return clone(call, *static_cast<api::CloneVmInstance*>(message));

@@ -132,10 +132,10 @@ Result<void> check_firmware_tags(const hypervisor::Capabilities& capabilities, c
     return {};
 }
 
-Result<std::vector<std::string>> with_boot_mode_of(Transaction& transaction, const ImageId& image, std::vector<std::string> tags) {
+Result<std::vector<std::string>> with_boot_mode_of(Transaction& transaction, const std::string& origin, std::vector<std::string> tags) {
     if (value_after(tags, kBootModeTag)) return tags;
-    TRY_ASSIGN(const std::vector<std::string> of_image, system_tags_of(transaction, image.text()));
-    if (const auto mode = value_after(of_image, kBootModeTag)) tags.push_back(std::string(kBootModeTag) + *mode);
+    TRY_ASSIGN(const std::vector<std::string> present, system_tags_of(transaction, origin));
+    if (const auto mode = value_after(present, kBootModeTag)) tags.push_back(std::string(kBootModeTag) + *mode);
     return tags;
 }
 

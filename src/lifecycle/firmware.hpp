@@ -26,8 +26,8 @@ Result<void> add_firmware(store::Transaction& transaction, const std::string& da
 // May a VM of so much memory bear these tags on this host? Errors name `field` and say what to install or to change.
 Result<void> check_firmware_tags(const hypervisor::Capabilities& capabilities, const std::vector<std::string>& tags, std::int64_t memory_bytes,
                                  std::string_view field);
-// The tags of a new VM: those asked for, and its image's boot mode when they name none.
-Result<std::vector<std::string>> with_boot_mode_of(store::Transaction& transaction, const ImageId& image, std::vector<std::string> tags);
+// The tags of a new VM: those asked for, and the boot mode of what it is made from (an image, another VM) when they name none.
+Result<std::vector<std::string>> with_boot_mode_of(store::Transaction& transaction, const std::string& origin, std::vector<std::string> tags);
 
 // What becomes of a source's TPM in its clones: copy or new, as the request's tag says; empty for a source without one. A source with a TPM
 // and no policy is an error: a copied TPM opens the source's secrets, a new one loses them, and nobody but the caller can choose.

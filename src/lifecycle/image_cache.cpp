@@ -11,12 +11,12 @@ using store::Transaction;
 
 LayerId cache_layer_uuid(const ImageId& image, const PrimaryStorageId& storage) { return LayerId::derived(image.text(), "cache/" + storage.text()); }
 
-Result<void> reserve_cache_layer(Transaction& transaction, const Image& image, const PrimaryStorageId& storage, Timestamp now) {
+Result<bool> reserve_cache_layer(Transaction& transaction, const Image& image, const PrimaryStorageId& storage, Timestamp now) {
     Layer layer;
     layer.uuid = cache_layer_uuid(image.uuid, storage);
     TRY_ASSIGN(const std::optional<Layer> present, store::find<Layer>(transaction, {{"uuid", layer.uuid.text()}}));
     if (present && present->deleting) return fail(ErrorCode::operation_failed, "the image's cache is being removed; try again in a moment");
-    if (present) return {};
+    if (present) return false;
     layer.primary_storage_uuid = storage;
     layer.path = fmt::format("imagecache/template/{}/{}.{}", image.uuid.text(), image.uuid.text(), image.format);
     layer.format = image.format == "raw" ? DiskFormat::raw : DiskFormat::qcow2;
@@ -24,7 +24,8 @@ Result<void> reserve_cache_layer(Transaction& transaction, const Image& image, c
     layer.sealed = true;
     layer.image_uuid = image.uuid;
     layer.create_date = now;
-    return store::insert(transaction, layer);
+    TRY(store::insert(transaction, layer));
+    return true;
 }
 
 Result<workflow::Output> FillImageCache::run(workflow::StepContext& step) {

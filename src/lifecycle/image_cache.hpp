@@ -9,8 +9,8 @@ namespace ramet::lifecycle {
 
 LayerId cache_layer_uuid(const ImageId& image, const PrimaryStorageId& storage);
 
-// Part of the reserving transaction: the layer's row, unless it is there already.
-Result<void> reserve_cache_layer(store::Transaction& transaction, const Image& image, const PrimaryStorageId& storage, Timestamp now);
+// Part of the reserving transaction: the layer's row, unless it is there already. True: it was not, and the file is still to be copied.
+Result<bool> reserve_cache_layer(store::Transaction& transaction, const Image& image, const PrimaryStorageId& storage, Timestamp now);
 
 // Step "image-cache": the layer's file. Undo keeps a whole file: it is a cache.
 class FillImageCache final : public workflow::Step {

@@ -1,5 +1,7 @@
 #include "lifecycle/make_vm.hpp"
 
+#include <utility>
+
 #include "base/crash_point.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/rows.hpp"
@@ -69,13 +71,59 @@ Result<void> reserve_vms(Transaction& transaction, const identity::Caller& calle
     return {};
 }
 
+Result<void> write_first_layer(Parts& parts, const VolumeRecipe& recipe, StepContext& step, const storage::CopyObserver& observer) {
+    struct Work {
+        Layer layer;
+        storage::Place place;
+        std::vector<storage::Place> chain;
+    };
+    TRY_ASSIGN(const Work work, store::read(parts.database(), [&](Transaction& transaction) -> Result<Work> {
+                   Work found;
+                   TRY_ASSIGN(found.layer, store::get<Layer>(transaction, recipe.layer.text()));
+                   TRY_ASSIGN(found.place, place_of(transaction, found.layer));
+                   if (found.layer.parent_uuid) { TRY_ASSIGN(found.chain, chain_of(transaction, *found.layer.parent_uuid)); }
+                   return found;
+               }));
+    TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(work.place.root));
+    if (recipe.mode == LayerMode::empty)
+        return storage->create_empty(work.place.path, work.layer.size, recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin);
+    if (work.chain.empty()) {
+        // A repeated step: the flat layer is there, and its parent was let go.
+        TRY_ASSIGN(const bool there, stands_alone(recipe.mode) ? storage->exists(work.place.path) : Result<bool>(false));
+        if (there) return {};
+        return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
+    }
+    switch (recipe.mode) {
+    case LayerMode::empty: break;
+    case LayerMode::overlay: return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
+    case LayerMode::copy:
+        return storage->full_copy(work.chain, work.place.path, work.layer.size,
+                                  recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin, observer, step.stop(),
+                                  recipe.throttle.get());
+    case LayerMode::reflink: return storage->reflink_copy(work.chain, work.place.path, work.layer.size, observer, step.stop());
+    }
+    return {};
+}
+
+Result<std::optional<LayerId>> settle_volume(Transaction& transaction, const VolumeRecipe& recipe, Timestamp now) {
+    TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, recipe.volume.text()));
+    volume.status = VolumeStatus::ready;
+    volume.last_op_date = now;
+    TRY(store::update(transaction, volume));
+    if (!stands_alone(recipe.mode)) return std::optional<LayerId>{};
+    TRY_ASSIGN(Layer layer, store::get<Layer>(transaction, recipe.layer.text()));
+    std::optional<LayerId> freed = std::exchange(layer.parent_uuid, std::nullopt);
+    TRY(store::update(transaction, layer));
+    return freed;
+}
+
 Result<Output> Materialize::run(StepContext& step) {
     TRY_ASSIGN(const std::int64_t total, bytes_to_copy());
     std::int64_t before = 0;  // of the layers that are written
     for (const VolumeRecipe& recipe : recipes_) {
         if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
         std::int64_t bytes = 0;
-        TRY(write_layer(recipe, step, [&](storage::CopyProgress progress) {
+        TRY(write_first_layer(parts_, recipe, step, [&](storage::CopyProgress progress) {
             bytes = progress.total_bytes;
             step.progress(before + progress.done_bytes, total);
         }));
@@ -98,53 +146,12 @@ Result<std::int64_t> Materialize::bytes_to_copy() {
     });
 }
 
-Result<void> Materialize::write_layer(const VolumeRecipe& recipe, StepContext& step, const storage::CopyObserver& observer) {
-    struct Work {
-        Layer layer;
-        storage::Place place;
-        std::vector<storage::Place> chain;
-    };
-    TRY_ASSIGN(const Work work, store::read(parts_.database(), [&](Transaction& transaction) -> Result<Work> {
-                   Work found;
-                   TRY_ASSIGN(found.layer, store::get<Layer>(transaction, recipe.layer.text()));
-                   TRY_ASSIGN(found.place, place_of(transaction, found.layer));
-                   if (found.layer.parent_uuid) { TRY_ASSIGN(found.chain, chain_of(transaction, *found.layer.parent_uuid)); }
-                   return found;
-               }));
-    TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts_.shared.storages.open(work.place.root));
-    if (recipe.mode == LayerMode::empty)
-        return storage->create_empty(work.place.path, work.layer.size, recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin);
-    if (work.chain.empty()) {
-        // A repeated step: the flat layer is there, and its parent was let go.
-        TRY_ASSIGN(const bool there, stands_alone(recipe.mode) ? storage->exists(work.place.path) : Result<bool>(false));
-        if (there) return {};
-        return fail(ErrorCode::internal, "the layer to clone from is gone", "layer " + recipe.layer.text() + " has no parent");
-    }
-    switch (recipe.mode) {
-    case LayerMode::empty: break;
-    case LayerMode::overlay: return storage->create_overlay(work.place.path, work.chain.front(), work.layer.size);
-    case LayerMode::copy:
-        return storage->full_copy(work.chain, work.place.path, work.layer.size,
-                                  recipe.thick ? storage::Provisioning::thick : storage::Provisioning::thin, observer, step.stop(),
-                                  recipe.throttle.get());
-    case LayerMode::reflink: return storage->reflink_copy(work.chain, work.place.path, work.layer.size, observer, step.stop());
-    }
-    return {};
-}
-
 Result<void> Materialize::finish() {
     const auto update_rows = [&](Transaction& transaction) -> Result<std::vector<Layer>> {
         std::vector<LayerId> freed;
         for (const VolumeRecipe& recipe : recipes_) {
-            TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, recipe.volume.text()));
-            volume.status = VolumeStatus::ready;
-            volume.last_op_date = parts_.now();
-            TRY(store::update(transaction, volume));
-            if (!stands_alone(recipe.mode)) continue;
-            TRY_ASSIGN(Layer layer, store::get<Layer>(transaction, recipe.layer.text()));
-            if (layer.parent_uuid) freed.push_back(*layer.parent_uuid);
-            layer.parent_uuid.reset();
-            TRY(store::update(transaction, layer));
+            TRY_ASSIGN(std::optional<LayerId> parent, settle_volume(transaction, recipe, parts_.now()));
+            if (parent) freed.push_back(std::move(*parent));
         }
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));
         switch (strategy_) {

@@ -36,6 +36,11 @@ struct VolumeRecipe {
     std::shared_ptr<storage::Throttle> throttle;  // what the copies of one job share; may be null
 };
 
+// Writes a volume's first layer, whose row is reserved, and names the parent where there is one. Repeatable.
+Result<void> write_first_layer(Parts& parts, const VolumeRecipe& recipe, workflow::StepContext& step, const storage::CopyObserver& observer);
+// After that: the volume is Ready. A flat layer lets go of what it was made from, which is the answer: the caller dooms it with all others.
+Result<std::optional<LayerId>> settle_volume(store::Transaction& transaction, const VolumeRecipe& recipe, Timestamp now);
+
 struct NicBlueprint {
     VmNic nic;  // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
     std::optional<std::string> wanted_ip, wanted_mac;
@@ -76,7 +81,6 @@ public:
 
 private:
     Result<std::int64_t> bytes_to_copy();
-    Result<void> write_layer(const VolumeRecipe& recipe, workflow::StepContext& step, const storage::CopyObserver& observer);
     Result<void> finish();
     Parts& parts_;
     VmId vm_;

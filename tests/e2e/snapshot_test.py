@@ -224,6 +224,78 @@ class Snapshots(World):
         checkpoint = self.checkpoint(vm["uuid"], "c")
         self.refused("SYS.1007", "/checkpoints/", call=lambda: self.api.clone(self.source["uuid"], ["x"], checkpointUuid=checkpoint["uuid"]))
 
+    # --- VMs and volumes made from snapshots
+
+    def vm_from(self, path, name, **more):
+        network = self.source["vmNics"][0]["l3NetworkUuid"]
+        params = {"name": name, "cpuNum": 1, "memorySize": 192 << 20, "l3NetworkUuids": [network], **more}
+        return self.api.post("/vm-instances/from/volume-snapshots/" + path, {"params": params})["inventory"]
+
+    def test_a_vm_made_from_a_snapshot_has_its_disk_and_outlives_it(self):
+        self.write("kept")
+        kept = self.snapshot("kept")
+        self.write("later")
+        vm = self.vm_from(kept["uuid"], "made", description="of monday")
+        self.assertEqual(("Running", 192 << 20, "of monday", self.source["imageUuid"]), tuple(vm[key] for key in ("state", "memorySize", "description", "imageUuid")))
+        self.assertEqual(kept["primaryStorageUuid"], vm["allVolumes"][0]["primaryStorageUuid"])
+        self.assertNotEqual(self.source["vmNics"][0]["mac"], vm["vmNics"][0]["mac"])
+        self.api.delete("/volume-snapshots/" + kept["uuid"])
+        self.assertEqual(("kept", "later"), (self.read(self.guest(vm)), self.read()))
+        clone = self.api.clone(vm["uuid"], ["of-made"], strategy="CreateStopped")["inventories"][0]["inventory"]
+        self.assertEqual("Stopped", clone["state"])
+
+    def test_a_vm_made_from_a_group_has_all_its_volumes(self):
+        volume = self.data_volume()
+        self.write_raw(volume, "a")
+        group = self.group("g")
+        self.write_raw(volume, "b")
+        thick = {"dataVolumeSystemTags": ["volumeProvisioningStrategy::ThickProvisioning"]}
+        vm = self.vm_from("group/" + group["uuid"], "made", **thick)
+        data = next(row for row in vm["allVolumes"] if row["type"] == "Data")
+        self.assertEqual("a", self.read_raw(data, self.guest(vm)))
+        facts = json.loads(subprocess.run(["qemu-img", "info", "-U", "--output=json", data["installPath"]], check=True, capture_output=True, text=True).stdout)
+        self.assertNotIn("backing-filename", facts)
+        self.assertGreaterEqual(facts["actual-size"], 64 * MIB)
+        stopped = self.vm_from("group/" + group["uuid"], "stopped", strategy="CreateStopped")
+        self.assertEqual(("Stopped", 2), (stopped["state"], len(stopped["allVolumes"])))
+        self.assertEqual({}, self.violated())
+
+    def test_a_volume_made_from_a_snapshot_has_its_content(self):
+        volume = self.data_volume()
+        self.write_raw(volume, "monday")
+        kept = self.snapshot("monday", volume["uuid"])
+        self.write_raw(volume, "tuesday")
+        zone = self.api.rows("/zones")[0]["uuid"]
+        other = self.api.post("/primary-storage/local-storage", {"params": {"name": "third", "url": self.directory + "/third", "zoneUuid": zone}})["inventory"]
+        path = "/volumes/data/from/volume-snapshots/" + kept["uuid"]
+        linked, moved = (self.api.post(path, {"params": {"name": name, **more}})["inventory"] for name, more in (("linked", {}), ("moved", {"primaryStorageUuid": other["uuid"]})))
+        self.assertEqual([("Ready", "Data", 64 * MIB)] * 2, [(row["status"], row["type"], row["size"]) for row in (linked, moved)])
+        self.assertTrue(moved["installPath"].startswith(self.directory + "/third/"))
+        self.api.delete("/volume-snapshots/" + kept["uuid"])
+        for row in (linked, moved):
+            self.attach(row)
+            self.assertEqual("monday", self.read_raw(row))
+        self.assertEqual("tuesday", self.read_raw(volume))
+        self.assertEqual({}, self.violated())
+        for row in (moved,):
+            self.api.delete(f"/volumes/{row['uuid']}/vm-instances")
+            self.api.delete("/volumes/" + row["uuid"])
+            self.api.put(f"/volumes/{row['uuid']}/actions", {"expungeDataVolume": {}})
+        self.api.delete("/primary-storage/" + other["uuid"])
+
+    def test_what_cannot_be_made_from_a_snapshot_is_refused(self):
+        kept = self.snapshot("kept")
+        missing = "0" * 12 + "4000800000000000" + "0" * 4
+        self.refused("SYS.1007", "strategy", call=lambda: self.vm_from(kept["uuid"], "x", strategy="JustCreate"))
+        self.refused("SYS.1006", call=lambda: self.vm_from(missing, "x"))
+        self.refused("SYS.1006", call=lambda: self.api.post("/volumes/data/from/volume-snapshots/" + missing, {"params": {"name": "x"}}))
+
+    def test_a_repeated_call_with_its_key_is_one_snapshot_and_one_checkpoint(self):
+        for path in (f"/volumes/{self.root}/volume-snapshots", f"/vm-instances/{self.source['uuid']}/checkpoints"):
+            first, again = (self.api.send("POST", "/zstack/v1" + path, {"params": {"name": "once"}}, {"Idempotency-Key": "once" + path[-9:]})[:2] for _ in range(2))
+            self.assertEqual((200, first), (first[0], again), path)
+        self.assertEqual((1, 1), (len(self.snapshots("name=once")), len(self.api.rows("/checkpoints", "name=once"))))
+
     # --- checkpoints
 
     def test_a_checkpoint_outlives_its_vm_and_the_server(self):
@@ -314,6 +386,11 @@ class Snapshots(World):
         cloned = json.loads(self.ramet("-o", "json", "clone", "--snapshot", "cli-group", "of-snapshot", "--strategy", "CreateStopped"))
         self.assertEqual("of-snapshot", cloned["result"]["inventories"][0]["inventory"]["name"])
         self.ramet("snapshot", "revert", self.snapshot("of-clone", cloned["result"]["inventories"][0]["inventory"]["rootVolumeUuid"])["uuid"])
+        self.ramet("vm", "create", "cli-made", "--snapshot", "cli-group", "--strategy", "CreateStopped")
+        self.ramet("vm", "create", "cli-made-2", "--snapshot", "cli-volume", "--strategy", "CreateStopped")
+        self.assertEqual(2, len(self.api.rows("/vm-instances", "name~=cli-made%")))
+        self.assertIn("Ready", self.ramet("volume", "create", "cli-data", "--snapshot", "cli-volume"))
+        self.assertIn("--image", self.ramet("vm", "create", "cli-none", code=2))
         self.ramet("snapshot", "delete", "cli-group")
         self.ramet("snapshot", "delete", "cli-volume")
         self.assertIn("there is no snapshot named", self.ramet("snapshot", "delete", "cli-volume", code=1))

@@ -1,0 +1,162 @@
+#include "lifecycle/new_disks.hpp"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+#include "lifecycle/checkpoints.hpp"
+#include "lifecycle/image_cache.hpp"
+#include "lifecycle/placing.hpp"
+#include "lifecycle/volumes.hpp"
+#include "placement/placement.hpp"
+#include "store/table.hpp"
+
+namespace ramet::lifecycle {
+
+using store::Transaction;
+
+namespace {
+
+struct Thick {
+    bool root = false, data = false;
+};
+
+Result<Thick> thick_of(const api::CreateVmInstance& message) {
+    Thick thick;
+    TRY_ASSIGN(thick.root, wants_thick(message.root_volume_system_tags, "rootVolumeSystemTags"));
+    TRY_ASSIGN(thick.data, wants_thick(message.data_volume_system_tags, "dataVolumeSystemTags"));
+    return thick;
+}
+
+// --- from an image
+
+Result<NewDisk> root_of_image(Transaction& transaction, const api::CreateVmInstance& message, const Image& image, bool thick) {
+    if (image.status != ImageStatus::ready || image.state != Enablement::enabled) {
+        return fail(ErrorCode::operation_failed, fmt::format("imageUuid names an image that is {} and {}; it must be Ready and Enabled",
+                                                             name_of(image.status), name_of(image.state)));
+    }
+    std::int64_t wanted = message.root_disk_size.value_or(0);
+    if (message.root_disk_offering_uuid) {
+        TRY_ASSIGN(const DiskOffering offering, store::get<DiskOffering>(transaction, message.root_disk_offering_uuid->text()));
+        wanted = offering.disk_size;
+    }
+    if (wanted != 0 && wanted < image.size) {
+        return fail(ErrorCode::invalid_argument,
+                    fmt::format("rootDiskSize {} is less than the image's {} bytes; a disk cannot be smaller than its image", wanted, image.size));
+    }
+    NewDisk root;
+    root.type = VolumeType::root;
+    root.size = std::max(wanted, image.size);
+    root.mode = thick ? LayerMode::copy : LayerMode::overlay;
+    root.thick = thick;
+    root.root_image = image.uuid;
+    return root;
+}
+
+Result<NewDisks> disks_of_image(Transaction& transaction, const api::CreateVmInstance& message, const Thick& thick) {
+    NewDisks found;
+    if (!message.image_uuid) return fail(ErrorCode::invalid_argument, "imageUuid is missing; name the image the VM boots from");
+    TRY_ASSIGN(found.image, store::get<Image>(transaction, message.image_uuid->text()));
+    TRY_ASSIGN(NewDisk root, root_of_image(transaction, message, *found.image, thick.root));
+    found.disks.push_back(std::move(root));
+    NewDisk data;
+    data.thick = thick.data;
+    for (const std::int64_t size : message.data_disk_sizes) {
+        data.size = size;
+        found.disks.push_back(data);
+    }
+    for (const DiskOfferingId& uuid : message.data_disk_offering_uuids) {
+        TRY_ASSIGN(const DiskOffering offering, store::get<DiskOffering>(transaction, uuid.text()));
+        data.size = offering.disk_size;
+        data.disk_offering = uuid;
+        found.disks.push_back(data);
+    }
+    return found;
+}
+
+// --- from snapshots
+
+// Volumes as they were kept: the top of each is the kept layer.
+Result<std::vector<Volume>> kept_volumes(Transaction& transaction, const api::CreateVmInstance& message) {
+    if (message.volume_snapshot_group_uuid) {
+        TRY_ASSIGN(KeptVm kept, load_snapshot_group(transaction, *message.volume_snapshot_group_uuid));
+        return std::move(kept.rows.volumes);
+    }
+    TRY_ASSIGN(const VolumeSnapshot snapshot, store::get<VolumeSnapshot>(transaction, message.volume_snapshot_uuid->text()));
+    TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, snapshot.volume_uuid.text()));
+    volume.type = VolumeType::root;  // of a data volume too: whether it boots is the caller's to know
+    volume.primary_storage_uuid = snapshot.primary_storage_uuid;
+    volume.top_layer_uuid = snapshot.layer_uuid;
+    return std::vector<Volume>{std::move(volume)};
+}
+
+Result<NewDisks> disks_of_snapshots(Transaction& transaction, const api::CreateVmInstance& message, const Thick& thick) {
+    NewDisks found;
+    TRY_ASSIGN(const std::vector<Volume> volumes, kept_volumes(transaction, message));
+    for (const Volume& volume : volumes) {
+        NewDisk disk;
+        disk.type = volume.type;
+        disk.size = volume.size;
+        disk.thick = volume.type == VolumeType::root ? thick.root : thick.data;
+        const auto& wanted = volume.type == VolumeType::root && message.primary_storage_uuid_for_root_volume
+                                 ? message.primary_storage_uuid_for_root_volume
+                                 : message.primary_storage_uuid;
+        disk.storage = wanted.value_or(*volume.primary_storage_uuid);
+        disk.mode = mode_from_kept(*volume.primary_storage_uuid, disk.storage, disk.thick);
+        disk.content = volume.top_layer_uuid;
+        disk.root_image = volume.root_image_uuid;
+        disk.disk_offering = volume.disk_offering_uuid;
+        found.disks.push_back(std::move(disk));
+    }
+    if (found.disks.empty() || found.disks.front().type != VolumeType::root)
+        return fail(ErrorCode::operation_failed, "the group has no snapshot of a root volume; a VM instance needs one");
+    if (const std::optional<VmId>& vm = volumes.front().vm_instance_uuid) {
+        TRY_ASSIGN(found.source, store::find<VmInstance>(transaction, {{"uuid", vm->text()}}));
+    }
+    TRY_ASSIGN(const PrimaryStorage storage, store::get<PrimaryStorage>(transaction, found.disks.front().storage.text()));
+    found.zone = storage.zone_uuid;
+    return found;
+}
+
+std::int64_t bytes_to_write(const NewDisk& disk) {
+    if (disk.mode == LayerMode::overlay) return storage::kOverlayFileBytes;
+    return disk.mode == LayerMode::copy ? disk.size : 0;
+}
+
+}  // namespace
+
+Result<NewDisks> disks_of(Transaction& transaction, const api::CreateVmInstance& message) {
+    TRY_ASSIGN(const Thick thick, thick_of(message));
+    if (message.volume_snapshot_uuid || message.volume_snapshot_group_uuid) return disks_of_snapshots(transaction, message, thick);
+    return disks_of_image(transaction, message, thick);
+}
+
+Result<void> place_disks(Parts& parts, const api::CreateVmInstance& message, NewDisks& disks) {
+    TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
+    if (disks.image) {
+        const std::int64_t bytes = disks.image->actual_size + (disks.disks.front().thick ? disks.disks.front().size : 0);
+        TRY_ASSIGN(const placement::StorageDecision chosen,
+                   placement::choose_primary_storage(storages, bytes, message.primary_storage_uuid_for_root_volume, message.cluster_uuid));
+        for (NewDisk& disk : disks.disks) disk.storage = chosen.storage;
+        disks.disks.front().content = cache_layer_uuid(disks.image->uuid, chosen.storage);
+        return {};
+    }
+    std::map<std::string, std::int64_t> bytes_on;
+    for (const NewDisk& disk : disks.disks) {
+        std::int64_t& bytes = bytes_on[disk.storage.text()];
+        bytes += bytes_to_write(disk);
+        TRY(placement::choose_primary_storage(storages, bytes, disk.storage, message.cluster_uuid));
+    }
+    return {};
+}
+
+LayerMode mode_from_kept(const PrimaryStorageId& kept_on, const PrimaryStorageId& wanted, bool thick) {
+    return thick || kept_on != wanted ? LayerMode::copy : LayerMode::overlay;
+}
+
+Result<void> require_layer(Transaction& transaction, const std::optional<LayerId>& layer) {
+    TRY_ASSIGN(const std::optional<Layer> found, store::find<Layer>(transaction, {{"uuid", layer.value_or(LayerId{}).text()}}));
+    if (found && !found->deleting) return {};
+    return fail(ErrorCode::operation_failed, "what it was to be made from was deleted meanwhile; make it from something else");
+}
+
+}  // namespace ramet::lifecycle
