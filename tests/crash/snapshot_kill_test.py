@@ -135,6 +135,27 @@ class SnapshotKill(World):
         self.assertEqual((200, []), (status, self.api.rows("/checkpoints")))
         self.check_whole()
 
+    def test_making_a_vm_and_a_volume_from_a_snapshot(self):
+        kept = self.api.post(f"/volumes/{self.cold['rootVolumeUuid']}/volume-snapshots", {"params": {"name": "kept"}})["inventory"]
+        network = self.cold["vmNics"][0]["l3NetworkUuid"]
+        vm = {"name": "made", "cpuNum": 1, "memorySize": 128 << 20, "l3NetworkUuids": [network], "strategy": "CreateStopped"}
+        for point in ("job-before-reserve", "job-after-reserve", "layer-written", "ran:materialize"):
+            for path, params in (("/vm-instances/from/volume-snapshots/", vm), ("/volumes/data/from/volume-snapshots/", {"name": "made"})):
+                with self.subTest(point=point, path=path):
+                    status, text = self.killed_during(point, "POST", path + kept["uuid"], {"params": params})
+                    self.assertEqual(404 if point == "job-before-reserve" else 200, status, text)
+                    self.check_whole()
+                    if status == 200:
+                        self.remove(path, json.loads(text)["inventory"]["uuid"])
+        self.api.delete("/volume-snapshots/" + kept["uuid"])
+        self.check_whole()
+
+    def remove(self, path, uuid):
+        if path.startswith("/vm-instances"):
+            return self.expunge(uuid)
+        self.api.delete("/volumes/" + uuid)
+        return self.api.put(f"/volumes/{uuid}/actions", {"expungeDataVolume": {}})
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -56,6 +57,8 @@ public:
         const std::lock_guard lock(mutex_);
         files_[path] = std::move(file);
     }
+    // Called in the midst of each full copy and import, with nothing held: a test can keep it going. Before any is begun.
+    void set_while_copying(std::function<void()> hook) { while_copying_ = std::move(hook); }
     std::vector<std::string> calls() const {
         const std::lock_guard lock(mutex_);
         return calls_;
@@ -111,6 +114,7 @@ public:
             TRY_ASSIGN(bytes, bytes_of_chain(chain, size_bytes));
         }
         if (provisioning == storage::Provisioning::thick) bytes = size_bytes;
+        if (while_copying_) while_copying_();
         TRY(observe(bytes, observer, stop));
         const std::lock_guard lock(mutex_);
         TRY(add(path, {DiskFormat::qcow2, size_bytes, bytes, false, {}}));
@@ -206,6 +210,7 @@ public:
                 return fail(ErrorCode::operation_failed, "the file to bring in is not there", absolute_source);
             }
         }
+        if (while_copying_) while_copying_();
         TRY(observe(bytes, observer, stop));
         const std::lock_guard lock(mutex_);
         TRY(add(path, {path.ends_with(".raw") ? DiskFormat::raw : DiskFormat::qcow2, bytes, bytes, false, {}}));
@@ -365,6 +370,7 @@ private:
     }
 
     std::string root_;
+    std::function<void()> while_copying_;
     mutable std::mutex mutex_;
     storage::Capacity capacity_{limits::kTiB, limits::kTiB};
     bool shares_blocks_ = false;
