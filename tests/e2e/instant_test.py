@@ -74,13 +74,18 @@ class Instant(World):
         memory = pathlib.Path(self.server.data_dir) / "memory"
         self.assertEqual([], list(memory.iterdir()) if memory.exists() else [])
 
-    def job(self, names, vm=None, patience=90, **more):
-        """Clones with memory; (result, detail of the job)."""
+    def begin(self, names, vm=None, **more):
+        """Clones with memory; the job."""
         Instant.jobs += 1
         uuid = f"{int(time.time() * 1000):012x}4{Instant.jobs:03x}8{os.getpid() & 0xffffff:015x}"
         body = {"cloneVmInstance": {"names": list(names), "memory": True, **more}}
         status, text, _ = self.api.send("PUT", f"/zstack/v1/vm-instances/{(vm or self.source)['uuid']}/actions", body, {"X-Job-UUID": uuid})
         self.assertEqual(202, status, text)
+        return uuid
+
+    def job(self, names, vm=None, patience=90, **more):
+        """Clones with memory; (result, detail of the job)."""
+        uuid = self.begin(names, vm, **more)
         end = time.monotonic() + patience
         while (answer := self.api.send("GET", "/zstack/v1/api-jobs/" + uuid))[0] == 202 and time.monotonic() < end:
             time.sleep(0.05)
@@ -255,6 +260,31 @@ class Instant(World):
             self.assertEqual([], self.api.rows("/vm-instances", "name=bad"))
         finally:
             self.agent.run("rm -r /etc/ramet/resume.d")
+
+    def test_cancelled_in_any_phase_it_leaves_nothing_within_two_seconds(self):
+        self.agent.run("mkdir -p /etc/ramet/resume.d; printf '#!/bin/sh\\nexec sleep 60\\n' >/etc/ramet/resume.d/slow; chmod 755 /etc/ramet/resume.d/slow")
+        try:
+            for phase in ("capture", "resume", "gate"):
+                with self.subTest(phase=phase):
+                    job = self.begin(["a", "b"])
+                    self.until(lambda phase=phase, job=job: any(step["name"] == phase for step in self.api.get("/jobs/" + job)["steps"]))
+                    begun = time.monotonic()
+                    self.api.delete("/jobs/" + job)
+                    self.until(lambda job=job: self.api.send("GET", "/zstack/v1/api-jobs/" + job)[0] != 202)
+                    took = time.monotonic() - begun
+                    self.assertEqual("Canceled", self.api.get("/jobs/" + job)["state"])
+                    self.assertEqual([self.source["uuid"]], [vm["uuid"] for vm in self.api.rows("/vm-instances")])
+                    self.assert_nothing_left_over()
+                    self.counts_on(self.agent, 1)
+                    self.assertLess(took, 2)
+        finally:
+            self.agent.run("rm -r /etc/ramet/resume.d")
+
+    def until(self, condition, patience=60):
+        end = time.monotonic() + patience
+        while not condition():
+            self.assertLess(time.monotonic(), end, "it did not become so in time")
+            time.sleep(0.02)
 
     def test_a_guest_without_an_agent_gets_another_nic(self):
         self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 6\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
