@@ -13,8 +13,8 @@ from support import Agent, World  # noqa: E402
 
 DEBIAN = pathlib.Path(os.environ.get("RAMET_DEBIAN_IMAGE", ROOT / "build/guest/debian.qcow2"))
 CLONES = int(os.environ.get("RAMET_CLONES", "20"))
-AT_ONCE = 3  # a guest under emulation takes a core and 650 MB
-PATIENCE = 600
+AT_ONCE = max(1, len(os.sched_getaffinity(0)))  # a guest under emulation takes a core and 650 MB
+PATIENCE = 1800  # a guest takes 40 s of a core to its agent, and a machine may have more to do
 DISTINCT = ("uuid", "name", "mac.0", "ip.0", "smbios-uuid", "smbios-serial", "vm-generation-id", "instance-id", "host-name", "machine-id",
             "dhcp-duid", "ssh-host-key.rsa", "ssh-host-key.ecdsa", "ssh-host-key.ed25519")
 
@@ -76,6 +76,7 @@ class Debian(World):
                 leases.add(guest.run("sed -n 's/^ADDRESS=//p' /run/systemd/netif/leases/*"))
             for vm in batch:
                 self.api.action(vm["uuid"], "stopVmInstance", type="cold")
+            print(f"{first + len(batch)} clones: {min(map(len, values.values())) - 1} distinct values of each of {len(values)} identifiers", flush=True)
         for name, seen in values.items():
             self.assertEqual(CLONES + 1, len(seen), f"{name}: {seen}")
         self.assertEqual(CLONES, len(leases), leases)
