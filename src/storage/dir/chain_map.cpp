@@ -6,14 +6,11 @@ namespace ramet::storage {
 
 namespace {
 
-// QEMU: beyond the end of the lower layer the disk reads as zeros.
-std::int64_t visible_end(const OpenLayer& layer, std::int64_t end) { return std::min(end, layer.virtual_bytes); }
-
 void append(std::vector<Piece>& out, Piece piece) {
     if (!out.empty()) {
         Piece& last = out.back();
-        const bool joins = last.layer == piece.layer && last.opaque == piece.opaque && last.guest + last.bytes == piece.guest &&
-                           (piece.opaque || last.host + last.bytes == piece.host);
+        const bool joins = last.layer == piece.layer && last.holds == piece.holds && last.guest + last.bytes == piece.guest &&
+                           (piece.holds != Holds::data || last.host + last.bytes == piece.host);
         if (joins) {
             last.bytes += piece.bytes;
             return;
@@ -50,13 +47,12 @@ Result<std::vector<Piece>> ChainMap::pieces(std::int64_t begin, std::int64_t end
 
 Result<void> ChainMap::collect(std::size_t layer, std::int64_t begin, std::int64_t end, std::vector<Piece>& out) {
     if (layer == source_.layers.size()) return {};
-    end = visible_end(source_.layers[layer], end);
-    if (begin >= end) return {};
-    if (source_.layers[layer].format == DiskFormat::raw) {
-        append(out, Piece{begin, end - begin, layer, begin, false});
-        return {};
-    }
-    return collect_qcow2(layer, begin, end, out);
+    const std::int64_t visible = std::clamp(source_.layers[layer].virtual_bytes, begin, end);
+    if (begin < visible && source_.layers[layer].format == DiskFormat::raw) append(out, Piece{begin, visible - begin, layer, begin, Holds::data});
+    if (begin < visible && source_.layers[layer].format == DiskFormat::qcow2) TRY(collect_qcow2(layer, begin, visible, out));
+    // QEMU: beyond the end of a lower layer nothing of what lies below it shows.
+    if (visible < end) append(out, Piece{visible, end - visible, layer, 0, Holds::zeros});
+    return {};
 }
 
 Result<void> ChainMap::collect_qcow2(std::size_t layer, std::int64_t begin, std::int64_t end, std::vector<Piece>& out) {
@@ -78,7 +74,7 @@ Result<void> ChainMap::collect_qcow2(std::size_t layer, std::int64_t begin, std:
         const bool has_something = (entry & ~kQcow2Copied) != 0;
         if (has_something) {
             if (below < at) TRY(collect(layer + 1, below, at, out));
-            TRY(add_cluster(layer, entry, Piece{at, next - at, layer, at % cluster, false}, out));
+            TRY(add_cluster(layer, entry, Piece{at, next - at, layer, at % cluster, Holds::data}, out));
             below = next;
         }
         at = next;
@@ -91,13 +87,15 @@ Result<void> ChainMap::add_cluster(std::size_t layer, std::uint64_t entry, Piece
     const OpenLayer& open = source_.layers[layer];
     const std::int64_t cluster = std::int64_t{1} << open.header.cluster_bits;
     if ((entry & kQcow2Compressed) != 0) {
-        piece.opaque = true;
+        piece.holds = Holds::compressed;
         append(out, piece);
         return {};
     }
     if ((entry & ~(kQcow2OffsetMask | kQcow2Copied | kQcow2ReadsAsZeros)) != 0) return damaged(layer, "an L2 entry has bits that no version knows");
     if ((entry & kQcow2ReadsAsZeros) != 0) {
         if (open.header.version < 3) return damaged(layer, "an L2 entry has bits that its version does not know");
+        piece.holds = Holds::zeros;
+        append(out, piece);
         return {};
     }
     const auto offset = static_cast<std::int64_t>(entry & kQcow2OffsetMask);

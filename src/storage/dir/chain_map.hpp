@@ -1,4 +1,4 @@
-// Which bytes of which file a disk consists of: our own reader of the tables of a chain of qcow2 and raw layers.
+// Which bytes of which file a disk consists of: the one reader of the tables of a chain of qcow2 and raw layers, for copies and merges.
 // Tables are hostile input: every offset, index and size is checked, nothing is followed twice without end, memory is bounded by one
 // table per layer. Source of the format: QEMU docs/interop/qcow2.txt.
 #pragma once
@@ -13,13 +13,19 @@
 
 namespace ramet::storage {
 
-// Bytes of the disk that lie in one piece of one layer's file. What no piece names reads as zeros.
+enum class Holds : std::uint8_t {
+    data,
+    compressed,  // the content is not at `host`; only that there is some is known
+    zeros,       // whatever lies below
+};
+
+// Bytes of the disk that one layer decides about. What no piece names reads as zeros, or as the base that the chain stands on.
 struct Piece {
     std::int64_t guest = 0;  // where in the disk
     std::int64_t bytes = 0;
     std::size_t layer = 0;  // 0: the top
-    std::int64_t host = 0;  // where in the layer's file; may reach beyond its end, which reads as zeros
-    bool opaque = false;    // compressed: the content is not at `host`; only that there is some is known
+    std::int64_t host = 0;  // of data: where in the layer's file; may reach beyond its end, which reads as zeros
+    Holds holds = Holds::data;
 };
 
 // One thread at a time. The source outlives the map.

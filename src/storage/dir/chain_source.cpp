@@ -29,23 +29,32 @@ Result<OpenLayer> look_at(const Place& layer, const std::string& path) {
 
 bool builds_on_another(const OpenLayer& layer) { return layer.format == DiskFormat::qcow2 && layer.header.backing_offset != 0; }
 
-}  // namespace
-
-Result<ChainSource> open_chain(const std::vector<Place>& chain_top_first) {
-    if (chain_top_first.empty()) return fail(ErrorCode::internal, "a disk without layers cannot be copied");
+// `base_bytes`: see ChainSource.
+Result<ChainSource> open_all(const std::vector<Place>& top_first, std::int64_t base_bytes) {
+    if (top_first.empty()) return fail(ErrorCode::internal, "a disk without layers cannot be copied");
     ChainSource source;
-    for (std::size_t index = 0; index < chain_top_first.size(); ++index) {
-        const Place& layer = chain_top_first[index];
+    source.base_bytes = base_bytes;
+    for (std::size_t index = 0; index < top_first.size(); ++index) {
+        const Place& layer = top_first[index];
         const std::string path = layer.root + "/" + layer.path;
-        const bool last = index + 1 == chain_top_first.size();
+        const bool lowest = base_bytes == 0 && index + 1 == top_first.size();
         Result<OpenLayer> open = look_at(layer, path);
         if (!open.has_value()) return failed("looking at layer " + std::to_string(index) + " of the disk", std::move(open.error()));
-        if (builds_on_another(*open) == last) {
+        if (builds_on_another(*open) == lowest) {
             return fail(ErrorCode::operation_failed, "the disk's list of layers does not match its files; it is not copied", path);
         }
         source.layers.push_back(std::move(*open));
     }
     return source;
+}
+
+}  // namespace
+
+Result<ChainSource> open_chain(const std::vector<Place>& chain_top_first) { return open_all(chain_top_first, 0); }
+
+Result<ChainSource> open_layers_above(const Place& base, const std::vector<Place>& upper_top_first) {
+    TRY_ASSIGN(const OpenLayer lowest, look_at(base, base.root + "/" + base.path));
+    return open_all(upper_top_first, lowest.virtual_bytes);
 }
 
 std::string tool_name_of(const ChainSource& source, std::size_t first_inherited) {

@@ -1,9 +1,10 @@
 // What a copy of a disk would hold, found without reading any data: from the layers' tables and the holes of their files.
 // A copy has clusters of 64 KiB; one is allocated when any layer has bytes for it. Blocks that hold nothing but written zeros are data:
-// so the size of the copy is known before it is made.
+// so the size of the copy is known before it is made. A copy that stands on the base of its source also has clusters that read as zeros:
+// where the layers hide what the base has.
 #pragma once
 
-#include <array>
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -24,8 +25,8 @@ public:
     static Result<CopyScan> make(const ChainSource& source, std::int64_t size_bytes, const std::stop_token& stop);
 
     struct Region {
-        std::array<std::uint64_t, kTableClusters / 64> allocated{};
-        std::int64_t clusters = 0;
+        std::bitset<kTableClusters> allocated;
+        std::bitset<kTableClusters> zeros;  // where not allocated
     };
     const Region* region(std::int64_t index) const { return regions_.at(static_cast<std::size_t>(index)).get(); }  // null: nothing there
     std::int64_t region_count() const { return static_cast<std::int64_t>(regions_.size()); }
@@ -43,6 +44,9 @@ private:
         std::int64_t from = 0, begin = 0, end = 0;
     };
     Result<void> scan_region(const ChainSource& source, ChainMap& map, std::int64_t index, std::vector<DataRange>& known);
+    Result<void> scan_data(const ChainSource& source, const Piece& piece, DataRange& range);
+    Result<void> hide_base(const Piece& piece, std::int64_t base_bytes);
+    Region& region_of(std::int64_t cluster);
     void mark(std::int64_t begin, std::int64_t end);
 
     std::int64_t size_bytes_ = 0;

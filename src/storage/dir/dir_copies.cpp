@@ -106,7 +106,7 @@ Result<void> DirStorage::full_copy(const std::vector<Place>& chain_top_first, co
     const CopyControl control{observer, stop, throttle};
     TRY_ASSIGN(const CopyEstimate estimate, estimate_of(prepared, size_bytes, provisioning));
     if (prepared.tool_reason.empty()) {
-        TRY(copy_disk(file.fd(), prepared.source, *prepared.scan, provisioning, CopyWay::move_bytes, control));
+        TRY(copy_disk(file.fd(), prepared.source, *prepared.scan, {provisioning}, control));
     } else {
         telemetry::log_info("{} is copied by qemu-img: {}", path, prepared.tool_reason);
         TRY(write_empty(file.fd(), size_bytes, provisioning));
@@ -127,7 +127,7 @@ Result<void> DirStorage::reflink_copy(const std::vector<Place>& chain_top_first,
         return fail(ErrorCode::unsupported, "the disk has " + prepared.tool_reason + ", whose blocks cannot be shared");
     TRY(probe_reflink(root_fd_.get(), prepared.source));
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
-    TRY(copy_disk(file.fd(), prepared.source, *prepared.scan, Provisioning::thin, CopyWay::share_blocks, {observer, stop, nullptr}));
+    TRY(copy_disk(file.fd(), prepared.source, *prepared.scan, {Provisioning::thin, CopyWay::share_blocks}, {observer, stop, nullptr}));
     return file.publish();
 }
 

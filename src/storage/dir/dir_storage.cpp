@@ -123,7 +123,7 @@ Result<void> DirStorage::merge_layers(const MergeSpec& spec, const CopyObserver&
     TRY_ASSIGN(const bool there, exists(spec.path));
     if (there) return {};
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), spec.path, owner_));
-    TRY(write_merged_layer(file.fd(), spec, observer, stop));
+    TRY(write_merged_layer(root_fd_.get(), file.fd(), spec, observer, stop));
     return file.publish();
 }
 

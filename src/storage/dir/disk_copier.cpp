@@ -3,24 +3,27 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <thread>
 
 #include "base/crash_point.hpp"
-#include "base/task_group.hpp"
 
 namespace ramet::storage {
 
 namespace {
 
 constexpr std::int64_t kPieceBytes = 2 << 20;       // of one write: large enough for the disk, small enough to be cancelled at once
-constexpr std::size_t kCopyThreads = 4;             // of one copy: enough that reads and writes overlap
+constexpr std::int64_t kCopyThreads = 4;            // of one copy: enough that reads and writes overlap
+constexpr int kNiceness = 10;                       // of these threads: a copy waits for the disk, requests wait for the processor
 constexpr std::size_t kPageBytes = 4096;            // what memory, offset and length of direct reads are aligned to
 constexpr std::int64_t kShareBytes = kRegionBytes;  // of one span of shared blocks
 
@@ -70,15 +73,24 @@ public:
     }
 
 private:
+    // Is all of it in the page cache? preadv2 with RWF_NOWAIT would tell too, but starts reading ahead what is not there, so that most of the
+    // file is read twice. Asking does not touch the pages, so a file that becomes shorter meanwhile does no harm.
+    static bool is_cached(int fd, std::int64_t host, std::size_t bytes) {
+        void* const mapped = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, host);
+        if (mapped == MAP_FAILED) return false;
+        std::array<unsigned char, static_cast<std::size_t>(kPieceBytes) / kPageBytes> pages{};
+        const bool known = bytes <= static_cast<std::size_t>(kPieceBytes) && ::mincore(mapped, bytes, pages.data()) == 0;
+        ::munmap(mapped, bytes);
+        const auto asked = std::span(pages).first(bytes / kPageBytes);
+        return known && std::ranges::all_of(asked, [](unsigned char page) { return (page & 1) != 0; });
+    }
+
     // What is in the page cache comes from there; the rest straight from the disk, so that a copy does not push out what others need.
     Result<std::size_t> some(std::size_t layer, std::int64_t host, std::span<std::byte> into) const {
         const int plain = source_.layers[layer].file.get();
         const bool aligned = host % static_cast<std::int64_t>(kPageBytes) == 0 && into.size() % kPageBytes == 0 &&
                              reinterpret_cast<std::uintptr_t>(into.data()) % kPageBytes == 0;
-        if (direct_[layer].valid() && aligned) {
-            iovec vector{into.data(), into.size()};
-            const ssize_t cached = ::preadv2(plain, &vector, 1, host, RWF_NOWAIT);
-            if (cached > 0) return static_cast<std::size_t>(cached);
+        if (direct_[layer].valid() && aligned && !is_cached(plain, host, into.size())) {
             const ssize_t got = ::pread(direct_[layer].get(), into.data(), into.size(), host);
             if (got >= 0) return static_cast<std::size_t>(got);
             if (errno != EINVAL && errno != EINTR) return io_error("reading a layer of the disk", errno);
@@ -95,27 +107,28 @@ private:
 
 class DiskCopier {
 public:
-    DiskCopier(int target, const ChainSource& source, const CopyScan& scan, Provisioning provisioning, CopyWay way, const CopyControl& control)
+    DiskCopier(int target, const ChainSource& source, const CopyScan& scan, const CopyForm& form, const CopyControl& control)
         : target_(target),
           source_(source),
           scan_(scan),
-          thick_(provisioning == Provisioning::thick),
-          share_(way == CopyWay::share_blocks),
+          backing_(form.backing),
+          thick_(form.provisioning == Provisioning::thick),
+          share_(form.way == CopyWay::share_blocks),
           control_(control),
           map_(source),
           reader_(source),
-          tables_(scan.regions_with_tables(provisioning)) {}
+          tables_(scan.regions_with_tables(form.provisioning)) {}
 
     Result<void> run(const Qcow2Layout& layout) {
         layout_ = layout;
         total_ = layout.metadata_bytes() + scan_.data_clusters() * kClusterBytes;
-        TRY(write_qcow2_frame(target_, layout, std::nullopt, tables_));
+        TRY(write_qcow2_frame(target_, layout, backing_, tables_));
         if (share_) { TRY_ASSIGN(alignment_, share_alignment(target_)); }
         TRY(make_room());
         crash_point("storage.copy-room-made");
         if (!share_) direct_target_ = reopen_direct(target_, O_RDWR);
         next_target_ = layout.data_at;
-        for_each_parallel(kCopyThreads, kCopyThreads, [this](std::size_t) { work(); });
+        work_side_by_side();
         if (error_) return std::unexpected(std::move(*error_));
         if (control_.stop.stop_requested()) return cancelled();
         report(total_ - done_);
@@ -132,6 +145,18 @@ private:
         if (!thick_) return {};
         const int failure = ::posix_fallocate(target_, from, bytes);
         return failure == 0 ? Result<void>{} : Result<void>(io_error("making room for a copy", failure));
+    }
+
+    // On threads of their own, which may be made to give way for good: without privileges nobody gets a priority back.
+    void work_side_by_side() {
+        const std::int64_t spans = scan_.data_clusters() * kClusterBytes / kPieceBytes + 1;
+        std::vector<std::jthread> threads;
+        for (std::int64_t i = 0; i < std::min(kCopyThreads, spans); ++i) {
+            threads.emplace_back([this] {
+                ::setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread alone; fails where the server is nicer still
+                work();
+            });
+        }
     }
 
     void work() {
@@ -179,14 +204,16 @@ private:
         }
         const CopyScan::Region* region = scan_.region(index);
         if (region != nullptr) {
-            for (std::int64_t i = 0; i < kTableClusters; ++i) {
-                if ((region->allocated[static_cast<std::size_t>(i / 64)] >> (i % 64) & 1) == 0) continue;
-                std::int64_t& target = entries[static_cast<std::size_t>(i)];
+            for (std::size_t i = 0; i < entries.size(); ++i) {
+                if (!region->allocated[i]) {
+                    if (region->zeros[i]) entries[i] = kReadsAsZeros;
+                    continue;
+                }
                 if (!thick_) {
-                    target = next_target_;
+                    entries[i] = next_target_;
                     next_target_ += kClusterBytes;
                 }
-                append(work.spans, begin + i * kClusterBytes, target);
+                append(work.spans, begin + static_cast<std::int64_t>(i) * kClusterBytes, entries[i]);
             }
             TRY_ASSIGN(work.pieces, map_.pieces(begin, std::min(begin + kRegionBytes, scan_.size_bytes())));
         }
@@ -203,11 +230,12 @@ private:
         span.bytes += kClusterBytes;
     }
 
-    // Calls `each` with every part of the run that a piece has bytes for.
+    // Calls `each` with every part of the run that a piece has data for; all else is zeros.
     template <class Each>
     static Result<void> for_parts(const RegionWork& region, const Run& run, const Each& each) {
         auto piece = std::ranges::upper_bound(region.pieces, run.guest, {}, [](const Piece& one) { return one.guest + one.bytes; });
         for (; piece != region.pieces.end() && piece->guest < run.guest + run.bytes; ++piece) {
+            if (piece->holds != Holds::data) continue;
             const std::int64_t from = std::max(piece->guest, run.guest);
             const std::int64_t to = std::min(piece->guest + piece->bytes, run.guest + run.bytes);
             TRY(each(*piece, from, to));
@@ -271,6 +299,7 @@ private:
     const int target_;
     const ChainSource& source_;
     const CopyScan& scan_;
+    const std::optional<Qcow2Backing>& backing_;
     const bool thick_;
     const bool share_;
     const CopyControl& control_;
@@ -299,7 +328,7 @@ Result<void> write_empty(int target, std::int64_t size_bytes, Provisioning provi
     if (provisioning == Provisioning::thin) return write_qcow2(target, size_bytes, std::nullopt);
     const ChainSource nothing;
     TRY_ASSIGN(const CopyScan scan, CopyScan::make(nothing, size_bytes, {}));
-    return copy_disk(target, nothing, scan, provisioning, CopyWay::move_bytes, {CopyObserver{}, {}, nullptr});
+    return copy_disk(target, nothing, scan, {provisioning}, {CopyObserver{}, {}, nullptr});
 }
 
 Result<std::int64_t> share_alignment(int target) {
@@ -308,12 +337,11 @@ Result<std::int64_t> share_alignment(int target) {
     return std::clamp<std::int64_t>(status.st_blksize, static_cast<std::int64_t>(kPageBytes), kClusterBytes);
 }
 
-Result<void> copy_disk(int target, const ChainSource& source, const CopyScan& scan, Provisioning provisioning, CopyWay way,
-                       const CopyControl& control) {
+Result<void> copy_disk(int target, const ChainSource& source, const CopyScan& scan, const CopyForm& form, const CopyControl& control) {
     if (control.stop.stop_requested()) return cancelled();
     if (scan.has_compressed()) return fail(ErrorCode::internal, "a disk with compressed clusters was to be copied without qemu-img");
-    TRY_ASSIGN(const Qcow2Layout layout, scan.layout(provisioning));
-    return DiskCopier(target, source, scan, provisioning, way, control).run(layout);
+    TRY_ASSIGN(const Qcow2Layout layout, scan.layout(form.provisioning));
+    return DiskCopier(target, source, scan, form, control).run(layout);
 }
 
 }  // namespace ramet::storage

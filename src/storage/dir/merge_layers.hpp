@@ -7,8 +7,8 @@
 
 namespace ramet::storage {
 
-// Into an empty file. Shares the clusters with the layers where the file system can. Every layer stays as it is.
+// Into an empty file below `directory`. Shares the blocks of the layers where the file system can. Every layer stays as it is.
 // operation_failed when a layer is not of the form we make.
-Result<void> write_merged_layer(int fd, const MergeSpec& spec, const CopyObserver& observer, const std::stop_token& stop);
+Result<void> write_merged_layer(int directory, int fd, const MergeSpec& spec, const CopyObserver& observer, const std::stop_token& stop);
 
 }  // namespace ramet::storage

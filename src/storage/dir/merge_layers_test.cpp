@@ -38,6 +38,11 @@ protected:
         for (const std::string& layer : upper) spec.upper_top_first.push_back(place(layer));
         return storage_->merge_layers(spec, {}, {});
     }
+    // A layer that a tool made is said to stand on the base.
+    void put_over_base(const std::string& path) {
+        const auto named = run_command({"qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "qcow2", "-b", file("0"), file(path)});
+        ASSERT_EQ(named.exit_status, 0) << named.output;
+    }
     void expect_same(const std::string& a, const std::string& b) {
         const auto compared = run_command({"qemu-img", "compare", "-f", "qcow2", "-F", "qcow2", file(a), file(b)});
         EXPECT_EQ(compared.exit_status, 0) << compared.output;
@@ -74,29 +79,46 @@ TEST_F(MergeLayers, TheUpperLayersOfAChainAreMergedOverOneInTheMiddle) {
     EXPECT_LT(storage_->allocated_bytes("merged").value(), 512 * limits::kKiB);
 }
 
-TEST_F(MergeLayers, MoreClustersThanOneBlockOfReferenceCountsHolds) {
-    storage_->remove("0").value();
-    constexpr std::int64_t kLarge = 4 * limits::kGiB;
-    ASSERT_TRUE(storage_->create_empty("0", kLarge, storage::Provisioning::thin).has_value());
-    ASSERT_TRUE(storage_->create_overlay("1", place("0"), kLarge).has_value());
-    // Zero clusters take no room, but every 64 KiB written takes one: 33 000 of them need a second block.
-    const auto prepared = run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", file("1.full"), "2100M"});
+TEST_F(MergeLayers, ClustersThatAreHolesOfTheirFileStillHideTheBase) {
+    write("0", {"write -P 1 0 1M", "write -P 1 1000M 1M"});
+    const auto prepared = run_command({"qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", file("1.full"), "1100M"});
     ASSERT_EQ(prepared.exit_status, 0) << prepared.output;
-    ASSERT_TRUE(storage_->merge_layers({{place("1.full")}, place("0"), "merged", kLarge, 0}, {}, {}).has_value());
-    const auto checked = run_command({"qemu-img", "check", "-f", "qcow2", file("merged")});
-    EXPECT_EQ(checked.exit_status, 0) << checked.output;
+    put_over_base("1.full");
+    write("1.full", {"write -P 2 64k 64k"});
+    overlay("2", "1.full", {"write -P 3 1050M 64k"});  // larger than the layer below it, beyond whose end nothing of the base shows
+    write("0", {"write -P 1 1200M 1M"});
+    ASSERT_TRUE(merge({"2", "1.full"}, "0", "merged").has_value());
+    expect_same("2", "merged");
+    EXPECT_LT(storage_->allocated_bytes("merged").value(), 512 * limits::kKiB);
+}
+
+TEST_F(MergeLayers, ThreadsAndPiecesOfALargeLayerComeTogether) {
+    write("0", {"write -P 1 0 64M"});
+    std::vector<std::string> commands;
+    for (int i = 0; i < 60; ++i) commands.push_back("write -P " + std::to_string(i + 2) + " " + std::to_string(i * 832) + "k 640k");
+    overlay("1", "0", commands);
+    overlay("2", "1", {"write -P 99 3M 9M", "write -z 20M 1M"});
+    ASSERT_TRUE(merge({"2", "1"}, "0", "merged").has_value());
+    expect_same("2", "merged");
 }
 
 TEST_F(MergeLayers, RefusesCompressedLayersAndForeignClusterSizesAndLeavesNothing) {
     write("0", {"write -P 1 0 8M"});
-    for (const std::vector<std::string>& options : {std::vector<std::string>{"-c"}, {"-o", "cluster_size=4k"}, {"-o", "extended_l2=on"}}) {
+    struct Case {
+        std::vector<std::string> options;
+        std::string why;
+    };
+    for (const auto& [options, why] :
+         {Case{{"-c"}, "compressed"}, Case{{"-o", "cluster_size=4k"}, "another size"}, Case{{"-o", "extended_l2=on"}, "extended L2"}}) {
         std::vector<std::string> arguments{"qemu-img", "convert", "-f", "qcow2", "-O", "qcow2"};
         arguments.insert(arguments.end(), options.begin(), options.end());
         arguments.insert(arguments.end(), {file("0"), file("foreign")});
         ASSERT_EQ(run_command(arguments).exit_status, 0);
+        put_over_base("foreign");
         const Result<void> merged = merge({"foreign"}, "0", "merged");
         ASSERT_FALSE(merged.has_value());
         EXPECT_EQ(merged.error().code, ErrorCode::operation_failed);
+        EXPECT_NE(merged.error().message.find(why), std::string::npos) << merged.error().message;
         EXPECT_FALSE(storage_->exists("merged").value());
         std::filesystem::remove(file("foreign"));
     }

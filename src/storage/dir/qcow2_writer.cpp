@@ -130,6 +130,11 @@ Result<Qcow2Layout> qcow2_layout(std::int64_t size_bytes, std::int64_t l2_tables
 }
 
 Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::optional<Qcow2Backing>& backing, std::span<const std::int64_t> regions) {
+    if (backing &&
+        (backing->absolute_path.empty() || backing->absolute_path.front() != '/' || backing->absolute_path.size() > kBackingPathBytesMax)) {
+        return fail(ErrorCode::invalid_argument, "the storage's directory name is too long for disks that build on others; use a shorter one",
+                    backing->absolute_path);
+    }
     // The length first: XFS reserves blocks in advance for writes that make a file longer, five times what we need.
     if (::ftruncate(fd, layout.file_bytes) != 0) return io_error("sizing a new disk", errno);
     TRY(write_all(fd, header_cluster(layout, backing).bytes(), 0));
@@ -146,18 +151,14 @@ Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::opt
 Result<void> write_qcow2_table(int fd, const Qcow2Layout& layout, std::int64_t table, std::span<const std::int64_t> entries) {
     std::vector<std::uint64_t> l2(static_cast<std::size_t>(kTableClusters));
     for (std::size_t index = 0; index < std::min(entries.size(), l2.size()); ++index) {
-        if (entries[index] != 0) l2[index] = to_big_endian(static_cast<std::uint64_t>(entries[index]) | kQcow2Copied);
+        const auto entry = static_cast<std::uint64_t>(entries[index]);
+        if (entry != 0) l2[index] = to_big_endian(entries[index] == kReadsAsZeros ? kQcow2ReadsAsZeros : entry | kQcow2Copied);
     }
     return write_all(fd, std::as_bytes(std::span(l2)), layout.l2_at + table * kClusterBytes);
 }
 
 Result<void> write_qcow2(int fd, std::int64_t size_bytes, const std::optional<Qcow2Backing>& backing) {
     TRY_ASSIGN(const Qcow2Layout layout, qcow2_layout(size_bytes, 0, 0));
-    if (backing &&
-        (backing->absolute_path.empty() || backing->absolute_path.front() != '/' || backing->absolute_path.size() > kBackingPathBytesMax)) {
-        return fail(ErrorCode::invalid_argument, "the storage's directory name is too long for disks that build on others; use a shorter one",
-                    backing->absolute_path);
-    }
     return write_qcow2_frame(fd, layout, backing, {});
 }
 

@@ -1,4 +1,4 @@
-// Writes the metadata of new qcow2 images: header, reference counts, L1 and L2 tables. No child process, no fsync.
+// Writes the metadata of new qcow2 images, whatever they are made for: header, reference counts, L1 and L2 tables. No child process, no fsync.
 // Source of the format: QEMU docs/interop/qcow2.txt. Version 3, 64 KiB clusters, 16-bit reference counts, no incompatible features.
 #pragma once
 
@@ -42,13 +42,16 @@ Result<Qcow2Layout> qcow2_layout(std::int64_t size_bytes, std::int64_t l2_tables
 
 // Into an empty file: sizes it, and writes all but the L2 tables and the data. `regions`: the L1 entries that get a table, ascending; as
 // many as the layout has tables.
+// invalid_argument: the backing path is not absolute or longer than the 1023 bytes the format allows.
 Result<void> write_qcow2_frame(int fd, const Qcow2Layout& layout, const std::optional<Qcow2Backing>& backing, std::span<const std::int64_t> regions);
 
-// The L2 table number `table` of the layout. entries[i]: where in the file cluster i of its region lies; 0: nowhere.
+// The L2 table number `table` of the layout. entries[i]: where in the file cluster i of its region lies; 0: nowhere, so that what lies below
+// shows; kReadsAsZeros: nowhere, and nothing shows.
+inline constexpr std::int64_t kReadsAsZeros = 1;
 Result<void> write_qcow2_table(int fd, const Qcow2Layout& layout, std::int64_t table, std::span<const std::int64_t> entries);
 
 // An image without data, into an empty file.
-// invalid_argument: the size is out of range, or the backing path is not absolute or longer than the 1023 bytes the format allows.
+// invalid_argument: of the size or of the backing path, as above.
 Result<void> write_qcow2(int fd, std::int64_t size_bytes, const std::optional<Qcow2Backing>& backing);
 
 }  // namespace ramet::storage

@@ -96,6 +96,35 @@ TEST_F(Qcow2Writer, OurReaderFindsInItWhatItFindsInQemuImgsFile) {
     EXPECT_EQ(ours.incompatible, 0U);
 }
 
+TEST_F(Qcow2Writer, MoreClustersThanOneBlockOfReferenceCountsHolds) {
+    constexpr std::int64_t kSize = 5 * kRegionBytes;  // 40 960 clusters; a block counts 32 768
+    const Qcow2Layout layout = qcow2_layout(kSize, 5, kSize / kClusterBytes).value();
+    const UniqueFd fd(::open(file("a").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    const std::vector<std::int64_t> regions{0, 1, 2, 3, 4};
+    ASSERT_TRUE(write_qcow2_frame(fd.get(), layout, std::nullopt, regions).has_value());
+    std::vector<std::int64_t> entries(static_cast<std::size_t>(kTableClusters));
+    for (const std::int64_t region : regions) {
+        for (std::int64_t i = 0; i < kTableClusters; ++i)
+            entries[static_cast<std::size_t>(i)] = layout.data_at + (region * kTableClusters + i) * kClusterBytes;
+        ASSERT_TRUE(write_qcow2_table(fd.get(), layout, region, entries).has_value());
+    }
+    EXPECT_TRUE(checks("a"));
+    EXPECT_TRUE(io("a", "read -P 0 2559M 1M"));
+}
+
+TEST_F(Qcow2Writer, AClusterThatReadsAsZerosHidesTheBase) {
+    ASSERT_TRUE(write("base", limits::kGiB).has_value());
+    ASSERT_TRUE(io("base", "write -P 0x11 0 256k"));
+    const Qcow2Layout layout = qcow2_layout(limits::kGiB, 1, 0).value();
+    const UniqueFd fd(::open(file("top").c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    ASSERT_TRUE(write_qcow2_frame(fd.get(), layout, Qcow2Backing{file("base"), DiskFormat::qcow2}, std::vector<std::int64_t>{0}).has_value());
+    ASSERT_TRUE(write_qcow2_table(fd.get(), layout, 0, std::vector<std::int64_t>{0, kReadsAsZeros, 0}).has_value());
+    EXPECT_TRUE(checks("top"));
+    EXPECT_TRUE(io("top", "read -P 0x11 0 64k"));
+    EXPECT_TRUE(io("top", "read -P 0 64k 64k"));
+    EXPECT_TRUE(io("top", "read -P 0x11 128k 128k"));
+}
+
 TEST_F(Qcow2Writer, RefusesSizesAndBackingPathsThatTheFormatCannotHold) {
     EXPECT_EQ(write("a", 0).error().code, ErrorCode::invalid_argument);
     EXPECT_EQ(write("a", 64 * limits::kTiB + 1).error().code, ErrorCode::invalid_argument);
