@@ -45,7 +45,7 @@ private:
     std::mutex order_;
     mutable std::mutex mutex_;
     Job job_;
-    std::chrono::steady_clock::time_point progress_saved_{};
+    std::chrono::steady_clock::time_point progress_saved_ = std::chrono::steady_clock::now();  // a short job writes none
 };
 
 }  // namespace ramet::workflow

@@ -10,6 +10,7 @@ import subprocess
 import time
 import unittest
 
+from chains import Written, make_writer_image
 from support import RAMET, ApiError, World
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -126,6 +127,39 @@ class Copy(World):
                     self.assertEqual((told["name"], told["hostUuid"], told["nics"][0]["mac"], told["nics"][0]["ip"]), (vm["name"], vm["lastHostUuid"], nic["mac"], nic["ip"]))
                     self.assertEqual(volume["primaryStorageUuid"], vm["allVolumes"][0]["primaryStorageUuid"])
                     self.assert_same_disk(vm)
+
+    def test_a_dry_run_tells_the_bytes_of_compressed_images_chains_and_data_volumes_within_five_percent(self):
+        plain, packed = f"{self.directory}/plain.qcow2", f"{self.directory}/packed.qcow2"
+        make_writer_image(plain)
+        # Clusters that are full, that are partly zeros, and that hold nothing but zeros.
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 12M 6M", *(word for i in range(40) for word in ("-c", f"write -P 9 {20 * 1024 + 128 * i}k 12k")), "-c", "write -P 0 30M 1M", plain], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["qemu-img", "convert", "-c", "-f", "qcow2", "-O", "qcow2", plain, packed], check=True)
+        images = [self.api.add_image(path, name=os.path.basename(path)) for path in (plain, packed)]
+        volume = self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": 24 * MIB}})["inventory"]
+        for image in images:
+            source = Written(self, self.api.create_vm("source", image["uuid"], strategy="CreateStopped")).run()
+            child = source.clone("child").run().clone("grandchild").run()  # layers of an image, a source, a clone and a clone of that
+            self.assertGreater(child.depth(), 2)
+            self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{child.uuid}", {"params": {}})
+            for more in ({"copy": "full"}, {"copy": "full", "full": True}, {"copy": "linked", "full": True}, {"copy": "full", "full": True, "rootVolumeSystemTags": THICK}):
+                with self.subTest(image=image["name"], more=more):
+                    plan = self.plan("p1", "p2", source={"uuid": child.uuid}, **more)
+                    before = self.occupied()
+                    made = self.clone("p1", "p2", source={"uuid": child.uuid}, **more)
+                    written = self.occupied() - before
+                    self.assertAlmostEqual(plan["bytesToWrite"], written, delta=0.05 * written)
+                    self.assertEqual(2 if "full" in more else 1, len(made[0]["allVolumes"]))
+                    for vm in made:
+                        self.expunge(vm["uuid"])
+                        for data in (one["uuid"] for one in vm["allVolumes"] if one["type"] == "Data"):
+                            self.api.delete("/volumes/" + data)
+                            self.api.put(f"/volumes/{data}/actions", {"expungeDataVolume": {}})
+            self.api.delete(f"/volumes/{volume['uuid']}/vm-instances")
+        self.api.delete("/volumes/" + volume["uuid"])
+        self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
+        for image in images:
+            self.api.delete("/images/" + image["uuid"])
+            self.api.put(f"/images/{image['uuid']}/actions", {"expungeImage": {"imageUuid": image["uuid"]}})
 
     def test_a_dry_run_is_answered_at_once_and_keeps_no_job_even_when_a_job_is_asked_for(self):
         rows, job = self.rows_dump(), new_job()

@@ -73,7 +73,8 @@ Result<CopyEstimate> estimate_of(const Prepared& prepared, std::int64_t size_byt
 Result<void> copy_by_tool(const Prepared& prepared, const PartialFile& file, const std::string& absolute, std::int64_t size_bytes,
                           const CopyEstimate& estimate, const std::optional<FileOwner>& owner, const CopyControl& control) {
     ToolRun run;
-    run.arguments = {"convert", "-p", "-n", "--target-is-zero", "-W", "-m", "8", "-t", takes_direct_io(absolute) ? "none" : "writeback"};
+    // Whole clusters, as the estimate counts them and our own copier makes them: by itself the tool leaves holes of 4 KiB inside them.
+    run.arguments = {"convert", "-p", "-n", "--target-is-zero", "-S", "64k", "-W", "-m", "8", "-t", takes_direct_io(absolute) ? "none" : "writeback"};
     std::optional<Throttle::Turn> whole;  // the tool keeps to a rate by itself, so it gets the limit alone
     if (control.throttle != nullptr) {
         whole.emplace(control.throttle->whole(control.stop));

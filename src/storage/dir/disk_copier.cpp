@@ -149,9 +149,10 @@ private:
 
     // On threads of their own, which may be made to give way for good: without privileges nobody gets a priority back.
     void work_side_by_side() {
-        const std::int64_t spans = scan_.data_clusters() * kClusterBytes / kPieceBytes + 1;
+        const std::int64_t count = std::min(kCopyThreads, scan_.data_clusters() * kClusterBytes / kPieceBytes + 1);
         std::vector<std::jthread> threads;
-        for (std::int64_t i = 0; i < std::min(kCopyThreads, spans); ++i) {
+        threads.reserve(static_cast<std::size_t>(count));
+        for (std::int64_t i = 0; i < count; ++i) {
             threads.emplace_back([this] {
                 ::setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread alone; fails where the server is nicer still
                 work();

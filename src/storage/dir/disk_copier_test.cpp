@@ -139,6 +139,20 @@ TEST_F(DiskCopierTest, LeavesWhatItDoesNotReadToQemuImgAndSaysWhy) {
     }
 }
 
+TEST_F(DiskCopierTest, TellsWhatACopyOfACompressedDiskOccupiesThoughItsClustersAreHalfEmpty) {
+    create("plain.qcow2", 8 * limits::kMiB, "cluster_size=64k");
+    std::vector<std::string> commands;
+    for (int cluster = 0; cluster < 60; ++cluster) commands.push_back("write -P 5 " + std::to_string(cluster * 128 + 8) + "k 20k");
+    io("plain.qcow2", commands);
+    ASSERT_EQ(run_command({"qemu-img", "convert", "-c", "-f", "qcow2", "-O", "qcow2", absolute("plain.qcow2"), absolute("packed.qcow2")}).exit_status,
+              0);
+    const storage::CopyEstimate told = primary_->estimate_copy({place("packed.qcow2")}, 8 * limits::kMiB, Provisioning::thin).value();
+    ASSERT_TRUE(copy({place("packed.qcow2")}, "copy.qcow2", 8 * limits::kMiB).has_value());
+    EXPECT_TRUE(contents("copy.qcow2") == contents("plain.qcow2"));
+    const auto occupied = static_cast<double>(primary_->allocated_bytes("copy.qcow2").value());
+    EXPECT_NEAR(static_cast<double>(told.file_bytes), occupied, 0.05 * occupied);
+}
+
 TEST_F(DiskCopierTest, ACutOffLayerIsAnErrorOrReadsAsZerosAndNothingIsLeft) {
     create("whole.qcow2", 16 * limits::kMiB, "cluster_size=64k");
     io("whole.qcow2", {"write -P 5 0 2M", "write -P 6 9M 1M"});

@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
-#include <future>
 #include <mutex>
 #include <thread>
 
@@ -28,79 +27,61 @@ Result<void> run_guarded(const Database::Work& work, Transaction& transaction) {
 
 struct PendingWrite {
     const Database::Work& work;
-    std::promise<Result<void>> promise;
     Result<void> outcome;
+    bool committed = false;  // or refused: `outcome` is final
 };
 
+// Writers take turns: the one whose turn it is commits, on its own thread, all that wait by then. Alone it waits for no other thread.
 class SqliteDatabase final : public Database {
 public:
     SqliteDatabase(std::unique_ptr<Connection> writer, std::vector<std::unique_ptr<Connection>> readers)
         : writer_(std::move(writer)),
-          idle_readers_(std::move(readers)),
-          thread_([this] { write_loop(); }) {}
-
-    ~SqliteDatabase() override {
-        {
-            const std::lock_guard lock(mutex_);
-            stopping_ = true;
-        }
-        work_waits_.notify_all();
-        thread_.join();
-    }
+          idle_readers_(std::move(readers)) {}
 
     Result<void> write(const Work& work) override;
     Result<void> read(const Work& work) override;
     Result<std::vector<std::string>> check() override;
 
 private:
-    void write_loop();
     std::deque<PendingWrite*> take_batch();
     void run_batch(const std::deque<PendingWrite*>& batch);
     Result<void> run_in_savepoint(const Work& work);
 
-    std::unique_ptr<Connection> writer_;  // used by the writer's thread alone
+    std::unique_ptr<Connection> writer_;  // used by the thread whose turn it is
     std::mutex mutex_;
-    std::condition_variable work_waits_;
-    std::deque<PendingWrite*> waiting_;  // owned by the callers, who block until theirs is answered
-    bool stopping_ = false;
+    std::condition_variable turn_ends_;
+    std::thread::id turn_;               // whose turn it is; nobody's otherwise
+    std::deque<PendingWrite*> waiting_;  // owned by the callers, who stay until theirs is committed
 
     std::mutex readers_mutex_;
     std::condition_variable reader_idle_;
     std::vector<std::unique_ptr<Connection>> idle_readers_;
-    std::thread thread_;  // last: starts when everything above exists
 };
 
 Result<void> SqliteDatabase::write(const Work& work) {
-    if (std::this_thread::get_id() == thread_.get_id()) {
+    PendingWrite mine{work, {}};
+    std::unique_lock lock(mutex_);
+    if (turn_ == std::this_thread::get_id()) {
         return fail(ErrorCode::internal, "the server asked for a write inside a write; this is a fault of the server, see its log");
     }
-    PendingWrite pending{work, {}, {}};
-    std::future<Result<void>> answer = pending.promise.get_future();
-    {
-        const std::lock_guard lock(mutex_);
-        waiting_.push_back(&pending);
-    }
-    work_waits_.notify_one();
-    return answer.get();
-}
-
-void SqliteDatabase::write_loop() {
-    for (;;) {
+    waiting_.push_back(&mine);
+    // A batch has a bound, so a turn may come more than once before this write is in it.
+    while (!mine.committed) {
+        turn_ends_.wait(lock, [&] { return mine.committed || turn_ == std::thread::id{}; });
+        if (mine.committed) break;
+        turn_ = std::this_thread::get_id();
         const std::deque<PendingWrite*> batch = take_batch();
-        if (batch.empty()) return;
+        lock.unlock();
         run_batch(batch);
-        for (PendingWrite* pending : batch) {
-            // Out of `pending`, which is gone as soon as its caller is answered.
-            std::promise<Result<void>> promise = std::move(pending->promise);
-            Result<void> outcome = std::move(pending->outcome);
-            promise.set_value(std::move(outcome));
-        }
+        lock.lock();
+        for (PendingWrite* pending : batch) pending->committed = true;
+        turn_ = std::thread::id{};
+        turn_ends_.notify_all();
     }
+    return std::move(mine.outcome);
 }
 
 std::deque<PendingWrite*> SqliteDatabase::take_batch() {
-    std::unique_lock lock(mutex_);
-    work_waits_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
     std::deque<PendingWrite*> batch;
     while (!waiting_.empty() && batch.size() < kBatchMax) {
         batch.push_back(waiting_.front());
