@@ -52,6 +52,10 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     int received = 0;
     sigwait(&signals, &received);
+    if ((*service)->lost_sync()) {
+        telemetry::log_error("ending: the database could not be brought to disk; check its disk, then start again; the VMs stay running");
+        return 1;
+    }
     telemetry::log_info("ending; the VMs stay running");
     return 0;
 }

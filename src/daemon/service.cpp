@@ -3,7 +3,9 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -87,6 +89,7 @@ struct Service::Parts {
     Options options;
     StepProofClock clock;
     telemetry::Metrics metrics;
+    std::atomic<bool> lost_sync{false};
     std::unique_ptr<store::Database> database;
     std::unique_ptr<storage::DirStorages> storages;
     std::unique_ptr<hypervisor::Plumbing> plumbing;
@@ -118,7 +121,10 @@ struct Service::Parts {
 Result<void> Service::Parts::open_adapters() {
     TRY(open_data_dir(options.data_dir));
     const std::optional<QemuUser> user = find_qemu_user(options.qemu_user);
-    TRY_ASSIGN(database, store::open_sqlite(options.data_dir + "/ramet.db"));
+    TRY_ASSIGN(database, store::open_sqlite(options.data_dir + "/ramet.db", [this] {
+                   lost_sync = true;
+                   ::kill(::getpid(), SIGTERM);  // main() waits for it
+               }));
     storages = std::make_unique<storage::DirStorages>(user ? std::optional(storage::FileOwner{user->uid, user->gid}) : std::nullopt);
     hypervisor::OpenedPlumbing opened =
         hypervisor::open_plumbing_with_reason({options.data_dir, user ? user->uid : ::geteuid(), user ? user->gid : ::getegid()});
@@ -270,6 +276,8 @@ Service::~Service() {
 }
 
 const std::string& Service::address() const { return parts_->address; }
+
+bool Service::lost_sync() const { return parts_->lost_sync; }
 
 Result<void> Service::teardown(const Options& options) {
     Parts parts;

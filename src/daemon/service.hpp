@@ -15,6 +15,7 @@ public:
     static Result<std::unique_ptr<Service>> start(const Options& options);
     ~Service();                          // answers requests in flight; VMs stay running
     const std::string& address() const;  // "http://127.0.0.1:8080"
+    bool lost_sync() const;              // the database could not be brought to disk; the process was sent SIGTERM
 
     // Ends every VM of the data directory and removes its network objects; rows say Stopped.
     static Result<void> teardown(const Options& options);

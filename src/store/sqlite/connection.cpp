@@ -14,6 +14,7 @@ namespace ramet::store::sqlite {
 namespace {
 
 constexpr std::size_t kStatementsMax = 256;       // our own statements number about 150; queries of users may be any
+constexpr int kCheckpointPages = 1000;            // SQLite's own default: 4 MiB of log
 constexpr int kBusyTimeoutMilliseconds = 10'000;  // another program looking into the file, or recovery after a crash
 
 // The file and its name are made durable before SQLite uses them: SQLite syncs what is in the file, not its directory entry.
@@ -81,7 +82,10 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, Ac
     TRY(
         connection->run_script("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
                                "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864"));
-    if (access == Access::read_only) TRY(connection->run_script("PRAGMA query_only = ON"));
+    if (access == Access::read_only)
+        TRY(connection->run_script("PRAGMA query_only = ON"));
+    else
+        sqlite3_wal_hook(handle, &Connection::after_commit, connection.get());
     return connection;
 }
 
@@ -90,7 +94,21 @@ Connection::~Connection() {
     sqlite3_close_v2(handle_);
 }
 
-std::unexpected<Error> Connection::error_of(int code, std::string_view sql) const {
+// In place of SQLite's own checkpoints, which keep a failed sync to themselves.
+int Connection::after_commit(void* self, sqlite3* handle, const char* database, int pages) {
+    if (pages < kCheckpointPages) return SQLITE_OK;
+    static_cast<Connection*>(self)->note_failure(sqlite3_wal_checkpoint_v2(handle, database, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr));
+    return SQLITE_OK;  // the commit itself is done
+}
+
+void Connection::note_failure(int code) {
+    if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC) lost_sync_ = true;
+}
+
+void Connection::leave_log_alone() { sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
+
+std::unexpected<Error> Connection::error_of(int code, std::string_view sql) {
+    note_failure(code);
     return std::unexpected<Error>(to_error(code, sqlite3_errmsg(handle_), sql));
 }
 

@@ -30,6 +30,9 @@ public:
     bool in_transaction() const;                    // SQLite ends it by itself on some errors, such as a full disk
     bool has_broken_references() const;             // a deferred foreign key that would refuse the commit
     std::string broken_reference();                 // "table.column" of the first one; reads whole tables
+    // A sync failed, and with it the kernel may have dropped what was to be written: nothing later may rely on this file's state.
+    bool lost_sync() const { return lost_sync_; }
+    void leave_log_alone();  // closing the connection neither checkpoints nor syncs
 
 private:
     struct Statement {
@@ -45,9 +48,12 @@ private:
     Result<Statement> compile(std::string_view sql);
     Result<void> bind(const Statement& statement, const Values& parameters);
     Result<void> step_through(const Statement& statement, std::vector<Values>* rows);
-    std::unexpected<Error> error_of(int code, std::string_view sql) const;
+    std::unexpected<Error> error_of(int code, std::string_view sql);
+    void note_failure(int code);
+    static int after_commit(void* self, sqlite3* handle, const char* database, int pages);
 
     sqlite3* handle_;
+    bool lost_sync_ = false;
     Statements statements_;
     std::unordered_map<std::string_view, Statements::iterator> by_text_;  // keys point into statements_
 };

@@ -34,9 +34,16 @@ struct PendingWrite {
 // Writers take turns: the one whose turn it is commits, on its own thread, all that wait by then. Alone it waits for no other thread.
 class SqliteDatabase final : public Database {
 public:
-    SqliteDatabase(std::unique_ptr<Connection> writer, std::vector<std::unique_ptr<Connection>> readers)
+    SqliteDatabase(std::unique_ptr<Connection> writer, std::vector<std::unique_ptr<Connection>> readers, std::function<void()> on_lost_sync)
         : writer_(std::move(writer)),
+          on_lost_sync_(std::move(on_lost_sync)),
           idle_readers_(std::move(readers)) {}
+
+    ~SqliteDatabase() override {
+        if (!writer_->lost_sync()) return;
+        writer_->leave_log_alone();
+        for (const std::unique_ptr<Connection>& reader : idle_readers_) reader->leave_log_alone();
+    }
 
     Result<void> write(const Work& work) override;
     Result<void> read(const Work& work) override;
@@ -45,9 +52,11 @@ public:
 private:
     std::deque<PendingWrite*> take_batch();
     void run_batch(const std::deque<PendingWrite*>& batch);
+    void commit(const std::deque<PendingWrite*>& batch);
     Result<void> run_in_savepoint(const Work& work);
 
     std::unique_ptr<Connection> writer_;  // used by the thread whose turn it is
+    std::function<void()> on_lost_sync_;
     std::mutex mutex_;
     std::condition_variable turn_ends_;
     std::thread::id turn_;               // whose turn it is; nobody's otherwise
@@ -91,6 +100,17 @@ std::deque<PendingWrite*> SqliteDatabase::take_batch() {
 }
 
 void SqliteDatabase::run_batch(const std::deque<PendingWrite*>& batch) {
+    if (!writer_->lost_sync()) {
+        commit(batch);
+        if (writer_->lost_sync() && on_lost_sync_) on_lost_sync_();
+        return;
+    }
+    for (PendingWrite* pending : batch) {
+        pending->outcome = fail(ErrorCode::internal, "the server's database could not be brought to disk, and the server is ending; check its disk");
+    }
+}
+
+void SqliteDatabase::commit(const std::deque<PendingWrite*>& batch) {
     Result<void> alive = writer_->run_script("BEGIN IMMEDIATE");
     std::size_t begun = 0;
     for (; begun < batch.size() && alive.has_value(); ++begun) {
@@ -176,16 +196,18 @@ Result<std::vector<std::string>> SqliteDatabase::check() {
 
 namespace ramet::store {
 
-Result<std::unique_ptr<Database>> open_sqlite(const std::string& path) {
+Result<std::unique_ptr<Database>> open_sqlite(const std::string& path, std::function<void()> on_lost_sync) {
     using namespace sqlite;
     TRY_ASSIGN(std::unique_ptr<Connection> writer, Connection::open(path, Access::read_write));
     TRY(migrate(*writer, migrations()));
+    // What an ended server left in the log may be in the kernel's memory alone, if its last sync failed: written again, it is not.
+    TRY(writer->run_script("PRAGMA wal_checkpoint(TRUNCATE)"));
     std::vector<std::unique_ptr<Connection>> readers;
     for (std::size_t i = 0; i < kReaders; ++i) {
         TRY_ASSIGN(std::unique_ptr<Connection> reader, Connection::open(path, Access::read_only));
         readers.push_back(std::move(reader));
     }
-    return std::unique_ptr<Database>(std::make_unique<SqliteDatabase>(std::move(writer), std::move(readers)));
+    return std::unique_ptr<Database>(std::make_unique<SqliteDatabase>(std::move(writer), std::move(readers), std::move(on_lost_sync)));
 }
 
 }  // namespace ramet::store

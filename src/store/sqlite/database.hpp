@@ -5,6 +5,7 @@
 // Reads run on the caller's thread, on one of a few connections, and see the last commit as of their start.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,8 @@ namespace ramet::store {
 
 // Opens or creates the file and brings its schema up to date. Refuses a database that a newer or altered program made.
 // The path must name a file: there is no in-memory database. Destroying the database ends the writes that wait, then closes.
-Result<std::unique_ptr<Database>> open_sqlite(const std::string& path);
+// `on_lost_sync` is called once, on any thread, when the file cannot be brought to disk. A second sync would succeed without having
+// written what the first one lost, so that no write is taken from then on: the process should end and open the file anew.
+Result<std::unique_ptr<Database>> open_sqlite(const std::string& path, std::function<void()> on_lost_sync = nullptr);
 
 }  // namespace ramet::store
