@@ -29,9 +29,7 @@
 #include "lifecycle/flatten.hpp"
 #include "lifecycle/garbage.hpp"
 #include "lifecycle/identity_report.hpp"
-#include "lifecycle/layers.hpp"
 #include "lifecycle/lease.hpp"
-#include "lifecycle/memory_images.hpp"
 #include "lifecycle/merge.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
@@ -238,8 +236,6 @@ void Service::Parts::maintain(const std::stop_token& stop) {
             if (!done.has_value()) telemetry::log_warning("maintenance: {} ({})", done.error().message, done.error().detail);
         };
         warn(lifecycle::expunge_expired(*lifecycle));
-        warn(lifecycle::remove_doomed_layers(*lifecycle));
-        warn(lifecycle::remove_doomed_memory_images(*lifecycle));
         warn(resources::expunge_expired_images(*resources));
         warn(lifecycle::prune_events(*lifecycle));
         warn(accounts->purge_expired_sessions());

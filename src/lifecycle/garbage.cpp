@@ -8,6 +8,8 @@
 #include "base/crash_point.hpp"
 #include "base/limits.hpp"
 #include "lifecycle/events.hpp"
+#include "lifecycle/layers.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/survey.hpp"
 #include "resources/global_configs.hpp"
 #include "store/table.hpp"
@@ -194,9 +196,21 @@ Result<GarbageCount> GarbageKeeper::look(Grace grace) {
     return count;
 }
 
+// What has rows that say so is no garbage, but it is the same work: a removal that failed is tried again.
+void GarbageKeeper::finish_removals() {
+    const auto warn = [](const Result<void>& done) {
+        if (!done.has_value())
+            telemetry::log_warning("a removal is tried again at the next look: {} ({})", done.error().message, done.error().detail);
+    };
+    warn(remove_doomed_layers(parts_));
+    warn(remove_doomed_memory_images(parts_));
+}
+
 Result<GarbageCount> GarbageKeeper::look_alone(Grace grace) {
+    finish_removals();
     TRY_ASSIGN(const Settings settings, read_settings(parts_));
     TRY_ASSIGN(const Survey seen, survey(parts_));
+    crash_point("garbage-surveyed");
     TRY_ASSIGN(Decision decision, decide(parts_, seen, settings, grace));
     crash_point("garbage-decided");
     GarbageCount count = decision.count;
@@ -219,6 +233,7 @@ Result<GarbageCount> GarbageKeeper::look_alone(Grace grace) {
         }
         crash_point("garbage-removed");
         TRY(forget_thing(parts_, thing));
+        crash_point("garbage-forgotten");
         ++count.removed;
         --count.in_quarantine;
     }

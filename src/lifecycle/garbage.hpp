@@ -43,6 +43,7 @@ public:
 
 private:
     Result<GarbageCount> look_alone(Grace grace);
+    void finish_removals();
     Parts& parts_;
     std::atomic<bool> looking_{false};
     std::atomic<std::int64_t> known_{0};
