@@ -65,6 +65,7 @@ struct OverlaySpec {
 struct DiskTop {
     VolumeId volume;
     storage::Place place;
+    std::vector<storage::Place> chain_top_first;  // from `place` down; empty: not known
 };
 
 // Which layers a disk is to let go of: those between its top and `base`, or all below the top when there is no base.

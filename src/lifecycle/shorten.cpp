@@ -91,18 +91,41 @@ Layer merged_layer(const Chain& chain, const ShortenOrder& order, Timestamp now)
 
 // --- a VM that is on: QEMU writes into the top
 
+// The top stands on `base` now; returns what nothing needs any more.
+Result<std::vector<Layer>> put_top_on(Transaction& transaction, Layer top, const std::optional<LayerId>& base) {
+    const std::optional<LayerId> released = top.parent_uuid;
+    if (released == base) return std::vector<Layer>{};
+    top.parent_uuid = base;
+    top.untouched = false;
+    TRY(store::update(transaction, top));
+    return doom_chain(transaction, *released);
+}
+
 Result<void> adopt_shorter_chain(Parts& parts, const Chain& chain, const ShortenOrder& order) {
     crash_point("shortened-before-rows");
     TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
-                   TRY_ASSIGN(Layer top, store::get<Layer>(transaction, chain.layers.front().uuid.text()));
-                   const std::optional<LayerId> released = top.parent_uuid;
-                   if (released == order.base) return std::vector<Layer>{};
-                   top.parent_uuid = order.base;
-                   top.untouched = false;
-                   TRY(store::update(transaction, top));
-                   return doom_chain(transaction, *released);
+                   TRY_ASSIGN(const Layer top, store::get<Layer>(transaction, chain.layers.front().uuid.text()));
+                   return put_top_on(transaction, top, order.base);
                }));
     crash_point("shortened");
+    return remove_layers(parts, doomed);
+}
+
+// QEMU may have been quicker than the undo, or the rows could not be written when it was done: the rows follow the disk.
+Result<void> follow_disk(Parts& parts, const VolumeId& id, const VmId& vm) {
+    TRY_ASSIGN(const std::vector<hypervisor::DiskTop> tops, parts.hypervisor.disk_tops(vm));
+    const auto real = std::ranges::find(tops, id, &hypervisor::DiskTop::volume);
+    if (real == tops.end() || real->chain_top_first.empty()) return {};
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+                   TRY_ASSIGN(const std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+                   if (!volume || !volume->top_layer_uuid) return std::vector<Layer>{};
+                   TRY_ASSIGN(const std::vector<Layer> layers, layers_below(transaction, *volume->top_layer_uuid));
+                   if (layers.front().path != real->place.path) return std::vector<Layer>{};  // it is a cut that the rows do not know yet
+                   if (real->chain_top_first.size() == 1) return put_top_on(transaction, layers.front(), std::nullopt);
+                   const auto base = std::ranges::find(layers, real->chain_top_first[1].path, &Layer::path);
+                   if (base == layers.end()) return std::vector<Layer>{};
+                   return put_top_on(transaction, layers.front(), base->uuid);
+               }));
     return remove_layers(parts, doomed);
 }
 
@@ -222,6 +245,7 @@ Result<void> undo_shorten(Parts& parts, const ShortenOrder& order) {
         ended.request_stop();
         // Whatever it says: a VM that is off, or that never had such a disk, copies nothing.
         (void)parts.hypervisor.shorten_disk(*found.volume->vm_instance_uuid, {order.volume, std::nullopt, 0}, {}, ended.get_token());
+        TRY(follow_disk(parts, order.volume, *found.volume->vm_instance_uuid));
     }
     if (!found.merged || found.merged->sealed || (found.volume && found.volume->top_layer_uuid == order.merged)) return {};  // it ended well
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(found.place.root));

@@ -248,7 +248,8 @@ public:
         TRY(leave(due));
         std::vector<hypervisor::DiskTop> tops;
         if (const auto found = domains_.find(vm); found != domains_.end()) {
-            for (const hypervisor::DiskSpec& disk : found->second.spec.disks) tops.push_back({disk.volume, disk.chain_top_first.front()});
+            for (const hypervisor::DiskSpec& disk : found->second.spec.disks)
+                tops.push_back({disk.volume, disk.chain_top_first.front(), disk.chain_top_first});
         }
         return tops;
     }

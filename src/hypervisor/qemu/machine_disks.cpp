@@ -101,7 +101,7 @@ Result<std::vector<DiskTop>> Machine::disk_tops() {
     }
     std::vector<DiskTop> tops;
     for (const DiskSpec& disk : record.spec.disks) {
-        if (!disk.chain_top_first.empty()) tops.push_back({disk.volume, disk.chain_top_first.front()});
+        if (!disk.chain_top_first.empty()) tops.push_back({disk.volume, disk.chain_top_first.front(), disk.chain_top_first});
     }
     // A process that ended in the middle of a snapshot may have written to the overlays; over an unchanged layer an unused one is harmless.
     if (!running && record.pending) {
