@@ -10,13 +10,15 @@
 
 namespace ramet::workflow {
 
-inline constexpr std::array<std::string_view, 8> kCrashPoints{
+inline constexpr std::array<std::string_view, 10> kCrashPoints{
     "step-before-intent",  // locks held, nothing committed
     "step-after-intent",   // `running` is committed, no effect yet
     "step-after-effect",   // run() is over, the log does not know
     "step-after-done",     // `done` is committed
+    "undo-before-intent",  // the step has failed or is to be taken back
     "undo-after-intent",   // `undoing` is committed, the effect is still there
     "undo-after-effect",   // undo() is over, the log does not know
+    "undo-after-done",     // `undone` is committed
     "job-before-report",   // every step is done
     "job-after-report",    // the report is built, the job's end is not committed
 };

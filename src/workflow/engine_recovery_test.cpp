@@ -191,6 +191,18 @@ TEST(EngineRecovery, TriesAFailedWriteAgain) {
     }
 }
 
+TEST(EngineRecovery, AJobWaitsForAFullDiskLongerThanForAnythingElse) {
+    ToyWorld world;
+    ASSERT_TRUE(world.log().save_job(world.job()).has_value());
+    world.fake_log().run_full_at_call(5, 4);
+    EngineOptions options = test::harness_detail::options();
+    options.log_patience = std::chrono::milliseconds(1);
+    Life life(world, options);
+    ASSERT_TRUE(life.engine.start(world.job()).has_value());
+    EXPECT_EQ(life.engine.wait(world.job().uuid, kHarnessPatience)->state, JobState::succeeded);
+    EXPECT_THAT(world.fake_log().violations(), IsEmpty());
+}
+
 TEST(EngineRecovery, AJobThatRestsIsTakenUpByTheSameEngine) {
     ToyWorld world;
     ASSERT_TRUE(world.log().save_job(world.job()).has_value());

@@ -84,7 +84,9 @@ bool Journal::persist(const std::function<Result<void>()>& call) {
             if (outcome.has_value()) return true;
             error = std::move(outcome.error());
         } catch (const std::exception& thrown) { error.message = thrown.what(); }
-        if (std::chrono::steady_clock::now() + wait > deadline || !pause(wait, shutdown_)) {
+        // A full disk gets room again one day, and until then no job could go on.
+        const bool over = error.code != ErrorCode::storage_full && std::chrono::steady_clock::now() + wait > deadline;
+        if (over || !pause(wait, shutdown_)) {
             down_ = true;
             telemetry::log_error("job {}: its log cannot be written; it rests until the next start: {} {}", job().uuid.text(), error.message,
                                  error.detail);

@@ -90,6 +90,7 @@ bool Run::undo_step(Step& step, JobStep& row) {
         return false;
     }
     if (resting()) return false;
+    crash_point("undo-before-intent");
     if (row.status != StepStatus::undoing && !move(row, StepEvent::undo_started)) return false;
     crash_point("undo-after-intent");
     crash_point_of_step("undo:", row.name);
@@ -97,7 +98,9 @@ bool Run::undo_step(Step& step, JobStep& row) {
     if (undone.has_value()) {
         crash_point("undo-after-effect");
         crash_point_of_step("undid:", row.name);
-        return move(row, StepEvent::undo_finished);
+        if (!move(row, StepEvent::undo_finished)) return false;
+        crash_point("undo-after-done");
+        return true;
     }
     if (resting()) return false;
     if (!row.error) row.error = error_to_text(undone.error());

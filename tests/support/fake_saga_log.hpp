@@ -70,6 +70,7 @@ public:
 
     // --- faults; calls are counted from now on, the next one is call 1
     void fail_call(std::int64_t nth) { set_fault(nth, nth + 1, Death::before_commit); }
+    void run_full_at_call(std::int64_t nth, std::int64_t calls) { set_fault(nth, nth + calls, Death::before_commit, ErrorCode::storage_full); }
     void die_at_call(std::int64_t nth, Death death) { set_fault(nth, std::numeric_limits<std::int64_t>::max(), death); }
     void revive() { set_fault(0, 0, Death::before_commit); }
     bool died() const {
@@ -108,15 +109,16 @@ private:
         ++calls_;
         const bool faulty = first_failure_ > 0 && calls_ >= first_failure_ && calls_ < end_of_failures_;
         if (!faulty || (death_ == Death::after_commit && calls_ == first_failure_)) function();
-        if (faulty) return fail(ErrorCode::internal, "the log cannot be written");
+        if (faulty) return fail(failure_, "the log cannot be written");
         return {};
     }
-    void set_fault(std::int64_t first, std::int64_t end, Death death) {
+    void set_fault(std::int64_t first, std::int64_t end, Death death, ErrorCode failure = ErrorCode::internal) {
         const std::lock_guard lock(mutex_);
         calls_ = 0;
         first_failure_ = first;
         end_of_failures_ = end;
         death_ = death;
+        failure_ = failure;
     }
     void check_move(const JobStep& step) {
         using enum StepStatus;
@@ -142,6 +144,7 @@ private:
     std::int64_t first_failure_ = 0;
     std::int64_t end_of_failures_ = 0;
     Death death_ = Death::before_commit;
+    ErrorCode failure_ = ErrorCode::internal;
 };
 
 }  // namespace ramet::test
