@@ -161,13 +161,11 @@ class Agent:
         with socket.socket(socket.AF_UNIX) as channel:
             channel.settimeout(patience)
             directory, name = os.path.split(self.path)
-            before = os.open(".", os.O_RDONLY)
+            folder = os.open(directory, os.O_RDONLY)
             try:
-                os.chdir(directory)  # a socket's path may be 107 characters long, a directory's is not bounded so
-                channel.connect(name)
+                channel.connect(f"/proc/self/fd/{folder}/{name}")  # a socket's path may be 107 characters long, a directory's is not bounded so
             finally:
-                os.fchdir(before)
-                os.close(before)
+                os.close(folder)
             token = secrets.randbelow(1 << 31)
             channel.sendall(b"\xff" + json.dumps({"execute": "guest-sync-delimited", "arguments": {"id": token}}).encode() + b"\n")
             stream = channel.makefile("rb")
