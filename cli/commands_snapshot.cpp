@@ -25,7 +25,7 @@ const std::string kSnapshots = "/volume-snapshots";
 
 struct SnapshotOptions {
     std::string target, name, description;
-    bool volume = false, groups = false;
+    bool volume = false, groups = false, memory = false;
 };
 
 Result<int> create_snapshot(ApiClient& api, const SnapshotOptions& options, Format format) {
@@ -112,11 +112,13 @@ void add_checkpoint_create(CLI::App& checkpoint, Context& context) {
     command->add_option("VM", options->target, "Name or uuid of the VM")->required();
     command->add_option("NAME", options->name, "Name of the checkpoint; the VM's name with date and time if left out");
     command->add_option("--description", options->description, "Free text");
+    command->add_flag("--memory", options->memory, "Keep its memory too: ramet clone --checkpoint warm --memory NAME goes on from this very instant");
     command->callback([&context, options] {
         context.command = [&context, options](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string vm, api.resolve("/vm-instances", "vm", options->target));
             json::object params{{"name", options->name.empty() ? default_checkpoint_name(options->target) : options->name}};
             if (!options->description.empty()) params["description"] = options->description;
+            if (options->memory) params["memory"] = true;
             TRY_ASSIGN(const json::object answer, api.call("POST", "/vm-instances/" + vm + "/checkpoints", {{"params", params}}));
             print_rows({answer.at("inventory")}, kCheckpointColumns, context.format);
             return kDone;

@@ -16,6 +16,10 @@ template <> const TypeInfo& describe<api::CreateCheckpoint>() {
                                  path_field<&CreateCheckpoint::vm_instance_uuid>("vmInstanceUuid", "The VM instance UUID.", "VmInstanceVO"),
                                  name_field<&CreateCheckpoint::name>("warm"), description_field<&CreateCheckpoint::description>(),
                                  resource_uuid_field<&CreateCheckpoint::resource_uuid>(),
+                                 field<&CreateCheckpoint::memory>("memory",
+                                                                  "Keeps the memory of the same instant too, so that clones can go on from it "
+                                                                  "(CloneVmInstance with memory). The VM instance is Running or Paused.",
+                                                                  {.fallback = "false", .since = "ramet 0.1"}),
                                  tags_field<&CreateCheckpoint::system_tags>("systemTags", "The checkpoint's system tags."),
                                  tags_field<&CreateCheckpoint::user_tags>("userTags", "The checkpoint's user tags."));
     return info;

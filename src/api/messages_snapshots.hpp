@@ -95,6 +95,7 @@ struct CreateCheckpoint {
     std::string name;
     std::optional<std::string> description;
     std::optional<CheckpointId> resource_uuid;
+    bool memory = false;
     std::vector<std::string> system_tags, user_tags;
 };
 struct UpdateCheckpoint {

@@ -100,7 +100,9 @@ std::vector<FieldInfo> ramet_clone_fields() {
             "volumeSnapshotGroupUuid",
             "Clones are made from this group of snapshots of the VM instance, with the VM instance's present settings; it is not touched.",
             {.names_a = "VolumeSnapshotGroupVO", .since = "ramet 0.1"}),
-        field<&CloneVmInstance::memory>("memory", "Clones resume from the source's very instant, memory included. The source is Running or Paused.",
+        field<&CloneVmInstance::memory>("memory",
+                                        "Clones resume from the source's very instant, memory included. The source is Running or Paused, or a "
+                                        "checkpoint that was made with memory.",
                                         {.fallback = "false", .since = "ramet 0.1"}),
         field<&CloneVmInstance::copy>(
             "copy",

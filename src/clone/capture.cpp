@@ -36,7 +36,7 @@ Result<void> Capture::give_parents(Transaction& transaction, const lifecycle::Se
 
 Result<Output> Capture::run(StepContext& step) {
     lifecycle::CutOrder order = order_of(job_, plan_);
-    lifecycle::FirmwareCapture firmware(parts_, job_, plan_.source, plan_.tpm_policy);
+    lifecycle::FirmwareCapture firmware(parts_, job_.text(), plan_.source, plan_.tpm_policy);
     TRY_ASSIGN(const bool has_firmware, firmware.needed());
     if (has_firmware) order.while_stopped = [&firmware] { return firmware.take(); };
     amend(order, step);
@@ -50,14 +50,25 @@ Result<Output> Capture::run(StepContext& step) {
 }
 
 Result<bool> Capture::would_reuse() {
-    TRY_ASSIGN(const bool has_firmware, lifecycle::FirmwareCapture(parts_, job_, plan_.source, plan_.tpm_policy).needed());
+    TRY_ASSIGN(const bool has_firmware, lifecycle::FirmwareCapture(parts_, job_.text(), plan_.source, plan_.tpm_policy).needed());
     TRY_ASSIGN(const bool reuses, lifecycle::Cut(parts_, order_of(job_, plan_)).would_reuse());
     return reuses && !has_firmware;
 }
 
 Result<void> Capture::undo(StepContext&) {
-    TRY(lifecycle::FirmwareCapture(parts_, job_, plan_.source, plan_.tpm_policy).forget());
+    TRY(lifecycle::FirmwareCapture(parts_, job_.text(), plan_.source, plan_.tpm_policy).forget());
     return lifecycle::Cut(parts_, order_of(job_, plan_)).undo();
 }
+
+Result<Output> KeptFirmware::run(StepContext&) {
+    lifecycle::FirmwareCapture firmware(parts_, plan_.checkpoint.value_or(CheckpointId{}).text(), plan_.source, plan_.tpm_policy);
+    TRY_ASSIGN(const bool kept, firmware.taken());
+    for (std::size_t i = 0; kept && i < plan_.clones.size(); ++i) {
+        if (!plan_.clones[i].refusal) TRY(firmware.give_to(clone_uuid(job_, i)));
+    }
+    return Output{};
+}
+
+Result<void> KeptFirmware::undo(StepContext&) { return {}; }  // what a clone has goes with it
 
 }  // namespace ramet::clone

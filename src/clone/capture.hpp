@@ -30,4 +30,18 @@ private:
     Result<void> give_parents(store::Transaction& transaction, const lifecycle::SealedLayers& sealed) const;
 };
 
+// Step "firmware" of clones of a checkpoint: each gets its own copy of the firmware state that was kept.
+class KeptFirmware final : public workflow::Step {
+public:
+    KeptFirmware(lifecycle::Parts& parts, JobId job, ClonePlan plan) : parts_(parts), job_(std::move(job)), plan_(std::move(plan)) {}
+    std::string_view name() const override { return "firmware"; }
+    Result<workflow::Output> run(workflow::StepContext& step) override;
+    Result<void> undo(workflow::StepContext& step) override;
+
+private:
+    lifecycle::Parts& parts_;
+    JobId job_;
+    ClonePlan plan_;
+};
+
 }  // namespace ramet::clone

@@ -137,13 +137,15 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     checked.kept = kept.has_value();
     if (kept) {
         checked.source = kept->rows;
-        if (message.memory) return fail(ErrorCode::invalid_argument, "memory: what was kept holds disks alone; leave memory out");
+        if (message.memory) { TRY_ASSIGN(checked.kept_memory, kept_memory(transaction, *kept)); }
     } else {
         TRY_ASSIGN(checked.source, lifecycle::load_vm(transaction, message.vm_instance_uuid));
         TRY(lifecycle::require_state(ErrorCode::operation_failed, checked.source.vm, "CloneVmInstance",
                                      {VmState::running, VmState::paused, VmState::stopped}, request.job));
     }
-    if (message.memory) TRY(check_memory(checked.source, message));
+    TRY_ASSIGN(const std::vector<std::string> source_tags, tags_of(transaction, checked.source.vm.uuid.text(), kept));
+    if (!message.volume_snapshot_group_uuid) { TRY_ASSIGN(checked.tpm_policy, lifecycle::tpm_policy(source_tags, message.system_tags)); }
+    if (message.memory) TRY(check_memory(checked.source, message, checked.tpm_policy));
     TRY(check_volumes(checked.source, message.full));
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));
     TRY(check_tags(request, message));
@@ -155,9 +157,7 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
             return fail(ErrorCode::invalid_argument,
                         "vmNicParams: with identity 'keep' every link starts down; enable it later with ChangeVmNicState");
     }
-    if (!kept) { TRY_ASSIGN(checked.tpm_policy, lifecycle::tpm_policy(transaction, checked.source.vm.uuid, message.system_tags)); }
-    TRY_ASSIGN(const std::vector<std::string> vm_tags, tags_of(transaction, checked.source.vm.uuid.text(), kept));
-    checked.vm_tags = inherited_tags(vm_tags, message.system_tags);
+    checked.vm_tags = inherited_tags(source_tags, message.system_tags);
     for (const Volume& volume : checked.source.volumes) {
         const auto& requested = volume.type == VolumeType::root ? message.root_volume_system_tags : message.data_volume_system_tags;
         TRY_ASSIGN(const std::vector<std::string> tags, tags_of(transaction, volume.uuid.text(), kept));

@@ -6,6 +6,7 @@
 #include "api/messages_vm.hpp"
 #include "lifecycle/action.hpp"
 #include "lifecycle/rows.hpp"
+#include "model/memory_image.hpp"
 
 namespace ramet::clone {
 
@@ -16,6 +17,7 @@ struct CheckedClone {
     std::string tpm_policy;                             // copy, new; empty: the source has no TPM
     std::optional<ClusterId> cluster;                   // where the clones may go
     bool kept = false;                                  // the volumes' tops are kept layers (kept_source.hpp): nothing is captured
+    std::optional<MemoryImage> kept_memory;             // what the clones go on from, when it was kept
 };
 
 Result<CheckedClone> check(store::Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message);

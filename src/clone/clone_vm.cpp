@@ -56,10 +56,12 @@ std::vector<lifecycle::VolumeRecipe> recipes_of(const ClonePlan& plan, const VmI
 Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) {
     Saga saga(job.kind, job.uuid);
     // Once for all clones; the copies below never read what the source still writes.
-    if (plan.memory)
+    if (plan.memory && !plan.kept)
         saga.add<MemoryCapture>(parts, job.uuid, plan);
     else if (!plan.kept)
         saga.add<Capture>(parts, job.uuid, plan);
+    else if (plan.checkpoint)
+        saga.add<KeptFirmware>(parts, job.uuid, plan);
     workflow::FanOut spawn;
     spawn.parallel = limits::kBranchThreads;
     spawn.on_failure = plan.atomic ? workflow::BranchFailure::undo_all : workflow::BranchFailure::undo_branch;
@@ -72,7 +74,7 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
         branch.steps.push_back(std::make_unique<lifecycle::Materialize>(parts, vm, recipes_of(plan, vm, throttle), plan.strategy));
         branch.label = plan.clones[i].name;
         if (plan.memory) {
-            branch.steps.push_back(std::make_unique<lifecycle::ResumeFromMemory>(parts, vm, lifecycle::memory_image_uuid(job.uuid)));
+            branch.steps.push_back(std::make_unique<lifecycle::ResumeFromMemory>(parts, vm, memory_of(plan, job.uuid)));
         } else if (plan.strategy == Strategy::instant_start) {
             std::ranges::move(lifecycle::start_steps(parts, vm, plan.wait_for, std::chrono::seconds(plan.wait_seconds)),
                               std::back_inserter(branch.steps));

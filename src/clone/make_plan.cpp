@@ -55,6 +55,8 @@ Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked
     ClonePlan plan;
     plan.source = checked.source.vm.uuid;
     plan.kept = checked.kept;
+    plan.checkpoint = message.checkpoint_uuid;
+    if (checked.kept_memory) plan.memory_image = checked.kept_memory->uuid;
     plan.tpm_policy = checked.tpm_policy;
     plan.wait_for = enum_from<lifecycle::WaitFor>(message.wait_for).value_or(lifecycle::WaitFor::running);
     plan.wait_seconds = message.wait_seconds;
@@ -89,6 +91,7 @@ Result<PreparedClone> prepare(lifecycle::Parts& parts, const lifecycle::Request&
     TRY(lifecycle::check_nic_powers(parts, message.vm_nic_params));
     PreparedClone prepared;
     TRY_ASSIGN(prepared.checked, store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
+    if (prepared.checked.kept_memory) TRY(parts.hypervisor.memory_fits(prepared.checked.kept_memory->layout));
     TRY_ASSIGN(prepared.plan, make_plan(parts, prepared.checked, message));
     return prepared;
 }

@@ -1,5 +1,7 @@
 #include "clone/plan.hpp"
 
+#include "lifecycle/memory_images.hpp"
+
 namespace ramet {
 
 template <> const TypeInfo& describe<clone::PlannedVolume>() {
@@ -28,6 +30,8 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
     static const TypeInfo info =
         object<ClonePlan>("ClonePlan", "The plan of a clone-vm job.", field<&ClonePlan::source>("source", "The VM that is cloned."),
                           field<&ClonePlan::kept>("kept", "Whether it is cloned from something kept, without a capture."),
+                          field<&ClonePlan::checkpoint>("checkpoint", "The checkpoint it is cloned from."),
+                          field<&ClonePlan::memory_image>("memoryImage", "The kept memory that the clones go on from."),
                           field<&ClonePlan::strategy>("strategy", "What becomes of the clones."),
                           field<&ClonePlan::wait_for>("waitFor", "When a clone counts as made."),
                           field<&ClonePlan::wait_seconds>("waitForSeconds", "How long is waited for it."),
@@ -47,6 +51,7 @@ template <> const TypeInfo& describe<clone::ClonePlan>() {
 namespace ramet::clone {
 
 VmId clone_uuid(const JobId& job, std::size_t index) { return VmId::derived(job.text(), "vm/" + std::to_string(index)); }
+MemoryImageId memory_of(const ClonePlan& plan, const JobId& job) { return plan.memory_image.value_or(lifecycle::memory_image_uuid(job)); }
 VolumeId clone_volume_uuid(const VmId& clone, std::size_t volume_index) {
     return VolumeId::derived(clone.text(), "volume/" + std::to_string(volume_index));
 }

@@ -33,6 +33,8 @@ struct PlannedClone {
 struct ClonePlan {
     VmId source;
     bool kept = false;  // cloned from kept layers, which are the parents already: nothing is captured, and the source may be gone
+    std::optional<CheckpointId> checkpoint;     // what keeps them, and firmware state perhaps
+    std::optional<MemoryImageId> memory_image;  // kept memory that the clones go on from; absent with memory: it is captured
     lifecycle::Strategy strategy = lifecycle::Strategy::instant_start;
     lifecycle::WaitFor wait_for = lifecycle::WaitFor::running;
     std::int64_t wait_seconds = 0;
@@ -50,6 +52,7 @@ struct ClonePlan {
 std::string_view strategy_of(const PlannedVolume& volume);  // as the API's `copy` names it: "linked", "reflink", "full"
 
 VmId clone_uuid(const JobId& job, std::size_t index);
+MemoryImageId memory_of(const ClonePlan& plan, const JobId& job);  // what the clones of a plan with memory go on from
 VolumeId clone_volume_uuid(const VmId& clone, std::size_t volume_index);
 LayerId first_layer_uuid(const VolumeId& volume);
 

@@ -7,6 +7,7 @@
 #include "clone/report.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/identity_report.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/placing.hpp"
 #include "store/table.hpp"
 
@@ -146,6 +147,9 @@ Result<Reserved> reserve(Transaction& transaction, const lifecycle::Request& req
         reserved.vms.push_back(std::move(blueprint));
     }
     TRY(lifecycle::reserve_vms(transaction, request.caller, reserved.vms, now));
+    for (const VmBlueprint& blueprint : reserved.vms) {
+        if (reserved.plan.memory_image) TRY(lifecycle::reserve_memory_user(transaction, blueprint.vm.uuid, *reserved.plan.memory_image));
+    }
     return reserved;
 }
 

@@ -9,6 +9,8 @@
 namespace ramet::daemon {
 namespace {
 
+constexpr std::size_t kReadyProcessesMax = 64;
+
 // "127.0.0.1:8080", "[::1]:8080", ":8080"
 bool split_listen(const std::string& text, Options& options) {
     const std::size_t colon = text.rfind(':');
@@ -43,6 +45,10 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
     app.add_option("--memory-dir", options.memory_dir,
                    "Where the memory of instant clones is kept while they run: a directory of its own, on a tmpfs for clones of clones without a "
                    "pause; default: DATA-DIR/memory");
+    app.add_option("--ready-processes", options.ready_processes,
+                   "QEMU processes kept ready for each checkpoint with memory: clones of it run sooner, and each takes some 20 MB while it waits")
+        ->capture_default_str()
+        ->check(CLI::Range(std::size_t{0}, kReadyProcessesMax));
     app.add_flag("--allow-userfaultfd", options.allow_userfaultfd,
                  "As root, set vm.unprivileged_userfaultfd=1 where it is 0, so that running VMs are captured without stopping them");
     app.add_flag("--force-tcg", options.force_tcg, "Emulate the CPU even where KVM works");

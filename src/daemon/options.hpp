@@ -16,7 +16,8 @@ struct Options {
     std::string qemu_user = "ramet-qemu";
     std::string console_dir;  // pages from a directory instead of the built-in ones
     http::HookAddresses web_hooks = http::HookAddresses::guarded;
-    std::string memory_dir;  // of memory images; empty: in the data directory
+    std::string memory_dir;           // of memory images; empty: in the data directory
+    std::size_t ready_processes = 0;  // per checkpoint with memory
     bool allow_userfaultfd = false;
     bool force_tcg = false;
     bool verbose = false;

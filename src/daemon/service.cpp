@@ -151,7 +151,8 @@ void Service::Parts::build_use_cases() {
     engine = std::make_unique<workflow::Engine>(*log, clock, std::move(engine_options));
     resources = std::make_unique<resources::Parts>(resources::Parts{*database, clock, *storages, *plumbing, *inventory, *engine, options.data_dir});
     identity_keeper = std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, &lifecycle::wanted_identity);
-    lifecycle = std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper, options.memory_dir});
+    lifecycle =
+        std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper, options.memory_dir, options.ready_processes});
     resources::register_image_sagas(*engine, *resources);
     lifecycle::register_create_saga(*engine, *lifecycle);
     lifecycle::register_power_sagas(*engine, *lifecycle);

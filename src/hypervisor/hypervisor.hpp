@@ -105,6 +105,7 @@ struct CaptureFacts {
 // `state`, all the rest as a stream for QEMU.
 struct MemoryPlace {
     std::string directory;  // absolute; made by capture_memory
+    bool durable = false;   // capture_memory returns when the files are on the disk
 };
 
 struct MemoryFacts {
@@ -163,10 +164,15 @@ public:
     // the guest's memory has moved on. When it fails the source runs on (or stays paused), with or without the overlays; nothing is left
     // in `place`.
     virtual Result<MemoryFacts> capture_memory(const VmId& vm, const std::vector<OverlaySpec>& overlays, const MemoryPlace& place,
-                                               std::stop_token stop) = 0;
+                                               std::stop_token stop, const WhileStopped& while_stopped = nullptr) = 0;
+    // Whether VMs can go on here from memory with that layout, which may have been captured long ago; operation_failed says what has changed.
+    virtual Result<void> memory_fits(const std::string& layout) = 0;
     // Like start(), from a captured instant: every link is down whatever `spec` says, then the guest goes on. The VM's devices must be the
     // captured ones (invalid_argument names what differs). The files must stay as they are for as long as the process lives.
     virtual Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) = 0;
+    // Keeps `count` processes ready that need no more than a VM's own disks and NICs to go on from this memory: start_from_memory takes one
+    // where there is one. They are made in the background and end with this server; 0: those that there are end now.
+    virtual void keep_ready(const MemoryPlace& place, const std::string& layout, std::size_t count) = 0;
     // Removes the files of a memory image that no process uses. Absent: success.
     virtual Result<void> remove_memory(const MemoryPlace& place) = 0;
     // Takes the NIC out and puts one with another MAC in, link up or down as `nic` says: a new identity on the wire without the guest's
@@ -189,6 +195,8 @@ public:
     virtual Result<std::vector<std::string>> agent_addresses(const VmId& vm, std::chrono::milliseconds patience) = 0;
     virtual Result<ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
                                           const std::string& input, std::chrono::milliseconds patience) = 0;
+    // The guest's clock becomes the host's, to the millisecond.
+    virtual Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) = 0;
     virtual Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) = 0;
     virtual Result<std::string> agent_read_file(const VmId& vm, const std::string& path, std::size_t bytes_max) = 0;
     virtual Result<std::string> console_socket(const VmId& vm) = 0;  // absolute path of the VNC unix socket

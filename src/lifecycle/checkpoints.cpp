@@ -6,7 +6,10 @@
 #include "api/json.hpp"
 #include "base/crash_point.hpp"
 #include "lifecycle/cut.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/memory_cut.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/snapshot_rows.hpp"
 #include "resources/tag_patterns.hpp"
 #include "resources/use_case.hpp"
@@ -21,7 +24,8 @@ struct CheckpointPlan {
     std::string name;
     std::optional<std::string> description;
     std::vector<std::string> system_tags, user_tags;
-    bool admin = false;  // asked by an administrator: some tags are for these only
+    bool memory = false;  // with a memory image of the same instant
+    bool admin = false;   // asked by an administrator: some tags are for these only
 };
 
 }  // namespace ramet::lifecycle
@@ -34,7 +38,7 @@ template <> const TypeInfo& describe<lifecycle::CheckpointPlan>() {
         "CheckpointPlan", "The plan of a job that makes a checkpoint.", field<&CheckpointPlan::checkpoint>("checkpoint", ""),
         field<&CheckpointPlan::vm>("vm", ""), field<&CheckpointPlan::volumes>("volumes", ""), field<&CheckpointPlan::name>("name", ""),
         field<&CheckpointPlan::description>("description", ""), field<&CheckpointPlan::system_tags>("systemTags", ""),
-        field<&CheckpointPlan::user_tags>("userTags", ""), field<&CheckpointPlan::admin>("admin", ""));
+        field<&CheckpointPlan::user_tags>("userTags", ""), field<&CheckpointPlan::memory>("memory", ""), field<&CheckpointPlan::admin>("admin", ""));
     return info;
 }
 
@@ -95,11 +99,12 @@ Result<Checkpoint> checkpoint_row(Transaction& transaction, const CheckpointPlan
 }
 
 // Part of the transaction in which the rows follow the disks. All or nothing, so the checkpoint's row says that all is there.
-Result<void> keep(Transaction& transaction, const CheckpointPlan& plan, const SealedLayers& sealed, Timestamp now) {
+Result<void> keep(Transaction& transaction, const JobId& job, const CheckpointPlan& plan, const SealedLayers& sealed, Timestamp now) {
     TRY_ASSIGN(const std::int64_t present, store::count<Checkpoint>(transaction, {{"uuid", plan.checkpoint.text()}}));
     if (present > 0) return {};
     TRY_ASSIGN(const VmRows rows, load_vm(transaction, plan.vm));
-    TRY_ASSIGN(const Checkpoint checkpoint, checkpoint_row(transaction, plan, rows, now));
+    TRY_ASSIGN(Checkpoint checkpoint, checkpoint_row(transaction, plan, rows, now));
+    if (plan.memory) checkpoint.memory_image_uuid = memory_image_uuid(job);
     TRY(store::insert(transaction, checkpoint));
     for (std::size_t i = 0; i < plan.volumes.size(); ++i) {
         TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, plan.volumes[i].text()));
@@ -112,9 +117,17 @@ Result<void> keep(Transaction& transaction, const CheckpointPlan& plan, const Se
     return resources::add_user_tags(transaction, "CheckpointVO", plan.checkpoint.text(), plan.user_tags, now, "userTags");
 }
 
-// Removes the checkpoint and the layers that nothing needs then; one that is gone already is no matter.
+// What nothing needs any more.
+struct Freed {
+    std::vector<Layer> layers;
+    std::optional<MemoryImage> kept_memory;  // whoever else needs it
+    std::optional<MemoryImage> memory;
+};
+
+// Removes the checkpoint and what nothing needs then; one that is gone already is no matter.
 Result<void> erase_checkpoint(Parts& parts, const CheckpointId& uuid) {
-    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+    TRY_ASSIGN(const Freed doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<Freed> {
+                   TRY_ASSIGN(const std::optional<Checkpoint> checkpoint, store::find<Checkpoint>(transaction, {{"uuid", uuid.text()}}));
                    TRY_ASSIGN(const std::vector<CheckpointVolume> volumes,
                               store::list<CheckpointVolume>(transaction, {{"checkpointUuid", uuid.text()}}));
                    TRY(store::erase<CheckpointVolume>(transaction, {{"checkpointUuid", uuid.text()}}));
@@ -123,35 +136,61 @@ Result<void> erase_checkpoint(Parts& parts, const CheckpointId& uuid) {
                    TRY(store::erase<Checkpoint>(transaction, {{"uuid", uuid.text()}}));
                    std::vector<LayerId> freed;
                    for (const CheckpointVolume& volume : volumes) freed.push_back(volume.layer_uuid);
-                   return doom_chains(transaction, freed);
+                   Freed gone;
+                   TRY_ASSIGN(gone.layers, doom_chains(transaction, freed));
+                   if (checkpoint && checkpoint->memory_image_uuid) {
+                       TRY_ASSIGN(gone.kept_memory, store::find<MemoryImage>(transaction, {{"uuid", checkpoint->memory_image_uuid->text()}}));
+                       TRY_ASSIGN(gone.memory, forsake_memory_image(transaction, *checkpoint->memory_image_uuid));
+                   }
+                   return gone;
                }));
     crash_point("checkpoint-deleted");
-    discard_layers(parts, doomed);
-    return {};
+    discard_layers(parts, doomed.layers);
+    if (doomed.kept_memory) parts.hypervisor.keep_ready({doomed.kept_memory->directory}, doomed.kept_memory->layout, 0);
+    if (doomed.memory) TRY(remove_memory_image(parts, *doomed.memory));
+    return remove_firmware(parts.shared.data_dir, uuid.text());
 }
 
 class KeepVm final : public workflow::Step {
 public:
     KeepVm(Parts& parts, const JobId& job, CheckpointPlan plan)
         : parts_(parts),
+          job_(job),
           plan_(std::move(plan)),
-          cut_(parts, {job, "CreateCheckpoint", plan_.vm, plan_.volumes, true, hypervisor::Quiesce::automatic}) {}
+          firmware_(parts, plan_.checkpoint.text(), plan_.vm, "copy") {}
     std::string_view name() const override { return "keep"; }
     Result<workflow::Output> run(StepContext& step) override {
-        const auto kept = [this](Transaction& transaction, const SealedLayers& sealed) { return keep(transaction, plan_, sealed, parts_.now()); };
-        TRY_ASSIGN(const CutFacts facts, cut_.run(kept, step));
+        CutOrder order = cut_order();
+        TRY_ASSIGN(const bool has_firmware, firmware_.needed());
+        if (has_firmware) order.while_stopped = [this] { return firmware_.take(); };
+        const MemoryCut memory{job_, plan_.vm, true, order.while_stopped};
+        if (plan_.memory) {
+            order.take = [&](const std::vector<hypervisor::OverlaySpec>& overlays, CutFacts& facts) {
+                return take_memory(parts_, memory, overlays, facts, step.stop());
+            };
+        }
+        const auto kept = [this](Transaction& transaction, const SealedLayers& sealed) -> Result<void> {
+            return keep(transaction, job_, plan_, sealed, parts_.now());
+        };
+        TRY_ASSIGN(const CutFacts facts, Cut(parts_, std::move(order)).run(kept, step));
+        TRY(firmware_.persist());
+        TRY(disown_memory_image(parts_, job_));  // from now on it is the checkpoint's
+        if (plan_.memory) TRY(keep_processes_ready(parts_));
         return api::to_json(facts, api::Audience::storage);
     }
     Result<void> undo(StepContext&) override {
         TRY(erase_checkpoint(parts_, plan_.checkpoint));
-        return cut_.undo();
+        TRY(disown_memory_image(parts_, job_));
+        return Cut(parts_, cut_order()).undo();
     }
-    std::vector<std::string> locks() const override { return cut_.locks(); }
+    std::vector<std::string> locks() const override { return {plan_.vm.text()}; }
 
 private:
+    CutOrder cut_order() const { return {job_, "CreateCheckpoint", plan_.vm, plan_.volumes, true, hypervisor::Quiesce::automatic}; }
     Parts& parts_;
+    JobId job_;
     CheckpointPlan plan_;
-    Cut cut_;
+    FirmwareCapture firmware_;
 };
 
 Result<Saga> create_checkpoint_saga(Parts& parts, const Job& job) {
@@ -179,6 +218,8 @@ Result<Saga> delete_saga(Parts& parts, const Job& job) {
 Result<void> check_source(Transaction& transaction, const VmRows& rows, const CheckpointPlan& plan, const JobId& job) {
     TRY(require_state(ErrorCode::operation_failed, rows.vm, "CreateCheckpoint", {VmState::running, VmState::paused, VmState::stopped}, job));
     for (const Volume& volume : rows.volumes) TRY(require_cuttable(volume));
+    if (plan.memory && rows.vm.state == VmState::stopped)
+        return fail(ErrorCode::operation_failed, "memory: the VM instance is Stopped; only a Running or Paused one has a memory to keep");
     TRY_ASSIGN(const std::int64_t taken, store::count<AccountResourceRef>(transaction, {{"resourceUuid", plan.checkpoint.text()}}));
     if (taken == 0) return {};
     return fail(ErrorCode::invalid_argument, "resourceUuid: '" + plan.checkpoint.text() + "' is the uuid of another resource; choose another");
@@ -192,8 +233,15 @@ void register_checkpoint_sagas(workflow::Engine& engine, Parts& parts) {
 }
 
 Result<JobId> create_checkpoint(Parts& parts, const Request& request, const api::CreateCheckpoint& message) {
-    CheckpointPlan plan{
-        {}, message.vm_instance_uuid, {}, message.name, message.description, message.system_tags, message.user_tags, request.caller.admin};
+    CheckpointPlan plan{{},
+                        message.vm_instance_uuid,
+                        {},
+                        message.name,
+                        message.description,
+                        message.system_tags,
+                        message.user_tags,
+                        message.memory,
+                        request.caller.admin};
     plan.checkpoint = CheckpointId::derived(request.job.text(), "checkpoint");
     if (message.resource_uuid) { TRY_ASSIGN(plan.checkpoint, resources::id_or_new(message.resource_uuid)); }
     for (const std::string& tag : plan.system_tags) TRY(resources::check_system_tag("CheckpointVO", tag, "systemTags", request.caller.admin));
@@ -228,7 +276,7 @@ Result<KeptVm> load_checkpoint(Transaction& transaction, const CheckpointId& uui
     TRY_ASSIGN(KeptMachine machine, api::from_json<KeptMachine>(checkpoint.machine));
     TRY_ASSIGN(const std::vector<CheckpointVolume> volumes,
                store::list<CheckpointVolume>(transaction, {{"checkpointUuid", uuid.text()}}, "deviceId"));
-    KeptVm kept{{std::move(machine.vm), std::move(machine.nics), {}, {}}, {}};
+    KeptVm kept{{std::move(machine.vm), std::move(machine.nics), {}, {}}, {}, checkpoint.memory_image_uuid};
     kept.tags[kept.rows.vm.uuid.text()] = std::move(machine.system_tags);
     for (const CheckpointVolume& row : volumes) {
         Volume volume;

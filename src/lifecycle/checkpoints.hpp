@@ -20,6 +20,7 @@ Result<std::string> update_checkpoint(Parts& parts, const api::UpdateCheckpoint&
 struct KeptVm {
     VmRows rows;
     std::map<std::string, std::vector<std::string>> tags;  // system tags, by the uuid of the VM or volume
+    std::optional<MemoryImageId> memory;                   // of the same instant; absent: disks alone
 };
 Result<KeptVm> load_checkpoint(store::Transaction& transaction, const CheckpointId& checkpoint);
 // The VM with its present settings, its volumes as the group has them. operation_failed when a snapshot of the group was deleted.

@@ -13,6 +13,7 @@
 #include "base/crash_point.hpp"
 #include "base/limits.hpp"
 #include "lifecycle/rows.hpp"
+#include "model/snapshots.hpp"
 #include "resources/tag_patterns.hpp"
 #include "storage/file.hpp"
 #include "store/table.hpp"
@@ -139,10 +140,9 @@ Result<std::vector<std::string>> with_boot_mode_of(Transaction& transaction, con
     return tags;
 }
 
-Result<std::string> tpm_policy(Transaction& transaction, const VmId& source, const std::vector<std::string>& requested) {
-    TRY_ASSIGN(const std::vector<std::string> tags, system_tags_of(transaction, source.text()));
+Result<std::string> tpm_policy(const std::vector<std::string>& source_tags, const std::vector<std::string>& requested) {
     const std::optional<std::string> policy = value_after(requested, kTpmPolicyTag);
-    if (!has_tpm(tags)) {
+    if (!has_tpm(source_tags)) {
         if (policy) return fail(ErrorCode::invalid_argument, "systemTags: tpmPolicy was given, and the VM instance has no TPM; leave it out");
         return std::string();
     }
@@ -151,9 +151,9 @@ Result<std::string> tpm_policy(Transaction& transaction, const VmId& source, con
                 "systemTags: the VM instance has a TPM; add tpmPolicy::copy (clones open what the source sealed) or tpmPolicy::new (an empty TPM)");
 }
 
-FirmwareCapture::FirmwareCapture(Parts& parts, JobId job, VmId source, std::string tpm_policy)
+FirmwareCapture::FirmwareCapture(Parts& parts, std::string keeper, VmId source, std::string tpm_policy)
     : parts_(parts),
-      job_(std::move(job)),
+      keeper_(std::move(keeper)),
       source_(std::move(source)),
       copy_tpm_(tpm_policy == "copy") {}
 
@@ -162,6 +162,8 @@ Result<bool> FirmwareCapture::needed() {
     const std::string directory = firmware_directory(parts_.shared.data_dir, source_.text());
     return ::access((directory + "/" + kVars).c_str(), F_OK) == 0 || (copy_tpm_ && ::access((directory + "/" + kTpm).c_str(), F_OK) == 0);
 }
+
+Result<bool> FirmwareCapture::taken() { return ::access(firmware_directory(parts_.shared.data_dir, keeper_).c_str(), F_OK) == 0; }
 
 Result<void> FirmwareCapture::copy(const std::string& from_directory, const std::string& to_directory, Kind kind) {
     TRY(make_directory(to_directory));
@@ -179,18 +181,30 @@ Result<void> FirmwareCapture::copy(const std::string& from_directory, const std:
 }
 
 Result<void> FirmwareCapture::take() {
-    TRY(copy(firmware_directory(parts_.shared.data_dir, source_.text()), firmware_directory(parts_.shared.data_dir, job_.text()), Kind::taken));
+    TRY(copy(firmware_directory(parts_.shared.data_dir, source_.text()), firmware_directory(parts_.shared.data_dir, keeper_), Kind::taken));
     crash_point("firmware-taken");
     return {};
 }
 
 Result<void> FirmwareCapture::give_to(const VmId& clone) {
-    TRY(copy(firmware_directory(parts_.shared.data_dir, job_.text()), firmware_directory(parts_.shared.data_dir, clone.text()), Kind::clone));
+    TRY(copy(firmware_directory(parts_.shared.data_dir, keeper_), firmware_directory(parts_.shared.data_dir, clone.text()), Kind::clone));
     crash_point("firmware-given");
     return {};
 }
 
-Result<void> FirmwareCapture::forget() { return remove_firmware(parts_.shared.data_dir, job_.text()); }
+Result<void> FirmwareCapture::persist() {
+    const std::string directory = firmware_directory(parts_.shared.data_dir, keeper_);
+    if (::access(directory.c_str(), F_OK) < 0) return {};
+    for (const std::string& name : {std::string(kVars), std::string(kTpm) + "/" + hypervisor::kTpmStateFile}) {
+        const storage::UniqueFd file(::open((directory + "/" + name).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+        if (file.valid() && ::fsync(file.get()) < 0) return unusable(directory + "/" + name);
+    }
+    if (::access((directory + "/" + kTpm).c_str(), F_OK) == 0) TRY(sync_directory(directory + "/" + kTpm));
+    TRY(sync_directory(directory));
+    return sync_directory(parts_.shared.data_dir + "/firmware");
+}
+
+Result<void> FirmwareCapture::forget() { return remove_firmware(parts_.shared.data_dir, keeper_); }
 
 Result<void> remove_firmware(const std::string& data_dir, const std::string& owner) {
     std::error_code error;
@@ -200,10 +214,13 @@ Result<void> remove_firmware(const std::string& data_dir, const std::string& own
 }
 
 Result<void> compare_firmware(Parts& parts, const std::vector<VmInstance>& vms, std::vector<Finding>& findings) {
+    TRY_ASSIGN(const std::vector<Checkpoint> checkpoints,
+               store::read(parts.database(), [](Transaction& transaction) { return store::list<Checkpoint>(transaction); }));
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(parts.shared.data_dir + "/firmware", error)) {
         const std::string owner = entry.path().filename().string();
-        if (std::ranges::none_of(vms, [&](const VmInstance& vm) { return vm.uuid.text() == owner; }))
+        const bool is_kept = std::ranges::any_of(checkpoints, [&](const Checkpoint& checkpoint) { return checkpoint.uuid.text() == owner; });
+        if (!is_kept && std::ranges::none_of(vms, [&](const VmInstance& vm) { return vm.uuid.text() == owner; }))
             findings.push_back({"firmware state without VM", owner});
     }
     TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());

@@ -3,6 +3,7 @@
 //   DIR/firmware/<vm>/vars.fd              its UEFI variables; made from the firmware's template at its first start
 //   DIR/firmware/<vm>/tpm/                 the directory of its TPM
 //   DIR/firmware/<clone job>/...           what a capture took of its source, until each clone has its own copy
+//   DIR/firmware/<checkpoint>/...          the same, for as long as the checkpoint is kept
 #pragma once
 
 #include <optional>
@@ -31,24 +32,27 @@ Result<std::vector<std::string>> with_boot_mode_of(store::Transaction& transacti
 
 // What becomes of a source's TPM in its clones: copy or new, as the request's tag says; empty for a source without one. A source with a TPM
 // and no policy is an error: a copied TPM opens the source's secrets, a new one loses them, and nobody but the caller can choose.
-Result<std::string> tpm_policy(store::Transaction& transaction, const VmId& source, const std::vector<std::string>& requested);
+Result<std::string> tpm_policy(const std::vector<std::string>& source_tags, const std::vector<std::string>& requested);
 
 // One capture's share of firmware state. Every call may be repeated.
 class FirmwareCapture {
 public:
-    FirmwareCapture(Parts& parts, JobId job, VmId source, std::string tpm_policy);
+    // `keeper`: the job or the checkpoint that what is taken belongs to.
+    FirmwareCapture(Parts& parts, std::string keeper, VmId source, std::string tpm_policy);
     Result<bool> needed();  // whether the source has anything to be copied
+    Result<bool> taken();   // whether the keeper has
     // Reads the source's. Called while its vCPUs stand, so it waits for no disk: a restarted server finds what was taken, and after a power
     // cut the source is off and what it has is taken again.
     Result<void> take();
     Result<void> give_to(const VmId& clone);  // the clone's own copy, unless it has one
+    Result<void> persist();                   // what was taken outlasts a power cut from now on
     Result<void> forget();
 
 private:
     enum class Kind : std::uint8_t { taken, clone };
     Result<void> copy(const std::string& from_directory, const std::string& to_directory, Kind kind);
     Parts& parts_;
-    JobId job_;
+    std::string keeper_;
     VmId source_;
     bool copy_tpm_;
 };

@@ -16,13 +16,16 @@ namespace {
 // Marks it as being removed when nothing needs it any more; true when it is marked.
 Result<bool> doom(Transaction& transaction, MemoryImage& image) {
     TRY_ASSIGN(const std::int64_t users, store::count<MemoryImageUser>(transaction, {{"memoryImageUuid", image.uuid.text()}}));
-    if (users > 0 || image.owner_job_uuid) return false;
+    TRY_ASSIGN(const std::int64_t checkpoints, store::count<Checkpoint>(transaction, {{"memoryImageUuid", image.uuid.text()}}));
+    if (users > 0 || checkpoints > 0 || image.owner_job_uuid) return false;
     image.deleting = true;
     TRY(store::update(transaction, image));
     return true;
 }
 
-Result<void> remove(Parts& parts, const MemoryImage& image) {
+}  // namespace
+
+Result<void> remove_memory_image(Parts& parts, const MemoryImage& image) {
     crash_point("memory-doomed");
     TRY(parts.hypervisor.remove_memory({image.directory}));
     crash_point("memory-removed");
@@ -31,8 +34,6 @@ Result<void> remove(Parts& parts, const MemoryImage& image) {
         return {};
     });
 }
-
-}  // namespace
 
 MemoryImageId memory_image_uuid(const JobId& job) { return MemoryImageId::derived(job.text(), "memory"); }
 
@@ -73,21 +74,44 @@ Result<void> disown_memory_image(Parts& parts, const JobId& job) {
                    if (!image) return image;
                    image->owner_job_uuid.reset();
                    TRY(store::update(transaction, *image));
-                   TRY_ASSIGN(const bool unused, doom(transaction, *image));
-                   return unused ? image : std::nullopt;
+                   return forsake_memory_image(transaction, image->uuid);
                }));
-    return doomed ? remove(parts, *doomed) : Result<void>();
+    return doomed ? remove_memory_image(parts, *doomed) : Result<void>();
+}
+
+namespace {
+
+Result<MemoryImage> usable_memory_image(Transaction& transaction, const MemoryImageId& id) {
+    TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", id.text()}}));
+    if (image && image->state == MemoryImageState::ready && !image->deleting) return std::move(*image);
+    return fail(ErrorCode::operation_failed, "the memory image to start from is not there any more; capture again");
+}
+
+}  // namespace
+
+Result<void> reserve_memory_user(Transaction& transaction, const VmId& vm, const MemoryImageId& id) {
+    TRY(usable_memory_image(transaction, id));
+    TRY_ASSIGN(const std::optional<MemoryImageUser> user, store::find<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
+    return user ? Result<void>() : store::insert(transaction, MemoryImageUser{vm, id});
+}
+
+Result<std::optional<MemoryImage>> forsake_memory_image(Transaction& transaction, const MemoryImageId& id) {
+    TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", id.text()}}));
+    if (!image) return image;
+    TRY_ASSIGN(const bool unused, doom(transaction, *image));
+    return unused ? image : std::nullopt;
 }
 
 Result<MemoryImage> use_memory_image(Parts& parts, const VmId& vm, const MemoryImageId& id) {
+    TRY_ASSIGN(const MemoryImage reserved, store::read(parts.database(), [&](Transaction& transaction) -> Result<MemoryImage> {
+                   TRY_ASSIGN(const std::int64_t reserved_already, store::count<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
+                   if (reserved_already > 0) return usable_memory_image(transaction, id);
+                   return MemoryImage{};
+               }));
+    if (!reserved.uuid.empty()) return reserved;
     return store::write(parts.database(), [&](Transaction& transaction) -> Result<MemoryImage> {
-        TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", id.text()}}));
-        if (!image || image->state != MemoryImageState::ready || image->deleting) {
-            return fail(ErrorCode::operation_failed, "the memory image to start from is not there any more; capture again");
-        }
-        TRY_ASSIGN(const std::optional<MemoryImageUser> user, store::find<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
-        if (!user) TRY(store::insert(transaction, MemoryImageUser{vm, id}));
-        return std::move(*image);
+        TRY(reserve_memory_user(transaction, vm, id));
+        return usable_memory_image(transaction, id);
     });
 }
 
@@ -100,19 +124,32 @@ Result<void> release_memory_image(Parts& parts, const VmId& vm) {
     TRY_ASSIGN(const std::optional<MemoryImage> doomed,
                store::write(parts.database(), [&](Transaction& transaction) -> Result<std::optional<MemoryImage>> {
                    TRY(store::erase<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
-                   TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", mapped->memory_image_uuid.text()}}));
-                   if (!image) return image;
-                   TRY_ASSIGN(const bool unused, doom(transaction, *image));
-                   return unused ? image : std::nullopt;
+                   return forsake_memory_image(transaction, mapped->memory_image_uuid);
                }));
-    return doomed ? remove(parts, *doomed) : Result<void>();
+    return doomed ? remove_memory_image(parts, *doomed) : Result<void>();
+}
+
+Result<void> keep_processes_ready(Parts& parts) {
+    if (parts.ready_processes == 0) return {};
+    TRY_ASSIGN(const std::vector<MemoryImage> images, store::read(parts.database(), [](Transaction& transaction) -> Result<std::vector<MemoryImage>> {
+                   TRY_ASSIGN(const std::vector<Checkpoint> checkpoints, store::list<Checkpoint>(transaction));
+                   std::vector<MemoryImage> found;
+                   for (const Checkpoint& checkpoint : checkpoints) {
+                       if (!checkpoint.memory_image_uuid) continue;
+                       TRY_ASSIGN(MemoryImage image, store::get<MemoryImage>(transaction, checkpoint.memory_image_uuid->text()));
+                       found.push_back(std::move(image));
+                   }
+                   return found;
+               }));
+    for (const MemoryImage& image : images) parts.hypervisor.keep_ready({image.directory}, image.layout, parts.ready_processes);
+    return {};
 }
 
 Result<void> remove_doomed_memory_images(Parts& parts) {
     TRY_ASSIGN(const std::vector<MemoryImage> doomed, store::read(parts.database(), [](Transaction& transaction) {
                    return store::list<MemoryImage>(transaction, {{"deleting", std::int64_t{1}}});
                }));
-    for (const MemoryImage& image : doomed) TRY(remove(parts, image));
+    for (const MemoryImage& image : doomed) TRY(remove_memory_image(parts, image));
     return {};
 }
 
@@ -120,11 +157,18 @@ Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings)
     struct ImagesAndUsers {
         std::vector<MemoryImage> images;
         std::vector<MemoryImageUser> users;
+        std::set<std::string> being_made;  // VMs that have their part reserved and no process yet
+        std::vector<Checkpoint> checkpoints;
     };
     TRY_ASSIGN(const ImagesAndUsers rows, store::read(parts.database(), [](Transaction& transaction) -> Result<ImagesAndUsers> {
                    ImagesAndUsers found;
                    TRY_ASSIGN(found.images, store::list<MemoryImage>(transaction));
                    TRY_ASSIGN(found.users, store::list<MemoryImageUser>(transaction));
+                   TRY_ASSIGN(found.checkpoints, store::list<Checkpoint>(transaction));
+                   for (const MemoryImageUser& user : found.users) {
+                       TRY_ASSIGN(const std::optional<VmInstance> vm, store::find<VmInstance>(transaction, {{"uuid", user.vm_uuid.text()}}));
+                       if (vm && vm->owner_job_uuid) found.being_made.insert(user.vm_uuid.text());
+                   }
                    return found;
                }));
     std::set<std::string> on_disk;
@@ -134,12 +178,13 @@ Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings)
         const bool there = on_disk.erase(image.uuid.text()) > 0;
         if (image.state == MemoryImageState::ready && !there) findings.push_back({"memory image without file", image.uuid.text()});
         const bool used = std::ranges::any_of(rows.users, [&](const MemoryImageUser& user) { return user.memory_image_uuid == image.uuid; });
-        if (!used && !image.owner_job_uuid) findings.push_back({"memory image without user", image.uuid.text()});
+        const bool kept = std::ranges::any_of(rows.checkpoints, [&](const Checkpoint& one) { return one.memory_image_uuid == image.uuid; });
+        if (!used && !kept && !image.owner_job_uuid) findings.push_back({"memory image without user", image.uuid.text()});
     }
     for (const std::string& name : on_disk) findings.push_back({"memory image without row", name});
     TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());
     for (const MemoryImageUser& user : rows.users) {
-        if (std::ranges::find(domains, user.vm_uuid) == domains.end())
+        if (std::ranges::find(domains, user.vm_uuid) == domains.end() && !rows.being_made.contains(user.vm_uuid.text()))
             findings.push_back({"memory image held by a VM that is off", user.vm_uuid.text()});
     }
     return {};

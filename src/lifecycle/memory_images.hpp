@@ -1,7 +1,8 @@
-// Memory images and who needs them: the VMs whose process maps one, and the job that may still start VMs from it. The files go before the
-// row that owns them, so that a crash in between leaves a row that says "deleting" and never files without an owner.
+// Memory images and who needs them: the VMs whose process maps one, the checkpoint that keeps it, and the job that may still start VMs from
+// it. The files go before the row that owns them, so that a crash in between leaves a row that says "deleting" and never files without an owner.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,15 @@ Result<void> disown_memory_image(Parts& parts, const JobId& job);
 Result<MemoryImage> use_memory_image(Parts& parts, const VmId& vm, const MemoryImageId& image);
 // The VM's process has ended, or never was.
 Result<void> release_memory_image(Parts& parts, const VmId& vm);
+
+// One VM that is going to map it: part of the transaction that reserves the VM, so that the image stays until then.
+Result<void> reserve_memory_user(store::Transaction& transaction, const VmId& vm, const MemoryImageId& image);
+// After its checkpoint's row was erased: the image, marked as being removed, when nothing needs it any more.
+Result<std::optional<MemoryImage>> forsake_memory_image(store::Transaction& transaction, const MemoryImageId& image);
+Result<void> remove_memory_image(Parts& parts, const MemoryImage& doomed);
+
+// Processes for the checkpoints with memory, as many as the server was told to keep ready.
+Result<void> keep_processes_ready(Parts& parts);
 
 // Finishes removals that a crash cut off.
 Result<void> remove_doomed_memory_images(Parts& parts);

@@ -12,6 +12,7 @@ struct Parts {
     hypervisor::Hypervisor& hypervisor;
     guest::IdentityKeeper& identity_keeper;
     std::string memory_dir = shared.data_dir + "/memory";  // of memory images; absolute, outside every primary storage
+    std::size_t ready_processes = 0;                       // per checkpoint with memory (Hypervisor::keep_ready)
 
     store::Database& database() const { return shared.database; }
     Timestamp now() const { return shared.clock.now(); }

@@ -105,6 +105,7 @@ Result<void> reconcile_at_start(Parts& parts) {
         }
     }
     TRY(remove_doomed_memory_images(parts));
+    TRY(keep_processes_ready(parts));
     return remove_doomed_layers(parts);
 }
 

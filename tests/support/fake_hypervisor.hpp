@@ -177,7 +177,8 @@ public:
     }
 
     Result<hypervisor::MemoryFacts> capture_memory(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays,
-                                                   const hypervisor::MemoryPlace& place, std::stop_token stop) override {
+                                                   const hypervisor::MemoryPlace& place, std::stop_token stop,
+                                                   const hypervisor::WhileStopped& while_stopped) override {
         hypervisor::MemoryFacts facts;
         TRY(with("capture_memory", vm, [&](Domain& domain) -> Result<void> {
             if (overlays.size() != domain.spec.disks.size()) return fail(ErrorCode::invalid_argument, "memory goes with all disks only");
@@ -188,6 +189,7 @@ public:
                 }
             }
             if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+            if (while_stopped) TRY(while_stopped());
             for (const hypervisor::OverlaySpec& overlay : overlays) {
                 auto& chain = find(domain, overlay.volume)->chain_top_first;
                 chain.insert(chain.begin(), overlay.overlay);
@@ -221,6 +223,9 @@ public:
         }
         return leave(due);
     }
+
+    Result<void> memory_fits(const std::string&) override { return {}; }
+    void keep_ready(const hypervisor::MemoryPlace&, const std::string&, std::size_t) override {}
 
     Result<void> remove_memory(const hypervisor::MemoryPlace& place) override {
         const std::lock_guard lock(mutex_);
@@ -327,6 +332,10 @@ public:
         }));
         if (exec) result = exec(vm, program, arguments, input);
         return result;
+    }
+
+    Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds) override {
+        return with_agent("agent_set_clock", vm, [](Domain&) -> Result<void> { return {}; });
     }
 
     Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) override {

@@ -17,6 +17,8 @@ constexpr std::int64_t kDisksMax = limits::kDataVolumesPerVmMax + 1;
 constexpr std::int64_t kDiskSlot = 4;
 constexpr std::int64_t kNicSlot = 8;
 constexpr std::int64_t kNicChassis = 64;  // disks take 1-25
+constexpr const char* kSeedDevice = "virtio-blk-pci,id=seed,bus=pcie.0,addr=0xa,drive=seedq,serial=cidata";
+constexpr const char* kReadyName = "guest=ready";
 
 bool is_mac(const std::string& text) {
     if (text.size() != 17) return false;
@@ -55,7 +57,7 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     const DomainSpec& spec = input.spec;
     const std::int64_t memory = memory_mebibytes(spec);
     const std::string uuid = dashed(spec.vm.text());
-    arguments.add("-name", "guest=" + uuid);
+    arguments.add("-name", input.ready ? kReadyName : "guest=" + uuid);
     arguments.add("-nodefaults");
     arguments.add("-no-user-config");
     arguments.add("-display", "none");
@@ -65,10 +67,10 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     // The block's name in captured state is then "ram0", whatever backend it is loaded into.
     const std::string backend = input.memory_file.empty() ? "memory-backend-ram" : "memory-backend-file,share=off,mem-path=" + input.memory_file;
     arguments.add("-object", backend + ",id=" + kMemoryBlock + ",size=" + std::to_string(memory) + "M,x-use-canonical-path-for-ramblock-id=off");
-    if (input.state_fd >= 0) {
+    if (input.state_fd >= 0 || input.ready) {
         // One frame with the new MAC, and none after the links are down. With 0 QEMU 7.2 crashes when the guest resets its NIC.
         arguments.add("-global", "migration.announce-rounds=1");
-        arguments.add("-incoming", "fd:" + std::to_string(input.state_fd));
+        arguments.add("-incoming", input.ready ? "defer" : "fd:" + std::to_string(input.state_fd));
     }
     arguments.add("-m", std::to_string(memory) + "M");
     arguments.add("-accel", input.kvm ? "kvm" : "tcg,thread=multi,tb-size=" + std::to_string(translation_cache(input)));
@@ -166,7 +168,12 @@ void add_disks(Arguments& arguments, const CommandLineInput& input) {
     if (!input.seed_file.empty()) {
         arguments.add("-blockdev", json::serialize(file_node_options("seedf", input.seed_file, true)));
         arguments.add("-blockdev", json::serialize(format_node_options("seedq", "seedf", DiskFormat::raw, "", true)));
-        arguments.add("-device", "virtio-blk-pci,id=seed,bus=pcie.0,addr=0xa,drive=seedq,serial=cidata");
+        arguments.add("-device", kSeedDevice);
+    }
+    if (input.ready && !input.spec.seed_image.empty()) {
+        arguments.add("-blockdev", json::serialize(json::object{{"driver", "null-co"}, {"node-name", "noseed"}, {"read-only", true}}));
+        arguments.add("-blockdev", json::serialize(format_node_options("seedq", "noseed", DiskFormat::raw, "", true)));
+        arguments.add("-device", kSeedDevice);
     }
 }
 
@@ -183,17 +190,11 @@ std::string ipv4_text(std::uint32_t address) {
 }
 
 std::string user_network(const NicSpec& nic) {
-    std::string options = "user,id=" + nic_backend(nic.device_id);
-    const auto ip = ipv4(nic.ip), mask = ipv4(nic.netmask), gateway = ipv4(nic.gateway);
-    if (ip && mask && gateway && (*gateway & *mask) == (*ip & *mask)) {
-        const std::uint32_t network = *ip & *mask;
-        std::uint32_t dns = network + 3;  // QEMU's name server needs an address of its own in the network
-        while (dns == *ip || dns == *gateway) ++dns;
-        options += ",net=" + ipv4_text(network) + "/" + nic.netmask + ",host=" + ipv4_text(*gateway);
-        options += ",dhcpstart=" + ipv4_text(*ip) + ",dns=" + ipv4_text(dns);
+    std::string text = "user";
+    for (const auto& [name, value] : user_network_options(nic)) {
+        if (name != "type") text += "," + std::string(name) + "=" + escaped(std::string(value.as_string()));
     }
-    if (!nic.host_name.empty()) options += ",hostname=" + escaped(nic.host_name);
-    return options;
+    return text;
 }
 
 std::string tap_network(const std::string& backend, const std::vector<int>& queues) {
@@ -217,6 +218,26 @@ void add_nics(Arguments& arguments, const CommandLineInput& input) {
 }
 
 }  // namespace
+
+json::object user_network_options(const NicSpec& nic) {
+    json::object options{{"type", "user"}, {"id", nic_backend(nic.device_id)}};
+    const auto ip = ipv4(nic.ip), mask = ipv4(nic.netmask), gateway = ipv4(nic.gateway);
+    if (ip && mask && gateway && (*gateway & *mask) == (*ip & *mask)) {
+        const std::uint32_t network = *ip & *mask;
+        std::uint32_t dns = network + 3;  // QEMU's name server needs an address of its own in the network
+        while (dns == *ip || dns == *gateway) ++dns;
+        options["net"] = ipv4_text(network) + "/" + nic.netmask;
+        options["host"] = ipv4_text(*gateway);
+        options["dhcpstart"] = ipv4_text(*ip);
+        options["dns"] = ipv4_text(dns);
+    }
+    if (!nic.host_name.empty()) options["hostname"] = nic.host_name;
+    return options;
+}
+
+bool names_vm(const std::string& command_line, const VmId& vm) {
+    return command_line.find("guest=" + dashed(vm.text())) != std::string::npos || command_line.find(kReadyName) != std::string::npos;
+}
 
 std::string escaped(const std::string& text) {
     std::string out;

@@ -44,6 +44,7 @@ struct CommandLineInput {
     int monitor_fd = -1;                                 // a listening socket
     std::string memory_file;                             // mapped privately as the guest's memory; empty: fresh memory
     int state_fd = -1;                                   // with memory_file: the stream of all other state
+    bool ready = false;                                  // with memory_file: disks, NICs, seed and state come later, and the VM's name
 };
 
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.
@@ -54,6 +55,8 @@ void choose_ports(DomainSpec& spec);
 std::int64_t memory_mebibytes(const DomainSpec& spec);  // what the guest is given
 inline std::int64_t port_of(const NicSpec& nic) { return nic.port >= 0 ? nic.port : nic.device_id; }
 
+// Whether a process with this command line can be the VM's: begun under its name, or in advance under none.
+bool names_vm(const std::string& command_line, const VmId& vm);
 std::string escaped(const std::string& text);  // for QEMU's key=value lists: a comma is written twice
 
 // Names of devices and nodes. `level` counts from the bottom of the chain, so that the names below a new overlay stay.
@@ -69,6 +72,7 @@ boost::json::object file_node_options(const std::string& node, const std::string
 // `backing` is the node below; empty for none: what the file's header says is never followed.
 boost::json::object format_node_options(const std::string& node, const std::string& file, DiskFormat format, const std::string& backing,
                                         bool read_only);
+boost::json::object user_network_options(const NicSpec& nic);
 boost::json::object nic_device_options(const NicSpec& nic);
 boost::json::object disk_device_options(std::int64_t device_id, const VolumeId& volume, const std::string& node);
 

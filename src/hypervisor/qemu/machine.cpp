@@ -37,9 +37,7 @@ std::string working_directory_of(pid_t pid) {
 // --- the process
 
 std::optional<Process> Machine::find_process(const RunDirectory& directory) {
-    const auto is_ours = [&](pid_t pid) {
-        return working_directory_of(pid) == directory.path() && command_line_of(pid).find("guest=" + dashed(vm_.text())) != std::string::npos;
-    };
+    const auto is_ours = [&](pid_t pid) { return working_directory_of(pid) == directory.path() && names_vm(command_line_of(pid), vm_); };
     if (const auto known = directory.read_pid()) {
         Result<Process> process = open_process(known->first, known->second);
         if (process.has_value() && is_ours(process->pid)) return std::move(*process);
@@ -285,13 +283,13 @@ Result<void> Machine::start(const DomainSpec& spec) {
     return finish_start(std::move(started));
 }
 
-Result<void> Machine::begin_record(const DomainSpec& spec) {
-    TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm, surroundings_.user));
+Result<void> Machine::begin_record(const DomainSpec& spec, bool durable) {
+    TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm.text(), surroundings_.user));
     directory_ = std::move(directory);
     record_ = DomainRecord{spec, std::nullopt, {}, {}, {}, false};
     choose_ports(record_.spec);
     settled_ = true;
-    TRY(directory_->write_record(record_));
+    TRY(directory_->write_record(record_, durable));
     crash_point("qemu.recorded");
     return {};
 }

@@ -24,6 +24,9 @@
 
 namespace ramet::hypervisor {
 
+class ReadyPool;
+struct ReadyProcess;
+
 class Freeze;
 
 // What all machines share. Outlives them.
@@ -33,7 +36,8 @@ struct Surroundings {
     Capabilities capabilities;
     std::mutex listener_mutex;
     std::function<void(const VmId&)> listener;
-    ExitWatch watch;  // last: its thread uses what stands above
+    ReadyPool* ready = nullptr;  // processes started in advance
+    ExitWatch watch;             // last: its thread uses what stands above
 };
 
 // Thread rules: all public calls from any thread; they wait for each other, except for the guest's own time in stop() and the agent's.
@@ -52,7 +56,8 @@ public:
     // freeze -> `capture` -> thaw. `capture` is not called when a required freeze cannot be had; it may use all but the agent.
     Result<FreezeFacts> while_frozen(Quiesce quiesce, const std::function<Result<void>()>& capture);
     Result<void> agent_answers();
-    Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop);
+    Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop,
+                                       const WhileStopped& while_stopped);
     Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
     Result<void> swap_nic(const NicSpec& nic);
     Result<std::vector<DiskTop>> disk_tops();
@@ -84,7 +89,7 @@ private:
     Result<boost::json::value> ask(const char* command, boost::json::object arguments = {});
     Result<std::string> run_state();
     Result<Opened> open_files(const DomainSpec& spec, const RunDirectory& directory);
-    Result<void> begin_record(const DomainSpec& spec);  // directory and record of a VM about to be started
+    Result<void> begin_record(const DomainSpec& spec, bool durable = true);  // directory and record of a VM about to be started
     Result<void> launch_process(const DomainSpec& spec, RunDirectory& directory, MemoryOpening* memory);
     void watch_tpm();
     Result<void> finish_start(Result<void> started);  // kills what did not come up
@@ -101,13 +106,20 @@ private:
     struct MemoryCapture;
     Result<void> check_capture(const std::vector<OverlaySpec>& overlays);
     Result<void> prepare_stream(MemoryCapture& capture, int write_end);
-    Result<void> cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays);
+    Result<void> cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);
+    Result<void> cut_at_instant(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);
     Result<void> wait_for_resume(MemoryCapture& capture);
     Result<void> end_capture(MemoryCapture& capture, Result<std::string> state);
     Result<std::string> migration_status();
     Result<void> leave_migration(bool running);  // from "postmigrate" to running or paused
     Result<void> begin_from_memory();
     Result<bool> unplug_nic(const NicSpec& nic);
+
+    // machine_ready.cpp
+    Result<void> start_ready(ReadyProcess ready, const DomainSpec& spec, const MemoryPlace& place);
+    Result<void> plug_fresh_disk(const DiskSpec& disk);
+    Result<void> exchange_seed(const std::string& seed_image);
+    Result<void> plug_fresh_nic(const NicSpec& nic);
 
     // machine_disks.cpp
     void try_to_settle();
@@ -116,6 +128,7 @@ private:
     Result<std::map<std::string, std::string>> top_nodes();        // by device name; a device that is not there has none
     Result<std::map<std::string, std::int64_t>> write_counters();  // by device name
     Result<std::string> hand_over(Fd file, const std::string& purpose, bool read_only);  // the name QEMU opens it by
+    Result<void> add_fresh_layer(std::int64_t device_id, std::size_t level, const storage::Place& place, bool writable, const std::string& below);
     Result<void> add_layer(std::int64_t device_id, std::size_t level, const storage::Place& place, bool writable, const std::string& below);
     Result<void> add_overlays(const std::vector<OverlaySpec>& overlays);
     void remove_overlays(const std::vector<OverlaySpec>& overlays);

@@ -122,6 +122,11 @@ Result<std::string> Machine::hand_over(Fd file, const std::string& purpose, bool
 
 Result<void> Machine::add_layer(std::int64_t device_id, std::size_t level, const storage::Place& place, bool writable, const std::string& below) {
     remove_layer(device_id, level);  // of an earlier try
+    return add_fresh_layer(device_id, level, place, writable, below);
+}
+
+Result<void> Machine::add_fresh_layer(std::int64_t device_id, std::size_t level, const storage::Place& place, bool writable,
+                                      const std::string& below) {
     TRY_ASSIGN(Fd file, writable ? open_layer_handle(place, surroundings_.user) : open_layer_read_only(place));
     const std::string node = file_node(device_id, level);
     TRY_ASSIGN(const std::string name, hand_over(std::move(file), node, !writable));

@@ -16,6 +16,8 @@
 #include "base/crash_point.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
+#include "hypervisor/qemu/memory_layout.hpp"
+#include "hypervisor/qemu/ready_pool.hpp"
 #include "hypervisor/qemu/stream_guard.hpp"
 #include "telemetry/log.hpp"
 
@@ -79,31 +81,6 @@ void flush(const storage::Place& place) {
     if (file.has_value()) ::fdatasync(file->get());
 }
 
-// Gives `spec` the slots of the captured machine, after checking that it is the same machine but for its names.
-Result<void> adopt_layout(DomainSpec& spec, const DomainSpec& captured) {
-    const auto differs = [](const std::string& what) {
-        return fail(ErrorCode::invalid_argument, "A VM that goes on from another's memory needs the same devices; " + what + " differs");
-    };
-    if (spec.cpu_num != captured.cpu_num) return differs("the number of CPUs");
-    if (memory_mebibytes(spec) != memory_mebibytes(captured)) return differs("the size of the memory");
-    if (spec.seed_image.empty() != captured.seed_image.empty()) return differs("the seed disk");
-    if (spec.disks.size() != captured.disks.size()) return differs("the number of disks");
-    for (const DiskSpec& disk : captured.disks) {
-        if (std::ranges::find(spec.disks, disk.device_id, &DiskSpec::device_id) == spec.disks.end()) return differs("a disk's place");
-    }
-    if (spec.nics.size() != captured.nics.size()) return differs("the number of NICs");
-    for (const NicSpec& nic : captured.nics) {
-        const auto same = std::ranges::find(spec.nics, nic.device_id, &NicSpec::device_id);
-        if (same == spec.nics.end()) return differs("a NIC's place");
-        if (same->driver != nic.driver) return differs("a NIC's model");
-        if (same->tap.empty() != nic.tap.empty() || (!nic.tap.empty() && same->queues != nic.queues)) return differs("a NIC's number of queues");
-        same->port = nic.port;
-    }
-    spec.disk_ports = captured.disk_ports;
-    spec.nic_ports = captured.nic_ports;
-    return {};
-}
-
 }  // namespace
 
 // What one capture carries from its beginning under the lock to its end.
@@ -117,7 +94,8 @@ struct Machine::MemoryCapture {
 
 // --- capture
 
-Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop) {
+Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop,
+                                            const WhileStopped& while_stopped) {
     MemoryCapture capture;
     std::uint64_t memory_bytes = 0;
     {
@@ -146,7 +124,7 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
         const std::lock_guard lock(mutex_);
         done = prepare_stream(capture, write_end.get());
         write_end.reset();
-        if (done.has_value()) done = cut_with_memory(capture, overlays);
+        if (done.has_value()) done = cut_with_memory(capture, overlays, while_stopped);
     }
     crash_point("qemu.memory.streaming");
     Result<std::string> state = splitting.get();
@@ -157,7 +135,7 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
         const Result<void> ended = end_capture(capture, state);
         if (done.has_value()) done = ended;
     }
-    if (done.has_value()) done = files.complete(*state, surroundings_.user);
+    if (done.has_value()) done = files.complete(*state, surroundings_.user, place.durable);
     if (!done.has_value()) {
         (void)remove_memory_files(place);
         return failed("The VM's memory cannot be captured", std::move(done.error()));
@@ -174,9 +152,6 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
 Result<void> Machine::check_capture(const std::vector<OverlaySpec>& overlays) {
     TRY(require_alive());
     if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
-    if (!record_.spec.uefi_vars.empty() || !record_.spec.tpm_state.empty()) {
-        return fail(ErrorCode::invalid_argument, "The memory of a VM that boots by UEFI or has a TPM cannot be cloned; leave memory out");
-    }
     if (overlays.size() != record_.spec.disks.size()) {
         return fail(ErrorCode::invalid_argument, "A VM's memory can be captured only together with all of its disks");
     }
@@ -209,14 +184,13 @@ Result<void> Machine::prepare_stream(MemoryCapture& capture, int write_end) {
     }
     TRY(ask("migrate-set-parameters", {{"max-bandwidth", kNoBandwidthLimit}}));
     TRY(qmp->run("getfd", {{"fdname", "memory"}}, write_end));
-    capture.facts.layout = record_text(DomainRecord{record_.spec, std::nullopt, {}, {}, {}, false});
+    capture.facts.layout = layout_text(record_.spec, surroundings_.capabilities);
     for (const DiskSpec& disk : record_.spec.disks) flush(disk.chain_top_first.front());
     return {};
 }
 
 // The pause. Whatever happens after the stop, the guest goes on: here, or in end_capture once QEMU has the stream.
-Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays) {
-    TRY_ASSIGN(Qmp* const qmp, monitor());
+Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
     Result<void> done = add_overlays(overlays);
     if (done.has_value()) {
         record_.pending = PendingSnapshot{overlays, capture.was_running};
@@ -225,12 +199,7 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
     }
     bool cut = false;
     if (done.has_value()) {
-        qmp->drop_events();
-        if (capture.was_running) {
-            if (Result<json::value> stopped = ask("stop"); !stopped.has_value()) done = std::unexpected<Error>(std::move(stopped.error()));
-        }
-        crash_point("qemu.memory.stopped");
-        if (done.has_value()) done = blockdev_snapshot(overlays);
+        done = cut_at_instant(capture, overlays, while_stopped);
         cut = done.has_value();
         if (!cut) cut = are_on_top(overlays).value_or(false);  // the answer may have been lost on the way
         crash_point("qemu.memory.cut");
@@ -254,6 +223,15 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
         save_record();
     }
     return done;
+}
+
+Result<void> Machine::cut_at_instant(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    qmp->drop_events();
+    if (capture.was_running) TRY(ask("stop"));
+    crash_point("qemu.memory.stopped");
+    if (while_stopped) TRY(while_stopped());
+    return blockdev_snapshot(overlays);
 }
 
 Result<void> Machine::wait_for_resume(MemoryCapture& capture) {
@@ -330,16 +308,21 @@ Result<void> Machine::begin_from_memory() {
 }
 
 Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) {
-    TRY_ASSIGN(const DomainRecord captured, read_record_text(layout));
+    TRY(check_layout(layout, surroundings_.capabilities));
     DomainSpec wanted = spec;
-    TRY(adopt_layout(wanted, captured.spec));
+    TRY(adopt_layout(wanted, layout));
     for (NicSpec& nic : wanted.nics) nic.link_up = false;
     TRY(check_spec(wanted));
     const std::lock_guard lock(mutex_);
     TRY_ASSIGN(const bool running, alive());
     if (running) return begin_from_memory();
+    if (std::optional<ReadyProcess> ready = surroundings_.ready != nullptr ? surroundings_.ready->take(place) : std::nullopt) {
+        const Result<void> started = finish_start(start_ready(std::move(*ready), wanted, place));
+        if (started.has_value()) return {};
+        telemetry::log_warning("VM {}: a process that was kept ready is of no use ({}); another is started", vm_.text(), started.error().detail);
+    }
     TRY_ASSIGN(MemoryOpening opening, MemoryOpening::begin(place));
-    TRY(begin_record(wanted));
+    TRY(begin_record(wanted, false));  // a new VM's: until the first cut it says what the rows say
     Result<void> started = launch_process(record_.spec, *directory_, &opening);
     if (started.has_value()) started = begin_from_memory();
     return finish_start(std::move(started));

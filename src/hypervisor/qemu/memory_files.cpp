@@ -119,12 +119,17 @@ Result<MemoryFiles> MemoryFiles::make(const MemoryPlace& place, std::uint64_t me
     return MemoryFiles(place.directory, std::move(directory), std::move(memory));
 }
 
-Result<void> MemoryFiles::complete(const std::string& state, const std::optional<User>& user) {
+Result<void> MemoryFiles::complete(const std::string& state, const std::optional<User>& user, bool durable) {
     const Fd file(::openat(directory_.get(), kStateName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kSealedMode));
     if (!file.valid()) return broken("making the device state's file", path_);
     TRY(storage::write_all(file.get(), storage::bytes_of(state), 0));
     if (user && ::fchown(memory_.get(), user->uid, user->gid) < 0) return broken("giving the memory image to QEMU's user", path_);
     set_sealed(memory_.get(), true);
+    if (!durable) return {};
+    const Fd parent(::openat(directory_.get(), "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (const int fd : {memory_.get(), file.get(), directory_.get(), parent.get()}) {
+        if (::fsync(fd) < 0) return broken("writing the memory image through to the disk", path_);
+    }
     return {};
 }
 
@@ -134,10 +139,10 @@ std::int64_t MemoryFiles::allocated_bytes() const {
 }
 
 Result<MemoryOpening> MemoryOpening::begin(const MemoryPlace& place) {
-    const std::string memory_path = place.directory + "/" + kMemoryName, state_path = place.directory + "/" + kStateName;
+    const std::string memory_path = place.directory + "/" + kMemoryName;
+    TRY_ASSIGN(Fd state, open_state(place));
     Fd memory(::open(memory_path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    Fd state(::open(state_path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (!memory.valid() || !state.valid()) {
+    if (!memory.valid()) {
         return fail(ErrorCode::operation_failed, "The memory image to start from is not there", place.directory + ": " + std::strerror(errno));
     }
     const std::lock_guard lock(openings().mutex);
@@ -152,6 +157,12 @@ MemoryOpening::~MemoryOpening() {
     if (found == openings().count.end() || --found->second > 0) return;
     openings().count.erase(found);
     seal_at(key_, true);
+}
+
+Result<Fd> open_state(const MemoryPlace& place) {
+    Fd state(::open((place.directory + "/" + kStateName).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (state.valid()) return state;
+    return fail(ErrorCode::operation_failed, "The memory image to start from is not there", place.directory + ": " + std::strerror(errno));
 }
 
 Result<void> remove_memory_files(const MemoryPlace& place) {

@@ -42,8 +42,8 @@ public:
     // A new, empty directory with the file for the memory, as large as it. conflict when it is there.
     static Result<MemoryFiles> make(const MemoryPlace& place, std::uint64_t memory_bytes);
     int memory() const { return memory_.get(); }
-    // Writes the device state, gives the memory to `user` and seals it.
-    Result<void> complete(const std::string& state, const std::optional<User>& user);
+    // Writes the device state, gives the memory to `user` and seals it; waits for the disk when `durable`.
+    Result<void> complete(const std::string& state, const std::optional<User>& user, bool durable);
     std::int64_t allocated_bytes() const;
 
 private:
@@ -72,6 +72,7 @@ private:
     std::string key_;
 };
 
+Result<Fd> open_state(const MemoryPlace& place);             // the stream, at its beginning
 Result<void> remove_memory_files(const MemoryPlace& place);  // absent: success
 
 }  // namespace ramet::hypervisor

@@ -15,6 +15,8 @@
 
 #include "hypervisor/qemu/kvm_probe.hpp"
 #include "hypervisor/qemu/machine.hpp"
+#include "hypervisor/qemu/memory_layout.hpp"
+#include "hypervisor/qemu/ready_pool.hpp"
 #include "hypervisor/qemu/tpm.hpp"
 #include "telemetry/log.hpp"
 
@@ -105,7 +107,9 @@ ProbeResult probe_live_memory(bool allow) {
 
 class QemuHypervisor final : public Hypervisor {
 public:
-    explicit QemuHypervisor(std::unique_ptr<Surroundings> surroundings) : surroundings_(std::move(surroundings)) {}
+    explicit QemuHypervisor(std::unique_ptr<Surroundings> surroundings) : surroundings_(std::move(surroundings)), ready_(*surroundings_) {
+        surroundings_->ready = &ready_;
+    }
 
     const Capabilities& capabilities() const override { return surroundings_->capabilities; }
     Result<void> start(const DomainSpec& spec) override {
@@ -125,14 +129,16 @@ public:
         return machine(vm)->snapshot_disks(overlays, quiesce, while_stopped);
     }
     Result<void> agent_answers(const VmId& vm) override { return machine(vm)->agent_answers(); }
-    Result<MemoryFacts> capture_memory(const VmId& vm, const std::vector<OverlaySpec>& overlays, const MemoryPlace& place,
-                                       std::stop_token stop) override {
-        return machine(vm)->capture_memory(overlays, place, stop);
+    Result<MemoryFacts> capture_memory(const VmId& vm, const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, std::stop_token stop,
+                                       const WhileStopped& while_stopped) override {
+        return machine(vm)->capture_memory(overlays, place, stop, while_stopped);
     }
+    Result<void> memory_fits(const std::string& layout) override { return check_layout(layout, surroundings_->capabilities); }
     Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) override {
         TRY(check_spec(spec));
         return machine(spec.vm)->start_from_memory(spec, place, layout);
     }
+    void keep_ready(const MemoryPlace& place, const std::string& layout, std::size_t count) override { ready_.keep(place, layout, count); }
     Result<void> remove_memory(const MemoryPlace& place) override { return remove_memory_files(place); }
     Result<void> swap_nic(const VmId& vm, const NicSpec& nic) override { return machine(vm)->swap_nic(nic); }
     Result<std::vector<DiskTop>> disk_tops(const VmId& vm) override { return machine(vm)->disk_tops(); }
@@ -146,6 +152,7 @@ public:
     Result<std::vector<std::string>> agent_addresses(const VmId& vm, std::chrono::milliseconds patience) override;
     Result<ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments, const std::string& input,
                                   std::chrono::milliseconds patience) override;
+    Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) override;
     Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) override;
     Result<std::string> agent_read_file(const VmId& vm, const std::string& path, std::size_t bytes_max) override;
     Result<std::string> console_socket(const VmId& vm) override { return machine(vm)->console_socket(); }
@@ -170,6 +177,7 @@ private:
     }
 
     std::unique_ptr<Surroundings> surroundings_;
+    ReadyPool ready_;
     std::mutex mutex_;
     std::map<VmId, std::shared_ptr<Machine>> machines_;
 };
@@ -192,7 +200,7 @@ std::vector<std::pair<pid_t, VmId>> processes_below(const std::string& run_root)
 Result<std::vector<VmId>> QemuHypervisor::running_domains() {
     std::vector<VmId> found;
     for (const auto& [pid, vm] : processes_below(surroundings_->options.run_root)) {
-        if (command_line_of(pid).find("guest=" + dashed(vm.text())) != std::string::npos) found.push_back(vm);
+        if (names_vm(command_line_of(pid), vm)) found.push_back(vm);
     }
     return found;
 }
@@ -244,6 +252,14 @@ Result<ExecResult> QemuHypervisor::agent_exec(const VmId& vm, const std::string&
         return {};
     }));
     return result;
+}
+
+Result<void> QemuHypervisor::agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) {
+    return machine(vm)->with_agent(patience, [](Agent& agent, Deadline deadline) -> Result<void> {
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        TRY(agent.run("guest-set-time", {{"time", std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()}}, deadline));
+        return {};
+    });
 }
 
 Result<void> QemuHypervisor::agent_write_file(const VmId& vm, const std::string& path, const std::string& content) {

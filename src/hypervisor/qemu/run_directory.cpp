@@ -169,8 +169,8 @@ Result<DomainRecord> read_record_text(const std::string& text) {
     }
 }
 
-Result<RunDirectory> RunDirectory::make(const std::string& root, const VmId& vm, const std::optional<User>& user) {
-    const std::string path = root + "/" + vm.text();
+Result<RunDirectory> RunDirectory::make(const std::string& root, const std::string& name, const std::optional<User>& user) {
+    const std::string path = root + "/" + name;
     if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) return broken("mkdir", path);
     Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd.valid()) return broken("open", path);
@@ -218,7 +218,17 @@ Result<std::string> RunDirectory::read_file(const std::string& name, std::size_t
     }
 }
 
-Result<void> RunDirectory::write_record(const DomainRecord& record) const { return write_file("spec.json", record_text(record), true); }
+Result<void> RunDirectory::write_record(const DomainRecord& record, bool durable) const {
+    return write_file("spec.json", record_text(record), durable);
+}
+
+Result<void> RunDirectory::become(const std::string& root, const VmId& vm) {
+    if (std::optional<RunDirectory> old = find(root, vm)) TRY(old->remove());
+    const std::string path = root + "/" + vm.text();
+    if (::rename(path_.c_str(), path.c_str()) < 0) return broken("rename", path);
+    path_ = path;
+    return {};
+}
 
 Result<DomainRecord> RunDirectory::read_record() const {
     TRY_ASSIGN(const std::string text, read_file("spec.json", kRecordBytesMax));

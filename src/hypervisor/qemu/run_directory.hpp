@@ -37,12 +37,14 @@ Result<DomainRecord> read_record_text(const std::string& text);
 class RunDirectory {
 public:
     // Makes it if absent, gives it to `user`.
-    static Result<RunDirectory> make(const std::string& root, const VmId& vm, const std::optional<User>& user);
+    static Result<RunDirectory> make(const std::string& root, const std::string& name, const std::optional<User>& user);
     static std::optional<RunDirectory> find(const std::string& root, const VmId& vm);
 
     const std::string& path() const { return path_; }
     int fd() const { return fd_.get(); }
-    Result<void> write_record(const DomainRecord& record) const;  // durable
+    // A directory with another name becomes the VM's, whose own, of a process that has ended, is removed.
+    Result<void> become(const std::string& root, const VmId& vm);
+    Result<void> write_record(const DomainRecord& record, bool durable = true) const;
     Result<DomainRecord> read_record() const;
     Result<void> write_pid(const Process& process, const std::string& name = "pid") const;
     std::optional<std::pair<pid_t, std::uint64_t>> read_pid(const std::string& name = "pid") const;
