@@ -73,9 +73,9 @@ std::int64_t prefix_length_of(const std::string& netmask) {
     return length > 0 ? length : 24;
 }
 
-Result<guest::GateRequest> request_for(Transaction& transaction, const VmId& vm, const JobId& job, bool taps) {
+Result<guest::GateRequest> request_for(Transaction& transaction, const VmId& vm, const MemoryImageId& memory, bool taps) {
     TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm));
-    TRY_ASSIGN(const MemoryImage image, store::get<MemoryImage>(transaction, lifecycle::memory_image_uuid(job).text()));
+    TRY_ASSIGN(const MemoryImage image, store::get<MemoryImage>(transaction, memory.text()));
     TRY_ASSIGN(const hypervisor::DomainSpec domain, lifecycle::domain_spec(transaction, rows, "", taps));
     guest::GateRequest request{vm, vm.text(), rows.host_name, {}, image.agent};
     if (image.source_macs.size() != domain.nics.size()) return fail(ErrorCode::internal, "the memory image knows other NICs than the clone has");
@@ -103,9 +103,10 @@ Result<void> MemoryGate::pass(const VmId& vm, GateEntry& entry, const std::stop_
         entry.facts.push_back({"identity", "kept", "as was asked for; every link is down"});
     } else {
         TRY_ASSIGN(const guest::GateRequest request, store::read(parts_.database(), [&](Transaction& transaction) {
-                       return request_for(transaction, vm, job_, parts_.shared.plumbing.privileged());
+                       return request_for(transaction, vm, memory_of(plan_, job_), parts_.shared.plumbing.privileged());
                    }));
-        TRY_ASSIGN(entry.facts, guest::pass_instant_gate(parts_.hypervisor, request, kGatePatience, stop));
+        const std::chrono::milliseconds patience = std::min<std::chrono::milliseconds>(kGatePatience, std::chrono::seconds(plan_.wait_seconds));
+        TRY_ASSIGN(entry.facts, guest::pass_instant_gate(parts_.hypervisor, request, patience, stop));
     }
     crash_point("gate-passed");
     return parts_.database().write([&](Transaction& transaction) -> Result<void> {

@@ -34,6 +34,7 @@ constexpr std::size_t kEntropyBytes = 64;
 constexpr std::size_t kFactsMax = 64;  // a guest can say anything
 constexpr std::size_t kFactCharactersMax = 200;
 constexpr milliseconds kOpenPatience{15'000};
+constexpr milliseconds kClockPatience{5'000};
 
 std::string fresh_entropy() {
     std::array<unsigned char, kEntropyBytes> bytes;
@@ -88,11 +89,18 @@ Result<void> wait_for_agent(hypervisor::Hypervisor& hypervisor, const VmId& vm, 
     }
 }
 
+// What is left for the script to set it to, in seconds; "-" when the agent has set it.
+std::string set_clock(hypervisor::Hypervisor& hypervisor, const VmId& vm) {
+    const Result<void> set = hypervisor.agent_set_clock(vm, kClockPatience);
+    // The agent sets the hardware clock after the system's: a guest without the program for that has the right time all the same.
+    if (set.has_value() || set.error().detail.find("hwclock") != std::string::npos) return "-";
+    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+}
+
 Result<std::vector<GateFact>> through_the_agent(hypervisor::Hypervisor& hypervisor, const GateRequest& request, milliseconds patience,
                                                 const std::stop_token& stop) {
     TRY(wait_for_agent(hypervisor, request.vm, steady_clock::now() + patience, stop));
-    const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-    std::vector<std::string> arguments{"-c", kGateScript, "ramet-gate", request.instance_id, request.host_name, std::to_string(now)};
+    std::vector<std::string> arguments{"-c", kGateScript, "ramet-gate", request.instance_id, request.host_name, set_clock(hypervisor, request.vm)};
     for (const GateNic& nic : request.nics) {
         const std::string address = nic.nic.ip.empty() ? "-" : nic.nic.ip + "/" + std::to_string(nic.prefix_length);
         arguments.push_back(nic.old_mac + " " + nic.nic.mac + " " + address + " " + word(nic.nic.gateway));

@@ -3,7 +3,7 @@
 
 namespace ramet::guest {
 
-// Arguments: instance-id, host name, seconds since 1970, then one word list per NIC: "OLD-MAC NEW-MAC ADDRESS/PREFIX GATEWAY", "-" for none.
+// Arguments: instance-id, host name, seconds since 1970 ("-": the clock is right), then one word list per NIC: "OLD-MAC NEW-MAC ADDRESS/PREFIX GATEWAY", "-" for none.
 // Standard input: random text. Answers a line "what|outcome|detail" per fact; exit code 0: the links may go up.
 //
 // The helper is a program of 224 bytes (x86-64): it copies its input to /dev/urandom and asks the kernel to draw a new key from its pool
@@ -36,7 +36,7 @@ fi
 [ -n "$reseeded" ] || give_up randomPool "the kernel's random numbers cannot be made different from the source's"
 fact randomPool changed "$reseeded"
 
-date -u -s "@$now" >/dev/null 2>&1 && fact clock changed "set to the host's" || fact clock failed "date cannot set it"
+[ "$now" = - ] || date -u -s "@$now" >/dev/null 2>&1 && fact clock changed "set to the host's" || fact clock failed "date cannot set it"
 
 find_device() {  # by MAC; every program that is not started is time the links are down
     device=

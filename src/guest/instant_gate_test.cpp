@@ -67,6 +67,16 @@ TEST_F(InstantGate, OpensTheLinksAfterTheGuestHasItsIdentity) {
     EXPECT_EQ(facts->front().outcome, "changed");
 }
 
+TEST_F(InstantGate, LeavesTheClockToTheGuestsShellOnlyWhereTheAgentCannotSetIt) {
+    fake_.set_agent_everywhere(true);
+    ASSERT_TRUE(pass().has_value());
+    EXPECT_EQ(scripts_[0].arguments[5], "-");
+    scripts_.clear();
+    fake_.plant({.operation = "agent_set_clock"});
+    ASSERT_TRUE(pass().has_value());
+    EXPECT_GT(std::stoll(scripts_[0].arguments[5]), 1'700'000'000);
+}
+
 TEST_F(InstantGate, GivesEachGuestOtherRandomNumbers) {
     fake_.set_agent_everywhere(true);
     ASSERT_TRUE(pass().has_value());
