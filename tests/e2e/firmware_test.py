@@ -60,6 +60,8 @@ class Firmware(World):
         cls.firmware = pathlib.Path(cls.server.data_dir) / "firmware"
 
     def tearDown(self):
+        for checkpoint in self.api.rows("/checkpoints"):
+            self.api.delete("/checkpoints/" + checkpoint["uuid"])
         for vm in self.api.rows("/vm-instances"):
             self.expunge(vm["uuid"])
         self.assert_nothing_left_over()
@@ -156,6 +158,40 @@ class Firmware(World):
         self.assertEqual(3, len(states), "each TPM goes on by itself")
         self.assertEqual(0, ask_tpm(guest, read(8))[0], "the source's is as before")
         self.assertNotIn("tpmPolicy", str(self.api.rows("/system-tags")))
+
+    def test_clones_with_memory_have_the_firmware_state_of_that_instant(self):
+        source = self.create("warm", "bootMode::UEFI", "tpm::2.0")
+        guest = self.guest(source)
+        self.assert_uefi(guest)
+        self.assertEqual(0, ask_tpm(guest, define(8))[0])
+        self.assertEqual(0, ask_tpm(guest, write(b"a secret"))[0])
+        guest.run("echo here >/run/token")
+        self.refused("SYS.1006", "tpmPolicy::copy", call=lambda: self.clone(source, "no", memory=True, systemTags=["tpmPolicy::new"]))
+        checkpoint = self.api.post(f"/vm-instances/{source['uuid']}/checkpoints", {"params": {"name": "kept", "memory": True}})["inventory"]
+        kept = self.vars(source)
+        self.assertEqual(0, ask_tpm(guest, write(b"changed!"))[0])
+        clones = {"a secret": [], "changed!": self.clone(source, "now", memory=True, systemTags=["tpmPolicy::copy"])}
+        self.expunge(source["uuid"])
+        for name, memory in (("then", True), ("booted", False)):
+            body = {"cloneVmInstance": {"names": [name], "memory": memory, "systemTags": ["tpmPolicy::copy"]}}
+            entry = self.api.put(f"/checkpoints/{checkpoint['uuid']}/actions", body)["result"]["inventories"][0]
+            self.assertIn("inventory", entry, entry)
+            clones["a secret"].append(entry["inventory"])
+            self.assertEqual(kept, self.vars(entry["inventory"]) if memory else kept)
+        for secret, vms in clones.items():
+            for vm in vms:
+                guest = self.guest(vm)
+                self.assertEqual("efi" if vm["name"] == "booted" else "efi here", " ".join(guest.run("[ -d /sys/firmware/efi ] && echo efi; cat /run/token 2>/dev/null; true").split()))
+                code, answer = ask_tpm(guest, read(8))
+                self.assertEqual((0, True), (code, secret.encode() in answer), vm["name"])
+        then = clones["a secret"][0]
+        guest = self.guest(then)
+        self.assertEqual(0, ask_tpm(guest, write(b"my own!!"))[0])
+        self.api.action(then["uuid"], "stopVmInstance", type="cold")
+        self.api.action(then["uuid"], "startVmInstance")
+        guest = self.guest(then)
+        self.assert_uefi(guest)
+        self.assertIn(b"my own!!", ask_tpm(guest, read(8))[1])
 
     def test_a_tpm_outlives_the_server_ends_with_its_vm_and_its_crash_is_seen(self):
         vm = self.create("lasting", "tpm::2.0", memory=128 * MIB)

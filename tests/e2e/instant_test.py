@@ -3,124 +3,15 @@ import hashlib
 import json
 import os
 import pathlib
-import socket
 import subprocess
-import threading
 import time
 import unittest
 
-from support import Agent, ApiError, World
-
-MIB = 1 << 20
-ETH_P_ALL, PACKET_OUTGOING = 3, 4
-COUNTER = "(n=0; while :; do n=$((n+1)); echo $n >/run/count; usleep 50000; done) >/dev/null 2>&1 </dev/null & echo $! >/run/counter.pid; head -c 8 /dev/urandom | md5sum | cut -c1-16 >/run/token"
-COUNT = "until c=$(cat /run/count 2>/dev/null) && [ -n \"$c\" ]; do :; done; echo $c"  # a reader may meet the moment in which it is written
-PRIVILEGED = os.geteuid() == 0 and os.path.exists("/dev/net/tun")
+from instants import MIB, PRIVILEGED, COUNT, InstantWorld, Sniffer
+from support import ApiError, World
 
 
-class Sniffer:
-    """Every frame that comes into the host by any interface while it is open, as (interface, bytes): what guests sent, by their taps."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * MIB)
-        self.socket.settimeout(0.2)
-        self.frames, self.open = [], True
-        self.thread = threading.Thread(target=self.work, daemon=True)
-        self.thread.start()
-
-    def work(self):
-        while self.open:
-            try:
-                data, address = self.socket.recvfrom(2048)
-                if address[2] != PACKET_OUTGOING:
-                    self.frames.append((address[0], data))
-            except TimeoutError:
-                pass
-
-    def close(self):
-        self.open = False
-        self.thread.join()
-        self.socket.close()
-        return self.frames
-
-
-def sent_by(frame):
-    """(source MAC, source IPv4 address or None) of an Ethernet frame."""
-    mac = ":".join(f"{byte:02x}" for byte in frame[6:12])
-    kind = frame[12:14]
-    address = frame[26:30] if kind == b"\x08\x00" else frame[28:32] if kind == b"\x08\x06" else b""
-    return mac, socket.inet_ntoa(address) if len(address) == 4 else None
-
-
-class Instant(World):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.source = cls.api.create_vm("web01", cls.image["uuid"])
-        cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
-        cls.agent.call("guest-ping")
-        cls.agent.run(COUNTER)
-        end = time.monotonic() + 30  # the identity keeper of a VM that has booted comes a moment later
-        while cls.agent.run("hostname; cat /etc/machine-id").split() != ["web01", cls.source["uuid"]] and time.monotonic() < end:
-            time.sleep(0.2)
-        cls.jobs = 0
-
-    def tearDown(self):
-        for vm in self.api.rows("/vm-instances"):
-            if vm["uuid"] != self.source["uuid"]:
-                self.expunge(vm["uuid"])
-        self.assert_nothing_left_over()
-        memory = pathlib.Path(self.server.data_dir) / "memory"
-        self.assertEqual([], list(memory.iterdir()) if memory.exists() else [])
-
-    def begin(self, names, vm=None, **more):
-        """Clones with memory; the job."""
-        Instant.jobs += 1
-        uuid = f"{int(time.time() * 1000):012x}4{Instant.jobs:03x}8{os.getpid() & 0xffffff:015x}"
-        body = {"cloneVmInstance": {"names": list(names), "memory": True, **more}}
-        status, text, _ = self.api.send("PUT", f"/zstack/v1/vm-instances/{(vm or self.source)['uuid']}/actions", body, {"X-Job-UUID": uuid})
-        self.assertEqual(202, status, text)
-        return uuid
-
-    def job(self, names, vm=None, patience=90, **more):
-        """Clones with memory; (result, detail of the job)."""
-        uuid = self.begin(names, vm, **more)
-        end = time.monotonic() + patience
-        while (answer := self.api.send("GET", "/zstack/v1/api-jobs/" + uuid))[0] == 202 and time.monotonic() < end:
-            time.sleep(0.05)
-        self.assertNotEqual(202, answer[0], f"the job has not ended in {patience} s")
-        if answer[0] != 200:
-            raise ApiError(answer[0], answer[1])
-        return json.loads(answer[1])["result"], self.api.get("/jobs/" + uuid).get("detail", {})
-
-    def clone(self, *names, **more):
-        result, detail = self.job(names, **more)
-        self.assertEqual(len(names), result["numberOfClonedVm"], result)
-        return [entry["inventory"] for entry in result["inventories"]], detail
-
-    def guest(self, vm):
-        return Agent(self.server.data_dir, vm["uuid"])
-
-    def counts_on(self, guest, from_count):
-        first = int(guest.run(COUNT, 60))
-        self.assertGreaterEqual(first, from_count)
-        end = time.monotonic() + 10
-        while int(guest.run(COUNT)) == first and time.monotonic() < end:
-            time.sleep(0.1)
-        self.assertGreater(int(guest.run(COUNT)), first)
-
-    def answers(self, address, patience=30):
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            try:
-                with socket.create_connection((address, 7), 1) as connection:  # the guest's echo service
-                    connection.sendall(b"hello\n")
-                    return connection.recv(100) == b"hello\n"
-            except OSError:
-                time.sleep(0.05)
-        return False
-
+class Instant(InstantWorld):
     def test_clones_go_on_where_the_source_was_with_an_identity_of_their_own(self):
         count, token = int(self.agent.run(COUNT)), self.agent.run("cat /run/token")
         sniffer = Sniffer() if PRIVILEGED else None
@@ -152,15 +43,6 @@ class Instant(World):
             self.assertLessEqual({"mac", "address", "hostName", "machineId", "sshHostKeys", "clock", "randomPool", "link"}, changed)
         print(f"\n  source paused {capture['pausedMicroseconds'] / 1000:.1f} ms ({capture['liveReason']}), captured in {capture['memoryMicroseconds'] / 1000:.0f} ms; "
               f"running after {[entry['runningMilliseconds'] for entry in detail['gate']]} ms, gate {[entry['gateMilliseconds'] for entry in detail['gate']]} ms")
-
-    def no_frame_of_the_source(self, frames, clones):
-        nics = {row["uuid"]: row for row in self.api.rows("/vm-instances/nics")}
-        taps = {nics[vm["vmNics"][0]["uuid"]]["internalName"]: vm["vmNics"][0] for vm in clones}
-        sent = [(taps[interface], *sent_by(frame)) for interface, frame in frames if interface in taps]
-        self.assertEqual({nic["mac"] for nic in taps.values()}, {mac for _, mac, _ in sent})
-        for nic, mac, address in sent:
-            self.assertEqual(nic["mac"], mac)
-            self.assertIn(address, (None, "0.0.0.0", nic["ip"]))
 
     def test_a_source_on_pause_stays_so_and_its_clones_run(self):
         self.api.action(self.source["uuid"], "pauseVmInstance")
@@ -215,18 +97,6 @@ class Instant(World):
         self.assertNotEqual("0", cold.run("[ -e /run/token ]; echo $?"), "a cold boot has no memory of the source")
         plain = self.api.clone(third["uuid"], ["plain"], strategy="CreateStopped")["inventories"][0]["inventory"]
         self.assertEqual("Stopped", plain["state"])
-
-    def wait_for_boot(self, guest, patience=90):
-        """Until nothing of the source's memory is left in the guest."""
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            try:
-                if guest.run("[ -e /run/token ]; echo $?", 20) == "1":
-                    return
-            except (RuntimeError, TimeoutError):  # it went down in the middle of the question
-                pass
-            time.sleep(0.3)
-        self.fail(f"the guest has not booted in {patience} s")
 
     def skip_immutable(self):
         raise OSError("this file system has no immutable flag: nothing to try")

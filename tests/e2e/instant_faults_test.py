@@ -1,0 +1,165 @@
+"""What can go wrong in an instant clone: the process of the source or of a clone dies, a disk is full, a guest does not answer or does not let
+go. A clear error, the source runs on (unless it was the one that died), nothing is left."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+from instants import InstantWorld
+from support import Agent, ApiError
+
+
+class Faults(InstantWorld):
+    def pid_of(self, vm):
+        try:
+            return int((pathlib.Path(self.server.data_dir) / "run" / vm / "pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def when(self, condition, act, patience=60):
+        """Acts in a thread as soon as `condition` gives something."""
+        def work():
+            end = time.monotonic() + patience
+            while time.monotonic() < end:
+                if found := condition():
+                    act(found)
+                    return
+                time.sleep(0.002)
+        thread = threading.Thread(target=work)
+        thread.start()
+        return thread
+
+    def process_of_a_clone(self):
+        """The pid of any running VM but the source; by its run directory, which is there before the rows say so."""
+        run = pathlib.Path(self.server.data_dir) / "run"
+        known = {self.source["uuid"], *getattr(self, "others", ())}
+        for entry in run.iterdir() if run.exists() else ():
+            if entry.name not in known and (pid := self.pid_of(entry.name)):
+                return pid
+        return None
+
+    def kill(self, pid):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def only_error(self, vm=None, **more):
+        """The text of the one clone's error entry, or of the job's."""
+        try:
+            result, _ = self.job(["no"], vm=vm, **more)
+        except ApiError as error:
+            return str(error)
+        self.assertEqual(0, result["numberOfClonedVm"], result)
+        return json.dumps(result["inventories"][0]["error"])
+
+    def assert_as_before(self):
+        self.counts_on(self.agent, 1)
+        self.assertEqual("Running", self.api.vm(self.source["uuid"])["state"])
+        self.assertEqual([], self.api.rows("/vm-instances", "name=no"))
+        self.assert_nothing_left_over()
+
+    def test_a_clone_whose_process_dies_at_its_start(self):
+        thread = self.when(self.process_of_a_clone, self.kill)
+        self.only_error()
+        thread.join()
+        self.assert_as_before()
+
+    def test_a_clone_whose_process_dies_in_the_gate(self):
+        self.agent.run("mkdir -p /etc/ramet/resume.d; printf '#!/bin/sh\\nsleep 8\\n' >/etc/ramet/resume.d/slow; chmod 755 /etc/ramet/resume.d/slow")
+        try:
+            thread = self.when(self.process_of_a_clone, lambda pid: (time.sleep(3), self.kill(pid)))
+            text = self.only_error()
+            thread.join()
+            self.assertIn("clone 'no'", text)
+        finally:
+            self.agent.run("rm -r /etc/ramet/resume.d")
+        self.assert_as_before()
+
+    def test_a_source_that_dies_in_capture_is_an_error_and_no_image_is_left(self):
+        victim = self.api.create_vm("victim", self.image["uuid"])
+        self.others = {victim["uuid"]}
+        Agent(self.server.data_dir, victim["uuid"]).call("guest-ping", 90)
+        thread = self.when(self.image_begun, lambda _: self.kill(self.pid_of(victim["uuid"])))
+        text = self.only_error(vm=victim)
+        thread.join()
+        self.assertIn("error", text)
+        end = time.monotonic() + 10
+        while self.api.vm(victim["uuid"])["state"] != "Stopped" and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertEqual("Stopped", self.api.vm(victim["uuid"])["state"])
+        self.assertEqual([], list((pathlib.Path(self.server.data_dir) / "memory").iterdir()))
+        self.api.action(victim["uuid"], "startVmInstance")
+        Agent(self.server.data_dir, victim["uuid"]).call("guest-ping", 90)
+        self.expunge(victim["uuid"])
+        self.assert_as_before()
+
+    def test_a_guest_that_never_answers_its_agent(self):
+        """The agent was there, and hangs when the guest is captured: known only of a source on pause, which cannot be asked."""
+        self.agent.run("(sleep 0.3; kill -STOP $(pidof qemu-ga); sleep 20; kill -CONT $(pidof qemu-ga)) >/dev/null 2>&1 </dev/null &")
+        time.sleep(1)
+        self.api.action(self.source["uuid"], "pauseVmInstance")
+        try:
+            begun = time.monotonic()
+            text = self.only_error(waitForSeconds=3)
+            self.assertLess(time.monotonic() - begun, 15)
+            self.assertIn("does not answer in the clone", text)
+            self.assertEqual("Paused", self.api.vm(self.source["uuid"])["state"])
+        finally:
+            self.api.action(self.source["uuid"], "resumeVmInstance")
+        self.agent.call("guest-ping", 60)
+        self.assert_as_before()
+
+    def test_a_guest_that_ignores_the_unplugging_of_its_nic(self):
+        deaf = self.deaf_vm("deaf")
+        text = self.only_error(vm=deaf)
+        self.assertIn("does not let go of its NIC", text)
+        self.assertEqual("Running", self.api.vm(deaf["uuid"])["state"])
+        self.expunge(deaf["uuid"])
+        self.assert_as_before()
+
+    @unittest.skipUnless(os.geteuid() == 0, "a file system of its own needs root")
+    def test_no_room_for_the_overlay_of_a_clone(self):
+        """The plan asks for more room than an overlay takes: the storage fills up while the memory is captured."""
+        place = pathlib.Path(self.directory) / "small"
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "ramet-e2e", place], check=True)
+        try:
+            zone = self.api.rows("/zones")[0]["uuid"]
+            storage = self.api.post("/primary-storage/local-storage", {"params": {"name": "small", "url": str(place / "pool"), "zoneUuid": zone}})["inventory"]
+            victim = self.api.clone(self.source["uuid"], ["on-small"], primaryStorageUuidForRootVolume=storage["uuid"])["inventories"][0]["inventory"]
+            agent = Agent(self.server.data_dir, victim["uuid"])
+            agent.call("guest-ping", 90)
+            agent.run("sync")
+            thread = self.when(self.image_begun, lambda _: self.resize(place, None))
+            text = self.only_error(vm=victim)
+            thread.join()
+            self.resize(place, 2 << 30)
+            self.assertIn("full", text)
+            self.assertEqual("Running", self.api.vm(victim["uuid"])["state"])
+            agent.run("echo still here; sync", 90)
+            self.assertEqual(1, self.job(["yes"], vm=victim)[0]["numberOfClonedVm"])
+            for vm in self.api.rows("/vm-instances", "name=yes") + [victim]:
+                self.expunge(vm["uuid"])
+            self.assert_as_before()
+            self.api.delete("/primary-storage/" + storage["uuid"])
+        finally:
+            subprocess.run(["umount", "-l", place], check=True)
+
+    def image_begun(self):
+        memory = pathlib.Path(self.server.data_dir) / "memory"
+        return next(iter(memory.glob("*/ram")), None) if memory.exists() else None
+
+    def resize(self, place, size):
+        """None: to what is in it."""
+        facts = os.statvfs(place)
+        used = (facts.f_blocks - facts.f_bfree) * facts.f_bsize
+        subprocess.run(["mount", "-o", f"remount,size={size or used}", place], check=True)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

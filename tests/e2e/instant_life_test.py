@@ -1,0 +1,142 @@
+"""Instant clones are VMs like any other: five generations, volumes, snapshots, cold starts, in any order; machines of many shapes; old captures."""
+import os
+import time
+import unittest
+
+from instants import MIB, PRIVILEGED, InstantWorld, Sniffer
+from support import Agent, World
+
+CLONES = int(os.environ.get("RAMET_CLONES", "10"))
+AT_ONCE = 10
+DAY = 24 * 3600
+VALUES = "hostname; cat /etc/machine-id; md5sum </etc/dropbear/dropbear_ed25519_host_key | cut -c1-32; cat /sys/class/net/eth0/address; " \
+         "ip -4 -o addr show dev eth0 | sed 's/.*inet //; s/ .*//'; head -c 4096 /dev/urandom | md5sum | cut -c1-32"
+
+
+class Life(InstantWorld):
+    def test_five_generations_go_on_from_each_other_and_go_in_any_order(self):
+        token, vm, line = self.agent.run("cat /run/token"), self.source, []
+        for generation in range(1, 6):
+            vm = self.clone(f"gen{generation}", vm=vm)[0][0]
+            self.guest(vm).run(f"echo {generation} >>/root/generations; sync", 60)
+            line.append(vm)
+        last = self.guest(line[4])
+        self.assertEqual([token, "gen5", "1", "2", "3", "4", "5"], last.run("cat /run/token; hostname; cat /root/generations").split())
+        self.assertEqual(6, len({vm["uuid"] for vm in line} | {self.source["uuid"]}))
+        for index in (1, 3, 0, 2):
+            self.expunge(line[index]["uuid"])
+            self.counts_on(last, 1)
+        self.api.action(line[4]["uuid"], "stopVmInstance", type="cold")
+        self.api.action(line[4]["uuid"], "startVmInstance")
+        self.assertEqual("1 2 3 4 5", last.run("cat /root/generations", 90).replace("\n", " "))
+
+    def test_volumes_snapshots_and_clones_of_a_clone(self):
+        vm = self.clone("base")[0][0]
+        guest = self.guest(vm)
+        volume = self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": 16 * MIB}})["inventory"]
+        self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{vm['uuid']}", {"params": {}})
+        disk = guest.run("end=100; until d=$(grep -l 32768 /sys/block/vd*/size); do end=$((end-1)); [ $end -gt 0 ] || exit 1; sleep 0.1; done; echo $d | cut -d/ -f4", 60)
+        guest.run(f"echo on-the-volume | dd of=/dev/{disk} conv=fsync 2>/dev/null")
+        both, _ = self.clone("both", vm=vm, full=True)
+        copy = self.guest(both[0])
+        self.assertEqual("on-the-volume", copy.run(f"head -c 13 /dev/{disk}", 60))
+        own = [v for v in both[0]["allVolumes"] if v["type"] == "Data"]
+        self.assertEqual(1, len(own))
+        self.api.delete(f"/volumes/{own[0]['uuid']}/vm-instances")
+        copy.run(f"end=100; while [ -e /sys/block/{disk} ]; do end=$((end-1)); [ $end -gt 0 ] || exit 1; sleep 0.1; done")
+        for uuid in (own[0]["uuid"],):
+            self.api.delete("/volumes/" + uuid)
+            self.api.put(f"/volumes/{uuid}/actions", {"expungeDataVolume": {}})
+        self.api.delete(f"/volumes/{volume['uuid']}/vm-instances")
+        guest.run("echo before >/root/mark; sync")
+        group = self.api.post("/volume-snapshots/group", {"params": {"name": "s", "rootVolumeUuid": vm["rootVolumeUuid"]}})["inventory"]
+        guest.run("echo after >/root/mark; sync")
+        self.api.action(vm["uuid"], "stopVmInstance", type="cold")
+        self.api.put(f"/volume-snapshots/group/{group['uuid']}/actions", {"revertVmFromSnapshotGroup": {}})
+        self.api.action(vm["uuid"], "startVmInstance")
+        self.assertEqual("before", self.guest(vm).run("cat /root/mark", 90))
+        plain = self.api.clone(vm["uuid"], ["plain"])["inventories"][0]["inventory"]
+        self.api.delete("/volume-snapshots/group/" + group["uuid"])
+        self.expunge(vm["uuid"])
+        self.assertEqual("before", self.guest(plain).run("cat /root/mark", 90))
+        self.api.delete("/volumes/" + volume["uuid"])
+        self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
+
+    def test_an_old_capture_gives_each_clone_values_of_its_own_and_the_time_of_now(self):
+        """The guest's clock is a day behind when it is captured, as if the capture were a day old."""
+        self.agent.run(f"date -u -s @$(($(date +%s)-{DAY}))")
+        try:
+            checkpoint = self.api.post(f"/vm-instances/{self.source['uuid']}/checkpoints", {"params": {"name": "old", "memory": True}})["inventory"]
+        finally:
+            self.agent.run(f"date -u -s @$(($(date +%s)+{DAY}))")
+        seen, errors = [set() for _ in range(6)], []
+        for first in range(0, CLONES, AT_ONCE):
+            names = [f"aged-{index:03}" for index in range(first, min(first + AT_ONCE, CLONES))]
+            sniffer = Sniffer() if PRIVILEGED else None
+            result = self.api.put(f"/checkpoints/{checkpoint['uuid']}/actions", {"cloneVmInstance": {"names": names, "memory": True}})["result"]
+            self.assertEqual(len(names), result["numberOfClonedVm"], result)
+            clones = [entry["inventory"] for entry in result["inventories"]]
+            for vm in clones:
+                guest = self.guest(vm)
+                asked = time.time()
+                told = guest.call("guest-get-time", 60) / 1e9
+                errors.append(max(asked - told, told - time.time(), 0.0))
+                values = guest.run(VALUES, 90).split()
+                self.assertEqual([vm["name"], vm["uuid"]], values[:2])
+                for known, value in zip(seen, values):
+                    known.add(value)
+            if sniffer:
+                time.sleep(1)
+                self.no_frame_of_the_source(sniffer.close(), clones)
+            wave = [nic for vm in clones for nic in vm["vmNics"]]
+            self.assertEqual(len(clones), len({nic["mac"] for nic in wave}))
+            self.assertEqual(len(clones), len({nic["ip"] for nic in wave}))
+            for vm in clones:
+                self.expunge(vm["uuid"])
+        own = [seen[index] for index in (0, 1, 2, 5)]  # addresses are given again to the next wave
+        self.assertEqual([CLONES] * 4, [len(values) for values in own])
+        self.api.delete("/checkpoints/" + checkpoint["uuid"])
+        print(f"\n  clock of {CLONES} clones wrong by {max(errors) * 1000:.0f} ms at most")
+        self.assertLess(max(errors), 0.5)
+
+
+class Shapes(World):
+    """1 and 4 CPUs, 1 to 3 disks, 0 to 2 NICs."""
+
+    def tearDown(self):
+        for vm in self.api.rows("/vm-instances"):
+            self.expunge(vm["uuid"])
+        for volume in self.api.rows("/volumes", "type=Data"):
+            self.api.delete("/volumes/" + volume["uuid"])
+            self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
+        self.assert_nothing_left_over()
+
+    def test_machines_of_many_shapes_go_on(self):
+        network = self.api.rows("/l3-networks", "name=default")[0]["uuid"]
+        for cpus, disks, nics in ((1, 3, 0), (4, 1, 2), (1, 2, 1)):
+            with self.subTest(cpus=cpus, disks=disks, nics=nics):
+                name = f"s{cpus}{disks}{nics}"
+                source = self.api.create_vm(name, self.image["uuid"], cpuNum=cpus, l3NetworkUuids=[network] * nics, strategy="CreateStopped")
+                for index in range(1, disks):
+                    volume = self.api.post("/volumes/data", {"params": {"name": f"d{index}", "diskSize": 16 * MIB}})["inventory"]
+                    self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{source['uuid']}", {"params": {}})
+                self.api.action(source["uuid"], "startVmInstance")
+                agent = self.agent_of(source)
+                agent.call("guest-ping", 120)
+                agent.run("echo here >/run/token")
+                clone = self.api.clone(source["uuid"], [name + "c"], memory=True, full=True)["inventories"][0]["inventory"]
+                guest = self.agent_of(clone)
+                self.assertEqual(["here", name + "c", str(cpus)], guest.run("cat /run/token; hostname; grep -c ^processor /proc/cpuinfo", 90).split())
+                self.assertEqual(disks, len(clone["allVolumes"]))
+                macs = guest.run("cat /sys/class/net/eth*/address 2>/dev/null; true").split()
+                self.assertEqual(sorted(nic["mac"] for nic in clone["vmNics"]), sorted(macs))
+                self.assertEqual(nics, len(macs))
+                for vm in (clone, source):
+                    self.expunge(vm["uuid"])
+
+    def agent_of(self, vm):
+        return Agent(self.server.data_dir, vm["uuid"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
