@@ -66,6 +66,18 @@ public:
         const std::lock_guard lock(mutex_);
         agent_everywhere_ = answers;
     }
+    // The VMs and memory images of a machine whose server was killed. Takes no lock of `dead`: who held it is gone.
+    void take_over(const FakeHypervisor& dead) {
+        const std::lock_guard lock(mutex_);
+        domains_ = dead.domains_;
+        memories_ = dead.memories_;
+        exec_ = dead.exec_;
+        agent_everywhere_ = dead.agent_everywhere_;
+    }
+    std::map<VmId, Domain> domains() const {
+        const std::lock_guard lock(mutex_);
+        return domains_;
+    }
     // The VM's process ends by itself; the listener is told, as the real adapter does.
     void crash(const VmId& vm) {
         std::function<void(const VmId&)> listener;

@@ -1,0 +1,26 @@
+// Faults that are built in, each of which an invariant's check must notice.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "simulation/scenarios.hpp"
+
+namespace ramet::sim {
+
+struct Mutant {
+    std::string name;
+    std::string scenario;  // in which it shows
+    std::string told_by;   // what must tell of it: "I5", "orphan", ...
+    std::string may_tell;  // what else may, separated by blanks
+    // One of these: an effect that is left out though the call says it was done, a statement that is, or damage to what has settled.
+    std::function<bool(const Call&)> leaves_out_call{};
+    std::string leaves_out_sql{};  // beginning of the statement, without quotes
+    std::function<void(Client&)> damage{};
+};
+
+std::vector<Mutant> step_mutants();    // of what the steps of a saga do
+std::vector<Mutant> damage_mutants();  // of rows, files and processes
+
+}  // namespace ramet::sim

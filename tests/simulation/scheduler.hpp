@@ -1,0 +1,100 @@
+// Deterministic threads and time. While a simulation runs, every thread of the process waits its turn: one works, the others stand still, and
+// which of them goes on is drawn from the seed. interpose.cpp leads the C library's mutexes, condition variables, futexes, threads, sleeps,
+// clocks and random numbers here, so that the code under test is the product's own, threads and all, and the same seed is the same run.
+//
+// Time stands still while anybody can work; when nobody can, it jumps to the next deadline. An hour of waiting costs nothing.
+//
+// The process dies by a fork of the thread that is at work: the child has its memory and no other thread, as the machine has its processes
+// and files when a server was killed; the parent ends at once.
+#pragma once
+
+#include <pthread.h>
+#include <time.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ramet::sim {
+
+// A small generator whose whole state is its seed (splitmix64).
+class Random {
+public:
+    explicit Random(std::uint64_t seed) : state_(seed) {}
+    std::uint64_t next();
+    std::uint64_t below(std::uint64_t bound) { return bound == 0 ? 0 : next() % bound; }
+    bool one_in(std::uint64_t n) { return below(n) == 0; }
+
+private:
+    std::uint64_t state_;
+};
+
+// What happened, in a number that is the same when the same happened.
+class Digest {
+public:
+    void add(std::string_view text);
+    std::uint64_t value() const { return value_; }
+
+private:
+    std::uint64_t value_ = 0xcbf29ce484222325ULL;
+};
+
+class Scheduler {
+public:
+    struct Limits {
+        std::uint64_t turns = 20'000'000;
+        std::int64_t seconds = 6 * 3600;  // of simulated time
+    };
+    // From here on the calling thread is the only one, and the process is simulated until it ends.
+    void begin(std::uint64_t seed, std::function<void(const std::string&)> on_failure);
+    bool active() const { return active_; }
+
+    // --- for the harness
+    void point();                      // somebody else may go on here
+    void sleep(std::int64_t nanoseconds);
+    void step_wall_clock(std::int64_t milliseconds) { wall_offset_ += milliseconds * 1'000'000; }
+    std::int64_t monotonic() const { return now_; }
+    std::int64_t wall() const { return now_ + wall_offset_; }
+    void note(std::string_view event);  // into the digest and, when it is wanted, the trace
+    std::uint64_t digest() const { return digest_.value(); }
+    // Returns in the child, which has this thread alone.
+    void die_and_come_back();
+    std::uint64_t turns() const { return turns_; }
+
+    // --- for interpose.cpp
+    struct Thread;
+    int create(pthread_t* handle, const pthread_attr_t* attributes, void* (*function)(void*), void* argument);
+    bool wait_for_end(pthread_t handle);  // false: not one of ours
+    // Blocks until somebody wakes `object`, or until the deadline (simulated, 0: none). False: the deadline came.
+    bool block_on(const void* object, std::int64_t deadline);
+    void wake(const void* object, std::size_t count);
+    void yield();
+    std::int64_t tick();  // the time now; looking at the clock takes a little
+    std::uint64_t random() { return numbers_.next(); }
+
+private:
+    static void* run_thread(void* thread);
+    Thread* pick(Thread* except);
+    void hand_over(Thread* next);
+    void leave(Thread* ended);
+    void fail(const std::string& why);
+    void count_turn();
+
+    bool active_ = false;
+    Random order_{0}, numbers_{0};
+    Digest digest_;
+    Limits limits_;
+    std::int64_t now_ = 0, wall_offset_ = 0;
+    std::uint64_t turns_ = 0;
+    std::uint64_t threads_made_ = 0;
+    std::vector<std::unique_ptr<Thread>> threads_;
+    Thread* current_ = nullptr;
+    std::function<void(const std::string&)> on_failure_;
+};
+
+Scheduler& scheduler();
+
+}  // namespace ramet::sim
