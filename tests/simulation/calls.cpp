@@ -35,11 +35,14 @@ bool run_calls(const Options& options) {
     });
     all.run(chosen.size(), [&](std::size_t index, Slot& slot, Tally& tally) {
         const Scenario& scenario = chosen[index];
-        all.one_run(slot, tally, kSeed, {scenario.prepare, scenario.act, {}, {}, {}, {}, {}, false});
+        all.one_run(slot, tally, kSeed, Script{scenario.prepare, scenario.act});
         const std::uint64_t calls = std::min(tally.calls_with_faults, options.nightly ? UINT64_MAX : kCallsMax);
         for (std::uint64_t nth = 1; nth <= calls; ++nth) {
             for (const std::string_view mode : kModes) {
-                all.one_run(slot, tally, kSeed, {scenario.prepare, scenario.act, {}, fault_at(nth, mode), {}, {}, {}, mode == "from then on"});
+                Script script{scenario.prepare, scenario.act};
+                script.faults = fault_at(nth, mode);
+                script.stuck_is_no_violation = mode == "from then on";
+                all.one_run(slot, tally, kSeed, script);
                 if (tally.violations[0] != '\0')
                     SideBySide::report_failure("scenario '" + scenario.name + "', call " + std::to_string(nth) + " failing " + std::string(mode), tally);
             }

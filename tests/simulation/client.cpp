@@ -22,7 +22,7 @@ std::optional<Job> Client::wait(const Result<JobId>& job) {
     }
     const Result<Job> end = server_.engine().wait(*job, kPatience);
     if (!end.has_value()) return std::nullopt;
-    scheduler().note("job " + end->kind + " " + std::string(name_of(end->state)));
+    scheduler().note("job " + end->kind + " " + std::string(name_of(end->state)) + " " + end->error.value_or(""));
     return *end;
 }
 

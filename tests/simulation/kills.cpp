@@ -77,7 +77,7 @@ private:
         calls_ = 0;
         tally_.passage_count = 0;
         tally_.recording = true;
-        all_.one_run(slot_, tally_, kSeed, {scenario_.prepare, scenario_.act, {}, faults, {}, {}, {}, false});
+        run_with(faults, {});
         calls_ = tally_.calls_with_faults;
         tally_.recording = false;
         if (tally_.violations[0] != '\0') SideBySide::report_failure("scenario '" + scenario_.name + "' without a kill", tally_);
@@ -88,11 +88,18 @@ private:
         const auto crash = [first = first.number, later](std::string_view, std::uint64_t number) {
             return number == first || (later != 0 && number == first + later);
         };
-        all_.one_run(slot_, tally_, kSeed, {scenario_.prepare, scenario_.act, {}, faults, crash, {}, {}, false});
+        run_with(faults, crash);
         if (tally_.violations[0] == '\0') return;
         SideBySide::report_failure("scenario '" + scenario_.name + "' killed at passage " + std::to_string(first.number) + " (" + first.site + ")" +
                                        (later == 0 ? "" : " and " + std::to_string(later) + " passages later") + besides,
                                    tally_);
+    }
+
+    void run_with(const Seam::Decide& faults, const Seam::DecideCrash& crash) {
+        Script script{scenario_.prepare, scenario_.act};
+        script.faults = faults;
+        script.crash = crash;
+        all_.one_run(slot_, tally_, kSeed, script);
     }
 
     SideBySide& all_;

@@ -46,6 +46,7 @@ Script script_of(const Mutant& mutant, const Scenario& scenario) {
     if (!mutant.leaves_out_sql.empty())
         script.leaves_out = [begin = mutant.leaves_out_sql](std::string_view sql) { return without_quotes(sql).starts_with(begin); };
     script.damage = mutant.damage;
+    script.judge_at_once = true;
     return script;
 }
 
@@ -61,6 +62,7 @@ bool run_mutants(const Options& options) {
         const Mutant& mutant = mutants[index];
         all.one_run(slot, tally, kSeed, script_of(mutant, scenario(every_scenario, mutant.scenario)));
         std::set<std::string> told = tellers(tally);
+        if (tally.jobs_failed + tally.jobs_stuck > 0) told.insert("job");  // the engine itself has noticed
         const bool killed = told.contains(mutant.told_by);
         std::set<std::string> allowed = words(mutant.may_tell);
         allowed.insert(mutant.told_by);

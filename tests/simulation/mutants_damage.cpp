@@ -155,8 +155,8 @@ void add_identity_rows(std::vector<Mutant>& all) {
     all.push_back(rows("a VM has no owner", "I34", "",
                        "DELETE FROM account_resource_ref WHERE resourceUuid = (SELECT uuid FROM vm_instance WHERE name = 'source-clone-0')"));
     all.push_back(rows("a tag is left", "I14", "",
-                       "INSERT INTO system_tag SELECT '" + std::string(32, 'c') + "', 'VmInstanceVO', '" + std::string(32, 'd') +
-                           "', 'hostname::nobody', 'System', 0, 0, 0"));
+                       "INSERT INTO system_tag VALUES ('" + std::string(32, 'c') + "', '" + std::string(32, 'd') +
+                           "', 'VmInstanceVO', 'hostname::nobody', 'System', 0, 0, 0)"));
     all.push_back(rows("a VM is gone and its NIC is not", "I14", "I1 I27 I39 orphan", "DELETE FROM vm_instance WHERE name = 'source-clone-0'"));
     all.push_back(rows("an address is left", "I14", "I39 orphan I1", "DELETE FROM vm_nic WHERE uuid = " + nic));
     all.push_back(rows("a reference leads nowhere", "I39", "", "UPDATE vm_nic SET l3NetworkUuid = '" + std::string(32, 'e') + "' WHERE uuid = " + nic));

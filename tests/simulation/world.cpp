@@ -70,6 +70,7 @@ Result<void> add_image(store::Transaction& transaction, const std::string& file)
 }
 
 void make_pool(const std::string& data_dir) {
+    for (const char* folder : {"/seeds", "/run", "/memory"}) fs::create_directories(data_dir + folder);
     Machine machine{data_dir};
     const auto tally = std::make_unique<Tally>();
     Seam seam(*tally);
@@ -186,6 +187,7 @@ void World::settle() {
     seam_.no_more_faults();
     seam_.leaves_out = {};
     server_->wait_for_all_jobs();
+    if (script_.judge_at_once) return;
     server_.reset();
     server_ = std::make_unique<Server>(machine_, seam_);
     must(server_->start());
