@@ -64,11 +64,6 @@ private:
     Fd pipe_;
 };
 
-std::string text_in(const json::value& value, const char* name) {
-    const json::value* found = value.is_object() ? value.as_object().if_contains(name) : nullptr;
-    return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
-}
-
 Result<void> migration_switches(Qmp& qmp, bool background) {
     json::array switches{json::object{{"capability", "background-snapshot"}, {"state", background}}};
     TRY(qmp.run("migrate-set-capabilities", {{"capabilities", std::move(switches)}}));

@@ -29,11 +29,6 @@ std::int64_t number_in(const json::object& from, const char* name) {
     return value != nullptr && value->is_int64() ? value->as_int64() : 0;
 }
 
-std::string text_in(const json::object& from, const char* name) {
-    const json::value* value = from.if_contains(name);
-    return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
-}
-
 // The level of "d<device>l<level>q" or "...f"; nothing for other names.
 std::optional<std::int64_t> level_of(const std::string& node, std::int64_t device_id) {
     const std::string prefix = "d" + std::to_string(device_id) + "l";
@@ -64,7 +59,7 @@ Result<Machine::Stream> Machine::look_at_stream(const DiskSpec& disk) {
     TRY_ASSIGN(const json::value reply, ask("query-jobs"));
     if (!reply.is_array()) return fail(ErrorCode::internal, "QEMU's answer makes no sense", "query-jobs");
     for (const json::value& value : reply.as_array()) {
-        if (!value.is_object() || text_in(value.as_object(), "id") != stream_job(disk)) continue;
+        if (!value.is_object() || text_in(value, "id") != stream_job(disk)) continue;
         const json::object& job = value.as_object();
         Stream stream;
         stream.progress = {number_in(job, "current-progress"), number_in(job, "total-progress")};
@@ -123,7 +118,7 @@ void Machine::remove_stale_layers(const DiskSpec& disk) {
     std::vector<std::int64_t> stale;
     for (const json::value& value : nodes->as_array()) {
         if (!value.is_object()) continue;
-        const std::optional<std::int64_t> level = level_of(text_in(value.as_object(), "node-name"), disk.device_id);
+        const std::optional<std::int64_t> level = level_of(text_in(value, "node-name"), disk.device_id);
         if (level && std::ranges::find(levels, *level) == levels.end() && std::ranges::find(stale, *level) == stale.end()) stale.push_back(*level);
     }
     std::ranges::sort(stale, std::greater<>{});  // a node that another one builds on cannot be removed

@@ -41,6 +41,13 @@ Result<json::value> parse_bounded(std::string_view text) {
     return value;
 }
 
+std::string text_in(const json::object& from, std::string_view name) {
+    const json::value* found = from.if_contains(name);
+    return found != nullptr && found->is_string() ? std::string(found->as_string()) : std::string();
+}
+
+std::string text_in(const json::value& from, std::string_view name) { return from.is_object() ? text_in(from.as_object(), name) : std::string(); }
+
 Result<Fd> connect_unix(int directory, const std::string& name, Deadline deadline) {
     Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket.valid()) return fail(ErrorCode::internal, "Too many open files", std::string("socket: ") + std::strerror(errno));

@@ -23,6 +23,9 @@ inline Deadline after(std::chrono::milliseconds patience) { return std::chrono::
 
 // Bounded in depth and size; for text that another process sent.
 Result<boost::json::value> parse_bounded(std::string_view text);
+// The text of that name in an object; empty when there is none.
+std::string text_in(const boost::json::object& from, std::string_view name);
+std::string text_in(const boost::json::value& from, std::string_view name);  // empty, too, of what is no object
 
 // `name` inside the open directory, whose path may be too long for a socket address. timeout when the other side takes nobody in.
 Result<Fd> connect_unix(int directory, const std::string& name, Deadline deadline);

@@ -20,11 +20,6 @@ constexpr auto kGuardDelay = 500ms;          // what the guard may be late, on a
 constexpr std::size_t kGuardLineMax = 8192;  // its longest line has a reason of 300 characters
 constexpr const char* kNoGuard = "the program that guarantees the thaw cannot be started; check that ramet-freeze-guard lies beside rametd";
 
-std::string text_in(const json::object& object, const char* name) {
-    const json::value* value = object.if_contains(name);
-    return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
-}
-
 bool flag_in(const json::object& object, const char* name) {
     const json::value* value = object.if_contains(name);
     return value != nullptr && value->is_bool() && value->as_bool();
