@@ -12,6 +12,7 @@
 #include "support/fake_plumbing.hpp"
 #include "support/fake_primary_storage.hpp"
 #include "support/small_pool.hpp"
+#include "workflow/step_state.hpp"
 
 namespace ramet::lifecycle {
 namespace {
