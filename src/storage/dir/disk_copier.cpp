@@ -4,16 +4,18 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <semaphore>
 #include <thread>
+#include <utility>
 
 #include "base/crash_point.hpp"
 
@@ -23,7 +25,7 @@ namespace {
 
 constexpr std::int64_t kPieceBytes = 2 << 20;       // of one write: large enough for the disk, small enough to be cancelled at once
 constexpr std::int64_t kCopyThreads = 4;            // of one copy: enough that reads and writes overlap
-constexpr int kNiceness = 10;                       // of these threads: a copy waits for the disk, requests wait for the processor
+constexpr std::ptrdiff_t kPiecesInFlight = 4;       // of all copies together: a single one is as fast as the disk with these
 constexpr std::size_t kPageBytes = 4096;            // what memory, offset and length of direct reads are aligned to
 constexpr std::int64_t kShareBytes = kRegionBytes;  // of one span of shared blocks
 
@@ -31,6 +33,18 @@ std::unexpected<Error> cancelled() { return fail(ErrorCode::cancelled, "the copy
 
 // The same file again, past the page cache; invalid where the file system has no such thing.
 UniqueFd reopen_direct(int fd, int mode) { return UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode | O_DIRECT | O_CLOEXEC)); }
+
+// The turn of one piece: however many copies there are, what others want from the disk waits behind so many pieces at most.
+class InFlight {
+public:
+    InFlight() { pieces.acquire(); }
+    InFlight(const InFlight&) = delete;
+    InFlight& operator=(const InFlight&) = delete;
+    ~InFlight() { pieces.release(); }
+
+private:
+    static inline std::counting_semaphore<> pieces{kPiecesInFlight};
+};
 
 struct Free {
     void operator()(std::byte* memory) const { std::free(memory); }
@@ -50,11 +64,34 @@ struct RegionWork {
 };
 using Work = std::pair<std::shared_ptr<const RegionWork>, const Span*>;
 
+// A layer's file as addresses that are only asked about, never read.
+class Mapping {
+public:
+    explicit Mapping(const OpenLayer& layer) : bytes_(layer.file_bytes) {
+        if (bytes_ > 0) begin_ = ::mmap(nullptr, static_cast<std::size_t>(bytes_), PROT_READ, MAP_SHARED, layer.file.get(), 0);
+        if (begin_ == MAP_FAILED) bytes_ = 0;
+    }
+    Mapping(Mapping&& other) noexcept : begin_(other.begin_), bytes_(std::exchange(other.bytes_, 0)) {}
+    Mapping& operator=(Mapping&&) = delete;
+    ~Mapping() {
+        if (bytes_ > 0) ::munmap(begin_, static_cast<std::size_t>(bytes_));
+    }
+    std::int64_t bytes() const { return bytes_; }  // 0: there is none
+    void* at(std::int64_t offset) const { return static_cast<std::byte*>(begin_) + offset; }
+
+private:
+    void* begin_ = nullptr;
+    std::int64_t bytes_;
+};
+
 // Reads bytes of the layers.
 class LayerReader {
 public:
     explicit LayerReader(const ChainSource& source) : source_(source) {
-        for (const OpenLayer& layer : source.layers) direct_.push_back(reopen_direct(layer.file.get(), O_RDONLY));
+        for (const OpenLayer& layer : source.layers) {
+            direct_.push_back(reopen_direct(layer.file.get(), O_RDONLY));
+            mapped_.emplace_back(layer);
+        }
     }
 
     // Fills `into`; what lies beyond the end of the file reads as zeros.
@@ -75,14 +112,12 @@ public:
 private:
     // Is all of it in the page cache? preadv2 with RWF_NOWAIT would tell too, but starts reading ahead what is not there, so that most of the
     // file is read twice. Asking does not touch the pages, so a file that becomes shorter meanwhile does no harm.
-    static bool is_cached(int fd, std::int64_t host, std::size_t bytes) {
-        void* const mapped = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, host);
-        if (mapped == MAP_FAILED) return false;
+    bool is_cached(std::size_t layer, std::int64_t host, std::size_t bytes) const {
+        const Mapping& mapped = mapped_[layer];
+        if (bytes > static_cast<std::size_t>(kPieceBytes) || host + static_cast<std::int64_t>(bytes) > mapped.bytes()) return false;
         std::array<unsigned char, static_cast<std::size_t>(kPieceBytes) / kPageBytes> pages{};
-        const bool known = bytes <= static_cast<std::size_t>(kPieceBytes) && ::mincore(mapped, bytes, pages.data()) == 0;
-        ::munmap(mapped, bytes);
-        const auto asked = std::span(pages).first(bytes / kPageBytes);
-        return known && std::ranges::all_of(asked, [](unsigned char page) { return (page & 1) != 0; });
+        if (::mincore(mapped.at(host), bytes, pages.data()) != 0) return false;
+        return std::ranges::all_of(std::span(pages).first(bytes / kPageBytes), [](unsigned char page) { return (page & 1) != 0; });
     }
 
     // What is in the page cache comes from there; the rest straight from the disk, so that a copy does not push out what others need.
@@ -90,7 +125,7 @@ private:
         const int plain = source_.layers[layer].file.get();
         const bool aligned = host % static_cast<std::int64_t>(kPageBytes) == 0 && into.size() % kPageBytes == 0 &&
                              reinterpret_cast<std::uintptr_t>(into.data()) % kPageBytes == 0;
-        if (direct_[layer].valid() && aligned && !is_cached(plain, host, into.size())) {
+        if (direct_[layer].valid() && aligned && !is_cached(layer, host, into.size())) {
             const ssize_t got = ::pread(direct_[layer].get(), into.data(), into.size(), host);
             if (got >= 0) return static_cast<std::size_t>(got);
             if (errno != EINVAL && errno != EINTR) return io_error("reading a layer of the disk", errno);
@@ -103,6 +138,7 @@ private:
 
     const ChainSource& source_;
     std::vector<UniqueFd> direct_;
+    std::vector<Mapping> mapped_;
 };
 
 class DiskCopier {
@@ -131,7 +167,7 @@ public:
         work_side_by_side();
         if (error_) return std::unexpected(std::move(*error_));
         if (control_.stop.stop_requested()) return cancelled();
-        report(total_ - done_);
+        if (control_.observer) control_.observer(CopyProgress{total_, total_});
         return {};
     }
 
@@ -147,16 +183,32 @@ private:
         return failure == 0 ? Result<void>{} : Result<void>(io_error("making room for a copy", failure));
     }
 
-    // On threads of their own, which may be made to give way for good: without privileges nobody gets a priority back.
+    // The caller's thread tells the observer, which may write to the database: no copying thread waits for that.
     void work_side_by_side() {
         const std::int64_t count = std::min(kCopyThreads, scan_.data_clusters() * kClusterBytes / kPieceBytes + 1);
         std::vector<std::jthread> threads;
         threads.reserve(static_cast<std::size_t>(count));
+        working_ = count;
         for (std::int64_t i = 0; i < count; ++i) {
             threads.emplace_back([this] {
-                ::setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread alone; fails where the server is nicer still
                 work();
+                const std::lock_guard lock(report_mutex_);
+                --working_;
+                reported_.notify_one();
             });
+        }
+        tell_observer();
+    }
+
+    void tell_observer() {
+        std::unique_lock lock(report_mutex_);
+        for (std::int64_t told = 0; working_ > 0;) {
+            reported_.wait(lock, [&] { return done_ != told || working_ == 0; });
+            if (done_ == told) continue;
+            told = done_;
+            lock.unlock();
+            if (control_.observer) control_.observer(CopyProgress{told, total_});
+            lock.lock();
         }
     }
 
@@ -246,6 +298,7 @@ private:
 
     Result<void> copy_span(const RegionWork& region, const Span& span, const Buffer& buffer) {
         if (control_.throttle != nullptr && !control_.throttle->acquire(span.bytes, control_.stop)) return cancelled();
+        const InFlight turn;
         const std::span<std::byte> all(buffer.get(), static_cast<std::size_t>(span.bytes));
         for (const Run& run : span.runs) {
             const std::span<std::byte> into = all.subspan(static_cast<std::size_t>(run.target - span.target), static_cast<std::size_t>(run.bytes));
@@ -294,7 +347,7 @@ private:
     void report(std::int64_t bytes) {
         const std::lock_guard lock(report_mutex_);
         done_ += bytes;
-        if (control_.observer) control_.observer(CopyProgress{done_, total_});
+        reported_.notify_one();
     }
 
     const int target_;
@@ -318,8 +371,10 @@ private:
     std::size_t next_span_ = 0;
     std::optional<Error> error_;
 
-    std::mutex report_mutex_;
-    std::int64_t done_ = 0;
+    std::mutex report_mutex_;  // guards what follows
+    std::condition_variable reported_;
+    std::int64_t working_ = 0;  // threads
+    std::int64_t done_ = 0;     // bytes
     std::int64_t total_ = 0;
 };
 
