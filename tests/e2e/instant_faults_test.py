@@ -134,14 +134,14 @@ class Faults(InstantWorld):
             victim = self.api.clone(self.source["uuid"], ["on-small"], primaryStorageUuidForRootVolume=storage["uuid"])["inventories"][0]["inventory"]
             agent = Agent(self.server.data_dir, victim["uuid"])
             agent.call("guest-ping", 90)
-            agent.run("sync")
+            agent.run("sync; mount -o remount,ro / || echo u >/proc/sysrq-trigger")  # QEMU stops a VM that writes where there is no room
             thread = self.when(self.image_begun, lambda _: self.resize(place, None))
             text = self.only_error(vm=victim)
             thread.join()
             self.resize(place, 2 << 30)
             self.assertIn("full", text)
             self.assertEqual("Running", self.api.vm(victim["uuid"])["state"])
-            agent.run("echo still here; sync", 90)
+            agent.run("mount -o remount,rw / && echo still here >/root/mark && sync", 90)
             self.assertEqual(1, self.job(["yes"], vm=victim)[0]["numberOfClonedVm"])
             for vm in self.api.rows("/vm-instances", "name=yes") + [victim]:
                 self.expunge(vm["uuid"])

@@ -112,11 +112,14 @@ class Shapes(World):
         self.assert_nothing_left_over()
 
     def test_machines_of_many_shapes_go_on(self):
-        network = self.api.rows("/l3-networks", "name=default")[0]["uuid"]
+        default = self.api.rows("/l3-networks", "name=default")[0]
+        other = self.api.post("/l3-networks", {"params": {"name": "elsewhere", "l2NetworkUuid": default["l2NetworkUuid"]}})["inventory"]
+        networks, cluster = [default["uuid"], other["uuid"]], self.api.rows("/clusters")[0]["uuid"]
         for cpus, disks, nics in ((1, 3, 0), (4, 1, 2), (1, 2, 1)):
             with self.subTest(cpus=cpus, disks=disks, nics=nics):
                 name = f"s{cpus}{disks}{nics}"
-                source = self.api.create_vm(name, self.image["uuid"], cpuNum=cpus, l3NetworkUuids=[network] * nics, strategy="CreateStopped")
+                source = self.api.create_vm(name, self.image["uuid"], cpuNum=cpus, l3NetworkUuids=networks[:nics], clusterUuid=cluster, strategy="CreateStopped",
+                                            **({"defaultL3NetworkUuid": default["uuid"]} if nics > 1 else {}))
                 for index in range(1, disks):
                     volume = self.api.post("/volumes/data", {"params": {"name": f"d{index}", "diskSize": 16 * MIB}})["inventory"]
                     self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{source['uuid']}", {"params": {}})

@@ -310,7 +310,11 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
     TRY(check_spec(wanted));
     const std::lock_guard lock(mutex_);
     TRY_ASSIGN(const bool running, alive());
-    if (running) return begin_from_memory();
+    if (running) {
+        TRY_ASSIGN(const std::string status, run_state());
+        if (status != "inmigrate") return begin_from_memory();
+        kill_run();  // a start that was cut off; whether the state was on its way is not known
+    }
     if (std::optional<ReadyProcess> ready = surroundings_.ready != nullptr ? surroundings_.ready->take(place) : std::nullopt) {
         const Result<void> started = finish_start(start_ready(std::move(*ready), wanted, place));
         if (started.has_value()) return {};
