@@ -11,16 +11,19 @@ using store::Transaction;
 
 namespace {
 
-constexpr std::chrono::milliseconds kAgentPatience{1500};  // one that is there answers in a few milliseconds
+constexpr std::chrono::milliseconds kAgentPatience{1500};        // one that is there answers in a few milliseconds
+constexpr std::chrono::milliseconds kKnownAgentPatience{4'000};  // of a guest that had one: it is there and busy, and its clones need it
 
 // The source's NICs as the guest in the image knows them, and whether an agent in it can change that.
 Result<void> note_source(Parts& parts, MemoryImage& image, const VmId& source) {
     TRY_ASSIGN(const VmRows rows, store::read(parts.database(), [&](Transaction& transaction) { return load_vm(transaction, source); }));
     image.source_macs.clear();
     for (const VmNic& nic : rows.nics) image.source_macs.push_back(nic.mac);
-    if (rows.vm.state == VmState::running) image.agent = parts.hypervisor.agent_ping(source, kAgentPatience).has_value();
+    const bool known = rows.vm.identity_state == IdentityState::own;
+    if (rows.vm.state == VmState::running)
+        image.agent = parts.hypervisor.agent_ping(source, known ? kKnownAgentPatience : kAgentPatience).has_value();
     // A paused guest cannot answer; that it has an agent is known from its identity, which the agent gave.
-    if (rows.vm.state == VmState::paused) image.agent = rows.vm.identity_state == IdentityState::own;
+    if (rows.vm.state == VmState::paused) image.agent = known;
     return {};
 }
 

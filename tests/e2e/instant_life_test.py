@@ -126,6 +126,9 @@ class Shapes(World):
                 self.api.action(source["uuid"], "startVmInstance")
                 agent = self.agent_of(source)
                 agent.call("guest-ping", 120)
+                end = time.monotonic() + 60
+                while agent.run("hostname") != name and time.monotonic() < end:  # then its agent is known
+                    time.sleep(0.2)
                 agent.run("echo here >/run/token")
                 clone = self.api.clone(source["uuid"], [name + "c"], memory=True, full=True)["inventories"][0]["inventory"]
                 guest = self.agent_of(clone)

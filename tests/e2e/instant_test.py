@@ -8,7 +8,7 @@ import time
 import unittest
 
 from instants import MIB, PRIVILEGED, COUNT, InstantWorld, Sniffer
-from support import ApiError, World
+from support import Agent, ApiError, World
 
 
 class Instant(InstantWorld):
@@ -157,8 +157,8 @@ class Instant(InstantWorld):
             time.sleep(0.02)
 
     def test_a_guest_without_an_agent_gets_another_nic(self):
-        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 6\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
-                       "(sleep 0.5; kill $(pidof qemu-ga); sleep 5.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
+        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 9\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
+                       "(sleep 0.5; kill $(pidof qemu-ga); sleep 8.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
         time.sleep(0.8)
         clones, detail = self.clone("mute")
         facts = {fact["what"]: fact for fact in detail["gate"][0]["facts"]}

@@ -103,7 +103,7 @@ TEST(RunDirectory, FollowsNoLinkThatQemuMayHaveLeft) {
     TempDir directory;
     const VmId vm = VmId::random();
     write_file(directory.file("precious"), "keep me");
-    auto run = hypervisor::RunDirectory::make(directory.path(), vm, std::nullopt);
+    auto run = hypervisor::RunDirectory::make(directory.path(), vm.text(), std::nullopt);
     ASSERT_TRUE(run.has_value());
     for (const char* name : {"spec.json", "spec.json.partial", "qemu.log", "lock", "pid"}) {
         std::filesystem::create_symlink(directory.file("precious"), run->path() + "/" + name);
@@ -120,7 +120,7 @@ TEST(RunDirectory, FollowsNoLinkThatQemuMayHaveLeft) {
 
 TEST(RunDirectory, OnlyOneHoldsTheLock) {
     TempDir directory;
-    auto run = hypervisor::RunDirectory::make(directory.path(), VmId::random(), std::nullopt);
+    auto run = hypervisor::RunDirectory::make(directory.path(), VmId::random().text(), std::nullopt);
     ASSERT_TRUE(run.has_value());
     EXPECT_FALSE(run->locked());
     auto held = run->lock();
