@@ -62,7 +62,7 @@ bool run_mutants(const Options& options) {
         const Mutant& mutant = mutants[index];
         all.one_run(slot, tally, kSeed, script_of(mutant, scenario(every_scenario, mutant.scenario)));
         std::set<std::string> told = tellers(tally);
-        if (tally.jobs_failed + tally.jobs_stuck > 0) told.insert("job");  // the engine itself has noticed
+        if (!mutant.damage && tally.jobs_failed + tally.jobs_stuck + tally.jobs_partly > 0) told.insert("job");  // the engine itself has noticed
         const bool killed = told.contains(mutant.told_by);
         std::set<std::string> allowed = words(mutant.may_tell);
         allowed.insert(mutant.told_by);

@@ -35,7 +35,7 @@ std::vector<Mutant> step_mutants() {
         without_call("stop", plumbing, "unplug", "orphan", "I1"),
         without_call("destroy", plumbing, "unplug", "orphan", "I1"),
         without_sql("expunge", "DELETE FROM vm_nic", "job", "I14"),
-        without_sql("expunge", "DELETE FROM volume", "job", "I14"),
+        without_sql("expunge", "DELETE FROM volume", "job", "I14 I34"),
         without_sql("clone 3 of a running source", "INSERT INTO account_resource_ref", "I34", ""),
         without_sql("expunge", "DELETE FROM account_resource_ref", "I14", "I34"),
         without_sql("stop", "UPDATE vm_instance", "I27", "I1 orphan"),

@@ -207,7 +207,11 @@ void add_chains(std::vector<Scenario>& all) {
                            if (answer.has_value() && std::holds_alternative<JobId>(*answer)) client.wait(Result<JobId>(std::get<JobId>(*answer)));
                        }});
         // The merger sees what becomes mergeable, by itself.
-        all.push_back({"merge the chain of a " + state + " source", after(with_source(state), [](Client& client) { deepen(client, 7); }),
+        const Act deep = [state](Client& client) {
+            deepen(client, 7);
+            if (state == "stopped") stop(client, "source");
+        };
+        all.push_back({"merge the chain of a " + state + " source", after(with_source("running"), deep),
                        [](Client& client) {
                            for (int i = 0; i < 7; ++i) delete_group(client, "deep-" + std::to_string(i));
                            scheduler().sleep(60 * kSecond);

@@ -204,6 +204,8 @@ void World::judge() {
         tally_.jobs_failed += job.state == JobState::failed ? 1 : 0;
         tally_.jobs_cancelled += job.state == JobState::cancelled ? 1 : 0;
         tally_.jobs_stuck += job.state == JobState::stuck ? 1 : 0;
+        const bool partly = job.state == JobState::succeeded && job.result.value_or("").find("\"error\":") != std::string::npos;
+        tally_.jobs_partly += partly ? 1 : 0;
     }
     for (const std::string& violation : violations(client, script_.stuck_is_no_violation)) tally_.violation(violation);
     tally_.digest = scheduler().digest();
