@@ -47,7 +47,8 @@ bool run_calls(const Options& options) {
                 script.stuck_is_no_violation = mode == "from then on";
                 all.one_run(slot, tally, kSeed, script);
                 if (tally.violations[0] != '\0')
-                    SideBySide::report_failure("scenario '" + scenario.name + "', call " + std::to_string(nth) + " failing " + std::string(mode), tally);
+                    SideBySide::report_failure("scenario '" + scenario.name + "', call " + std::to_string(nth) + " failing " + std::string(mode),
+                                               tally);
             }
         }
     });

@@ -11,12 +11,12 @@
 namespace ramet::sim {
 
 struct Options {
-    std::string campaign;         // "random", "kills", "calls", "mutants", "replay"
+    std::string campaign;  // "random", "kills", "calls", "mutants", "replay"
     std::uint64_t first_seed = 1;
-    std::uint64_t seeds = 0;      // 0: as many as the campaign has at its size
+    std::uint64_t seeds = 0;  // 0: as many as the campaign has at its size
     bool nightly = false;
     std::size_t workers = 1;
-    std::string only;             // scenarios (or mutants) whose name has this in it
+    std::string only;  // scenarios (or mutants) whose name has this in it
 };
 
 // Work of a campaign, spread over processes. Each has a slot and a tally; `work` says what went wrong in item `index`, or nothing.

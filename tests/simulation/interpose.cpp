@@ -65,9 +65,7 @@ long futex(const void* address, long operation, unsigned value, const timespec* 
     Scheduler& all = scheduler();
     switch (operation & FUTEX_CMD_MASK) {
     case FUTEX_WAKE:
-    case FUTEX_WAKE_BITSET:
-        all.wake(address, value);
-        return 0;
+    case FUTEX_WAKE_BITSET: all.wake(address, value); return 0;
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET: {
         if (*static_cast<const volatile unsigned*>(address) != value) {

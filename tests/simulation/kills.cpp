@@ -71,7 +71,9 @@ private:
             const std::uint64_t nth = 1 + i * calls / failures;
             const Seam::Decide fails = [nth](const Call&, std::uint64_t number) { return number == nth ? Fault::error : Fault::none; };
             const std::vector<Passage> passages = record(fails);
-            const auto goes_back = [](const std::string& site) { return site.find("undo") != std::string::npos || site.find("undid") != std::string::npos; };
+            const auto goes_back = [](const std::string& site) {
+                return site.find("undo") != std::string::npos || site.find("undid") != std::string::npos;
+            };
             for (const Passage& passage : choose(passages, options_.nightly, goes_back))
                 if (options_.nightly || known.insert(passage.site).second) kill(fails, passage, 0, ", call " + std::to_string(nth) + " failing");
         }

@@ -66,15 +66,15 @@ void open_for_writing(Client& client, const Layer& layer) {
 }
 
 void add_files(std::vector<Mutant>& all) {
-    all.push_back(damage("a disk's file is cut short", "I2", "I4 I6", [](Client& client) { fs::resize_file(file_of(client, top_of(client, "source")), 50); }));
+    all.push_back(
+        damage("a disk's file is cut short", "I2", "I4 I6", [](Client& client) { fs::resize_file(file_of(client, top_of(client, "source")), 50); }));
     all.push_back(damage("a disk's file is lost", "I2", "I1 orphan", [](Client& client) { fs::remove(file_of(client, top_of(client, "source"))); }));
-    all.push_back(damage("a file is there that is nobody's", "I1", "orphan", [](Client& client) {
-        std::ofstream(client.rows<PrimaryStorage>().front().url + "/nobodys.qcow2") << "x";
-    }));
-    all.push_back(damage("half a copy is left", "I3", "I1 orphan", [](Client& client) {
-        std::ofstream(file_of(client, top_of(client, "source")) + ".partial") << "half";
-    }));
-    all.push_back(damage("a layer with children can be written", "I5", "", [](Client& client) { open_for_writing(client, parent_of_clone(client)); }));
+    all.push_back(damage("a file is there that is nobody's", "I1", "orphan",
+                         [](Client& client) { std::ofstream(client.rows<PrimaryStorage>().front().url + "/nobodys.qcow2") << "x"; }));
+    all.push_back(damage("half a copy is left", "I3", "I1 orphan",
+                         [](Client& client) { std::ofstream(file_of(client, top_of(client, "source")) + ".partial") << "half"; }));
+    all.push_back(
+        damage("a layer with children can be written", "I5", "", [](Client& client) { open_for_writing(client, parent_of_clone(client)); }));
     all.push_back(damage("a seed is left", "I1", "orphan", [](Client& client) {
         std::ofstream(client.server().machine().data_dir + "/seeds/" + VmId::derived("mutant", "vm").text() + ".iso") << "seed";
     }));
@@ -99,10 +99,10 @@ void add_processes(std::vector<Mutant>& all) {
     };
     using Domain = test::FakeHypervisor::Domain;
     all.push_back(damage("a guest stays frozen", "I9", "", change("source", [](Domain& domain) { ++domain.freezes; })));
-    all.push_back(damage("a source stays paused", "I10", "", change("source", [](Domain& domain) { domain.state = hypervisor::DomainState::paused; })));
-    all.push_back(damage("a VM's process is gone", "I27", "I1 orphan", change("source-clone-0", [](Domain& domain) {
-                             domain.state = hypervisor::DomainState::shut_off;
-                         })));
+    all.push_back(
+        damage("a source stays paused", "I10", "", change("source", [](Domain& domain) { domain.state = hypervisor::DomainState::paused; })));
+    all.push_back(damage("a VM's process is gone", "I27", "I1 orphan",
+                         change("source-clone-0", [](Domain& domain) { domain.state = hypervisor::DomainState::shut_off; })));
     all.push_back(damage("a process has no VM", "I27", "I1 orphan", [](Client& client) {
         client.vms().change(VmId::derived("mutant", "vm"), [](Domain& domain) { domain.state = hypervisor::DomainState::running; });
     }));
@@ -120,14 +120,14 @@ void add_chain_rows(std::vector<Mutant>& all) {
                        "UPDATE layer SET sealed = 0 WHERE uuid = (SELECT parentUuid FROM layer WHERE uuid = " + top + ")"));
     all.push_back(rows("a chain is a circle", "I6", "I4 I5 orphan", "UPDATE layer SET parentUuid = uuid WHERE uuid = " + top));
     all.push_back(rows("a layer lies outside of its storage", "I6", "I1 I2 orphan", "UPDATE layer SET path = '../' || path WHERE uuid = " + top));
-    all.push_back(rows("a layer's parent has no row", "I6", "I4 I39 orphan", "UPDATE layer SET parentUuid = '" + std::string(32, 'a') + "' WHERE uuid = " + top));
+    all.push_back(rows("a layer's parent has no row", "I6", "I4 I39 orphan",
+                       "UPDATE layer SET parentUuid = '" + std::string(32, 'a') + "' WHERE uuid = " + top));
     all.push_back(rows("a Ready volume has no layer", "I2", "orphan I1", "UPDATE volume SET topLayerUuid = NULL WHERE topLayerUuid = " + top));
 }
 
 void add_job_rows(std::vector<Mutant>& all) {
     const std::string clone = " WHERE kind = 'clone-vm'";
-    all.push_back(rows("a report counts wrong", "I13", "",
-                       "UPDATE job SET result = json_set(result, '$.result.numberOfClonedVm', 2)" + clone));
+    all.push_back(rows("a report counts wrong", "I13", "", "UPDATE job SET result = json_set(result, '$.result.numberOfClonedVm', 2)" + clone));
     all.push_back(rows("a report leaves an entry out", "I13", "", "UPDATE job SET result = json_remove(result, '$.result.inventories[2]')" + clone));
     all.push_back(rows("a clone has another job's uuid", "I15", "",
                        "UPDATE job SET result = json_set(result, '$.result.inventories[0].inventory.uuid', '" + std::string(32, 'b') + "')" + clone));
@@ -144,14 +144,16 @@ void add_job_rows(std::vector<Mutant>& all) {
 
 void add_identity_rows(std::vector<Mutant>& all) {
     const std::string nic = "(SELECT n.uuid FROM vm_nic n JOIN vm_instance v ON v.uuid = n.vmInstanceUuid WHERE v.name = 'source-clone-0')";
-    all.push_back(rows("the unique index of MACs is dropped, and one is given twice", "I19", "",
-                       without_constraints("vm_nic") + "UPDATE vm_nic SET mac = (SELECT mac FROM vm_nic WHERE uuid <> " + nic + " LIMIT 1) WHERE uuid = " + nic));
+    all.push_back(rows(
+        "the unique index of MACs is dropped, and one is given twice", "I19", "",
+        without_constraints("vm_nic") + "UPDATE vm_nic SET mac = (SELECT mac FROM vm_nic WHERE uuid <> " + nic + " LIMIT 1) WHERE uuid = " + nic));
     all.push_back(rows("the unique index of addresses is dropped, and one is given twice", "I20", "",
                        without_constraints("used_ip") + "UPDATE used_ip SET ip = (SELECT ip FROM used_ip WHERE vmNicUuid <> " + nic +
                            " LIMIT 1) WHERE vmNicUuid = " + nic));
     all.push_back(rows("a NIC shows another's address", "I20", "", "UPDATE vm_nic SET ip = '10.9.9.9' WHERE uuid = " + nic));
     all.push_back(rows("a host carries more than it has", "I23", "", "UPDATE host SET totalMemoryCapacity = 1000"));
-    all.push_back(rows("a lease has ended and its VM is there", "I33", "", "UPDATE vm_instance SET leaseEndDate = 1000 WHERE name = 'source-clone-0'"));
+    all.push_back(
+        rows("a lease has ended and its VM is there", "I33", "", "UPDATE vm_instance SET leaseEndDate = 1000 WHERE name = 'source-clone-0'"));
     all.push_back(rows("a VM has no owner", "I34", "",
                        "DELETE FROM account_resource_ref WHERE resourceUuid = (SELECT uuid FROM vm_instance WHERE name = 'source-clone-0')"));
     all.push_back(rows("a tag is left", "I14", "",
@@ -159,7 +161,8 @@ void add_identity_rows(std::vector<Mutant>& all) {
                            "', 'VmInstanceVO', 'hostname::nobody', 'System', 0, 0, 0)"));
     all.push_back(rows("a VM is gone and its NIC is not", "I14", "I1 I27 I39 orphan", "DELETE FROM vm_instance WHERE name = 'source-clone-0'"));
     all.push_back(rows("an address is left", "I14", "I39 orphan I1", "DELETE FROM vm_nic WHERE uuid = " + nic));
-    all.push_back(rows("a reference leads nowhere", "I39", "", "UPDATE vm_nic SET l3NetworkUuid = '" + std::string(32, 'e') + "' WHERE uuid = " + nic));
+    all.push_back(
+        rows("a reference leads nowhere", "I39", "", "UPDATE vm_nic SET l3NetworkUuid = '" + std::string(32, 'e') + "' WHERE uuid = " + nic));
 }
 
 }  // namespace

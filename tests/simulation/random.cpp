@@ -35,7 +35,7 @@ struct Trouble {
         if (one_call_in == 0 || left == 0 || calls_spared > 0 || !draw.one_in(one_call_in)) return Fault::none;
         --left;
         calls_spared = 4;
-        constexpr std::array kKinds{Fault::error, Fault::lost_reply, Fault::twice,        Fault::delay,      Fault::hang, Fault::no_space,
+        constexpr std::array kKinds{Fault::error, Fault::lost_reply,   Fault::twice,       Fault::delay, Fault::hang,      Fault::no_space,
                                     Fault::torn,  Fault::crash_before, Fault::crash_after, Fault::error, Fault::lost_reply};
         const Fault kind = kKinds.at(draw.below(kKinds.size()));
         const bool dies = kind == Fault::torn || kind == Fault::crash_before || kind == Fault::crash_after;
@@ -235,7 +235,8 @@ bool run_random(const Options& options) {
             tally.violation("two runs of the seed are not the same");
             SideBySide::report_failure("seed " + std::to_string(seed), tally);
         }
-        if (options.campaign == "replay") std::printf("seed %llu: digest %016llx, twice\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(digest));
+        if (options.campaign == "replay")
+            std::printf("seed %llu: digest %016llx, twice\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(digest));
     });
     std::printf("D1 random: seeds %llu to %llu, %llu runs, %llu violations\n", static_cast<unsigned long long>(options.first_seed),
                 static_cast<unsigned long long>(options.first_seed + seeds - 1), static_cast<unsigned long long>(all.runs()),

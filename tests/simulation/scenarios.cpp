@@ -138,20 +138,16 @@ void add_vms(std::vector<Scenario>& all) {
     all.push_back({"start", with_source("stopped"), [](Client& client) { start(client, "source"); }});
     all.push_back({"stop", with_source("running"), [](Client& client) { stop(client, "source"); }});
     all.push_back({"pause", with_source("running"), [](Client& client) { pause(client, "source"); }});
-    all.push_back({"resume", with_source("paused"), [](Client& client) {
-                       client.wait(lifecycle::resume_vm(client.parts(), Client::request(), {client.must_vm("source").uuid}));
-                   }});
-    all.push_back({"reboot", with_source("running"), [](Client& client) {
-                       client.wait(lifecycle::reboot_vm(client.parts(), Client::request(), {client.must_vm("source").uuid}));
-                   }});
+    all.push_back({"resume", with_source("paused"),
+                   [](Client& client) { client.wait(lifecycle::resume_vm(client.parts(), Client::request(), {client.must_vm("source").uuid})); }});
+    all.push_back({"reboot", with_source("running"),
+                   [](Client& client) { client.wait(lifecycle::reboot_vm(client.parts(), Client::request(), {client.must_vm("source").uuid})); }});
     all.push_back({"destroy", with_source("running"), [](Client& client) { destroy(client, "source"); }});
     const auto destroyed = [](Client& client) { destroy(client, "source"); };
-    all.push_back({"expunge", after(with_source("running"), destroyed), [](Client& client) {
-                       client.wait(lifecycle::expunge_vm(client.parts(), Client::request(), {client.must_vm("source").uuid}));
-                   }});
-    all.push_back({"recover", after(with_source("stopped"), destroyed), [](Client& client) {
-                       client.wait(lifecycle::recover_vm(client.parts(), Client::request(), {client.must_vm("source").uuid}));
-                   }});
+    all.push_back({"expunge", after(with_source("running"), destroyed),
+                   [](Client& client) { client.wait(lifecycle::expunge_vm(client.parts(), Client::request(), {client.must_vm("source").uuid})); }});
+    all.push_back({"recover", after(with_source("stopped"), destroyed),
+                   [](Client& client) { client.wait(lifecycle::recover_vm(client.parts(), Client::request(), {client.must_vm("source").uuid})); }});
     all.push_back({"expunge under clones", after(with_source("running"), clones(2)), [](Client& client) {
                        destroy(client, "source");
                        if (client.vm("source"))
@@ -183,9 +179,8 @@ void add_snapshots(std::vector<Scenario>& all) {
     for (const std::string& state : {std::string("running"), std::string("paused"), std::string("stopped")})
         all.push_back({"snapshot of a " + state + " source", after(with_source(state), write), take});
     all.push_back({"delete a snapshot group", after(with_source("running"), take), [](Client& client) { delete_group(client, "group"); }});
-    all.push_back({"revert a VM", after(with_source("stopped"), take), [](Client& client) {
-                       client.wait(lifecycle::revert_vm(client.parts(), Client::request(), {group(client, "group")}));
-                   }});
+    all.push_back({"revert a VM", after(with_source("stopped"), take),
+                   [](Client& client) { client.wait(lifecycle::revert_vm(client.parts(), Client::request(), {group(client, "group")})); }});
     all.push_back({"take a checkpoint", with_source("running"), &take_checkpoint});
     all.push_back({"clone 3 of a checkpoint", after(with_source("running"), &take_checkpoint), [](Client& client) {
                        const CheckpointId id = checkpoint(client);
@@ -194,9 +189,8 @@ void add_snapshots(std::vector<Scenario>& all) {
                            message.checkpoint_uuid = id;
                        }));
                    }});
-    all.push_back({"delete a checkpoint", after(with_source("running"), &take_checkpoint), [](Client& client) {
-                       client.wait(lifecycle::delete_checkpoint(client.parts(), Client::request(), {checkpoint(client)}));
-                   }});
+    all.push_back({"delete a checkpoint", after(with_source("running"), &take_checkpoint),
+                   [](Client& client) { client.wait(lifecycle::delete_checkpoint(client.parts(), Client::request(), {checkpoint(client)})); }});
 }
 
 void add_chains(std::vector<Scenario>& all) {
@@ -211,8 +205,7 @@ void add_chains(std::vector<Scenario>& all) {
             deepen(client, 7);
             if (state == "stopped") stop(client, "source");
         };
-        all.push_back({"merge the chain of a " + state + " source", after(with_source("running"), deep),
-                       [](Client& client) {
+        all.push_back({"merge the chain of a " + state + " source", after(with_source("running"), deep), [](Client& client) {
                            for (int i = 0; i < 7; ++i) delete_group(client, "deep-" + std::to_string(i));
                            scheduler().sleep(60 * kSecond);
                        }});

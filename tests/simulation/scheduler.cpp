@@ -16,7 +16,7 @@ namespace ramet::sim {
 
 namespace {
 
-constexpr std::int64_t kLookAtClock = 200;                       // nanoseconds
+constexpr std::int64_t kLookAtClock = 200;                         // nanoseconds
 constexpr std::int64_t kBootNanoseconds = 1000LL * 1'000'000'000;  // since boot, when a simulation begins
 constexpr std::int64_t kWallNanoseconds = 1'700'000'000LL * 1'000'000'000;
 constexpr std::uint64_t kChangeOfThread = 4;  // one point in so many

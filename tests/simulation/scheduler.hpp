@@ -53,7 +53,7 @@ public:
     bool active() const { return active_; }
 
     // --- for the harness
-    void point();                      // somebody else may go on here
+    void point();  // somebody else may go on here
     void sleep(std::int64_t nanoseconds);
     void step_wall_clock(std::int64_t milliseconds) { wall_offset_ += milliseconds * 1'000'000; }
     std::int64_t monotonic() const { return now_; }

@@ -89,7 +89,8 @@ void Seam::passage(const char* name) {
     const std::size_t index = tally_.site("point " + std::string(name));
     ++tally_.sites[index].seen;
     ++passages_;
-    if (open_ && tally_.recording && tally_.passage_count < Tally::kPassages) tally_.passages[tally_.passage_count++] = static_cast<std::uint16_t>(index);
+    if (open_ && tally_.recording && tally_.passage_count < Tally::kPassages)
+        tally_.passages[tally_.passage_count++] = static_cast<std::uint16_t>(index);
     scheduler().note(name);
     if (!crash_ || !crash_(name, passages_)) return;
     ++tally_.sites[index].fired[static_cast<std::size_t>(Fault::crash_before)];

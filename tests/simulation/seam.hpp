@@ -23,10 +23,10 @@ inline constexpr std::array<std::string_view, 5> kPortNames{"storage", "hypervis
 struct Call {
     Port port;
     std::string_view operation;
-    std::string about;            // a path or a uuid; never an absolute path, so that a trace is the same anywhere
-    bool repeatable = true;       // the port promises that a second call is as one
-    std::stop_token stop{};       // of calls that can be cancelled
-    std::function<void()> tear{}; // leaves half of the effect
+    std::string about;             // a path or a uuid; never an absolute path, so that a trace is the same anywhere
+    bool repeatable = true;        // the port promises that a second call is as one
+    std::stop_token stop{};        // of calls that can be cancelled
+    std::function<void()> tear{};  // leaves half of the effect
 };
 
 class Seam {

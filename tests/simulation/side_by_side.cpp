@@ -92,8 +92,9 @@ void SideBySide::print_table(bool with_sites) const {
         }
         fired > 0 ? ++hit : 0;
         if (fired == 0) never += "\n    " + name;
-        if (with_sites) std::printf("    %-48s passed %9llu  faults %7llu\n", name.c_str(), static_cast<unsigned long long>(counts.seen),
-                                    static_cast<unsigned long long>(fired));
+        if (with_sites)
+            std::printf("    %-48s passed %9llu  faults %7llu\n", name.c_str(), static_cast<unsigned long long>(counts.seen),
+                        static_cast<unsigned long long>(fired));
     }
     std::printf("  server deaths: %llu, steps of the wall clock: %llu\n  faults fired:", static_cast<unsigned long long>(deaths),
                 static_cast<unsigned long long>(steps));

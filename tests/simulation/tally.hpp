@@ -22,7 +22,7 @@ enum class Fault : std::uint8_t {
     swallow,       // nothing was done, the answer says it was: a mutant, no fault that the engine must stand
 };
 inline constexpr std::size_t kFaults = 11;
-inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none", "error",    "lost reply", "done twice",  "delay",    "hang",
+inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none",     "error",      "lost reply",   "done twice",  "delay",  "hang",
                                                                    "no space", "torn write", "crash before", "crash after", "swallow"};
 
 struct Site {

@@ -49,15 +49,15 @@ private:
 };
 
 struct Script {
-    std::function<void(Client&)> prepare;                 // nothing goes wrong here
-    std::function<void(Client&)> act;                     // here it does
-    std::function<void(Client&)> after_death{};           // what the next client goes on with, still with faults
+    std::function<void(Client&)> prepare;        // nothing goes wrong here
+    std::function<void(Client&)> act;            // here it does
+    std::function<void(Client&)> after_death{};  // what the next client goes on with, still with faults
     Seam::Decide faults{};
     Seam::DecideCrash crash{};
     std::function<bool(std::string_view sql)> leaves_out{};  // a mutant's: statements that do nothing while it acts
-    std::function<void(Client&)> damage{};                // a mutant's: done to a world that has settled, before it is judged
-    bool judge_at_once = false;                           // without the restart, which mends what it can
-    bool stuck_is_no_violation = false;                   // faults that outlast every try of an undo
+    std::function<void(Client&)> damage{};                   // a mutant's: done to a world that has settled, before it is judged
+    bool judge_at_once = false;                              // without the restart, which mends what it can
+    bool stuck_is_no_violation = false;                      // faults that outlast every try of an undo
 };
 
 // The empty pool on a file system in memory that every run begins with.
