@@ -45,9 +45,9 @@ Result<void> finish(Parts& parts, const VmId& id, VmState goal) {
 
 // Undo of every transition: only a VM that this step moved to `during` is touched; it becomes what the hypervisor says it is.
 Result<void> put_back(Parts& parts, const VmId& id, VmState during) {
-    TRY_ASSIGN(const VmInstance vm,
-               store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, id.text()); }));
-    if (vm.state != during) return {};
+    TRY_ASSIGN(const std::optional<VmInstance> vm,
+               store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
+    if (!vm || vm->state != during) return {};  // no VM: a job that was asked for earlier has expunged it
     TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(id));
     switch (state) {
     case hypervisor::DomainState::running: return finish(parts, id, VmState::running);
@@ -107,10 +107,10 @@ Result<Saga> start_saga(Parts& parts, const Job& job) {
             return {};
         },
         [&parts, message](StepContext&) -> Result<void> {
-            TRY_ASSIGN(const VmInstance vm, store::read(parts.database(), [&](Transaction& transaction) {
-                           return store::get<VmInstance>(transaction, message.uuid.text());
+            TRY_ASSIGN(const std::optional<VmInstance> vm, store::read(parts.database(), [&](Transaction& transaction) {
+                           return store::find<VmInstance>(transaction, {{"uuid", message.uuid.text()}});
                        }));
-            if (vm.state != VmState::starting) return {};
+            if (!vm || vm->state != VmState::starting) return {};
             TRY(stop_domain(parts, message.uuid, hypervisor::StopMode::cold, {}));
             return finish(parts, message.uuid, VmState::stopped);
         });
