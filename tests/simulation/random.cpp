@@ -113,8 +113,9 @@ private:
     Result<std::optional<JobId>> clone(Client& client, const VmInstance& vm) {
         constexpr std::array<std::size_t, 6> kBatches{1, 1, 3, 3, 3, 16};
         return client.clone(vm.name, kBatches.at(draw_.below(kBatches.size())), [&](api::CloneVmInstance& message) {
-            message.full = draw_.one_in(4);
-            message.memory = !message.full && draw_.one_in(5);
+            message.full = draw_.one_in(2);
+            if (draw_.one_in(4)) message.copy = "full";
+            message.memory = message.copy != "full" && draw_.one_in(5);
             message.atomic = draw_.one_in(4);
             if (!message.memory && draw_.one_in(3)) message.strategy = "CreateStopped";
             if (draw_.one_in(6)) message.expires_in = 60 + static_cast<std::int64_t>(draw_.below(300));

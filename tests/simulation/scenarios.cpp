@@ -112,7 +112,7 @@ void add_clones(std::vector<Scenario>& all) {
         for (const std::size_t count : {std::size_t{1}, std::size_t{3}, std::size_t{16}}) {
             const std::string of = std::to_string(count) + " of a " + state + " source";
             all.push_back({"clone " + of, with_source(state), clones(count)});
-            all.push_back({"full clone " + of, with_source(state), clones(count, [](auto& message) { message.full = true; })});
+            all.push_back({"full clone " + of, with_source(state), clones(count, [](auto& message) { message.copy = "full"; })});
         }
     }
     all.push_back({"clone 3 and start none", with_source("running"), clones(3, [](auto& message) { message.strategy = "CreateStopped"; })});
@@ -124,7 +124,7 @@ void add_clones(std::vector<Scenario>& all) {
                        scheduler().sleep(300 * kSecond);
                    }});
     all.push_back({"clone 2 and cancel", with_source("running"), [](Client& client) {
-                       const Result<JobId> job = client.clone("source", 2, [](auto& message) { message.full = true; });
+                       const Result<JobId> job = client.clone("source", 2, [](auto& message) { message.copy = "full"; });
                        scheduler().sleep(static_cast<std::int64_t>(scheduler().random() % 2'000'000));
                        if (job.has_value()) (void)client.server().engine().cancel(*job);
                        client.wait(job);
