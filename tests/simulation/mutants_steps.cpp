@@ -24,7 +24,7 @@ std::vector<Mutant> step_mutants() {
         without_call("expunge", storage, "remove", "I1", "orphan"),
         without_call("clone 3 of a running source", storage, "seal", "I5", ""),
         without_call("clone 3 of a running source", storage, "create_overlay", "I2", "I1 I4 I5 I6 orphan"),
-        without_call("full clone 3 of a running source", storage, "full_copy", "job", ""),
+        without_call("full clone 3 of a running source", storage, "full_copy", "I2", "I1 orphan"),
         without_call("merge the chain of a stopped source", storage, "merge_layers", "I1", "I2 orphan"),
         without_call("stop", hypervisor, "stop", "I27", "I1 orphan"),
         without_call("destroy", hypervisor, "stop", "I27", "I1 orphan"),
