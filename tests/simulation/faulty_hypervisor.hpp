@@ -132,7 +132,8 @@ private:
     static Result<void> rewrite_header(const storage::Place& top, const std::optional<storage::Place>& base) {
         const storage::UniqueFd file(::open((top.root + "/" + top.path).c_str(), O_RDONLY | O_CLOEXEC));
         if (!file.valid()) return fail(ErrorCode::operation_failed, "the disk's file is not there", top.path);
-        TRY_ASSIGN(const storage::Qcow2Header header, storage::read_qcow2_header(file.get(), std::filesystem::file_size(top.root + "/" + top.path)));
+        TRY_ASSIGN(const storage::Qcow2Header header,
+                   storage::read_qcow2_header(file.get(), static_cast<std::int64_t>(std::filesystem::file_size(top.root + "/" + top.path))));
         storage::DirStorages storages;
         TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, storages.open(top.root));
         const auto size = static_cast<std::int64_t>(header.virtual_bytes);

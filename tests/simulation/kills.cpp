@@ -123,7 +123,7 @@ bool run_kills(const Options& options) {
     std::vector<Scenario> chosen = scenarios();
     std::erase_if(chosen, [&](const Scenario& scenario) { return scenario.name.find(options.only) == std::string::npos; });
     // The long ones first, so that no worker is left alone with one.
-    std::ranges::stable_partition(chosen, [](const Scenario& scenario) { return scenario.name.find("16") != std::string::npos; });
+    std::ranges::partition(chosen, [](const Scenario& scenario) { return scenario.name.find("16") != std::string::npos; });
     all.run(chosen.size(), [&](std::size_t index, Slot& slot, Tally& tally) { Sweep(all, chosen[index], options, slot, tally).run(); });
     std::printf("D2 kills: %zu scenarios, %llu runs, %llu violations\n", chosen.size(), static_cast<unsigned long long>(all.runs()),
                 static_cast<unsigned long long>(all.failures()));
