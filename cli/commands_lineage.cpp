@@ -134,8 +134,10 @@ void add_flatten_command(CLI::App& group, Context& context, const FlattenTarget&
             TRY_ASSIGN(const std::string uuid, api.resolve(target.path, target.kind, options->wanted));
             const json::object parameters{{"dryRun", options->dry_run}};
             TRY_ASSIGN(const json::object answer, api.call("PUT", target.path + "/" + uuid + "/actions", {{target.key, parameters}}));
-            const json::value* inventory = answer.if_contains("inventory");
-            print_object(inventory != nullptr ? *inventory : json::value(answer), context.format);
+            if (options->dry_run)
+                print_object(json::object{{"bytesToCopy", answer.at("bytesToCopy")}}, context.format);
+            else
+                print_object(answer.at("inventory"), context.format);
             return kDone;
         };
     });

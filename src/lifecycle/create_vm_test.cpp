@@ -24,7 +24,17 @@ class CreateVmTest : public testing::Test {
 protected:
     CreateVmTest() {
         pool.image.size = pool.image.actual_size = 64 << 20;
-        test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) { return store::update(transaction, pool.image); }));
+        pool.storage.status = pool.host.status = Connection::connected;
+        pool.host.cpu_num = 8;
+        test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) -> Result<void> {
+            TRY(store::update(transaction, pool.image));
+            TRY(store::update(transaction, pool.storage));
+            return store::update(transaction, pool.host);
+        }));
+        BackupStorage store;
+        store.uuid = BackupStorageId::trusted(test::uuid_text(18));
+        store.name = "images";
+        pool.add_owned(store, pool.admin);
         add_file(pool.image.uuid, "/images/debian.qcow2");
         storage().set_while_copying([this] {
             if (!held) return;
@@ -64,7 +74,7 @@ protected:
     JobState end_of(const JobId& job) { return engine.wait(job, kPatience)->state; }
     // What `job` does while it copies; another job, of the image that is cached, is begun and ended meanwhile.
     void expect_others_to_pass(const JobId& job) {
-        copying.acquire();
+        ASSERT_TRUE(copying.try_acquire_for(kPatience));
         held = false;
         EXPECT_EQ(end_of(create(pool.image.uuid)), JobState::succeeded);
         EXPECT_FALSE(workflow::is_terminal(engine.wait(job, std::chrono::milliseconds(0))->state));
@@ -107,14 +117,16 @@ TEST_F(CreateVmTest, AnImageThatIsNotCachedYetKeepsNoQuickJobWaiting) {
 TEST_F(CreateVmTest, AVolumeCopiedFromASnapshotKeepsNoQuickJobWaiting) {
     ASSERT_EQ(end_of(create(pool.image.uuid)), JobState::succeeded);
     storage().put("db01.qcow2", {DiskFormat::qcow2, 1 << 20, 1 << 20, true, {}});
-    Layer kept = pool.rows<Layer>({{"path", "db01.qcow2"}}).front();
+    Volume source = pool.rows<Volume>({{"name", "ROOT-for-db01"}}).front();
+    source.size = 1 << 20;
+    test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) { return store::update(transaction, source); }));
     VolumeSnapshot snapshot;
     snapshot.uuid = SnapshotId::trusted(test::uuid_text(70));
     snapshot.name = "kept";
-    snapshot.volume_uuid = *pool.db.root_volume_uuid;
+    snapshot.volume_uuid = source.uuid;
     snapshot.tree_uuid = SnapshotTreeId::trusted(test::uuid_text(71));
     snapshot.primary_storage_uuid = pool.storage.uuid;
-    snapshot.layer_uuid = kept.uuid;
+    snapshot.layer_uuid = *source.top_layer_uuid;
     pool.add(VolumeSnapshotTree{snapshot.tree_uuid, snapshot.volume_uuid, true});
     pool.add_owned(snapshot, pool.admin);
     api::CreateDataVolumeFromVolumeSnapshot message;

@@ -287,8 +287,8 @@ class Snapshots(World):
         kept = self.snapshot("kept")
         missing = "0" * 12 + "4000800000000000" + "0" * 4
         self.refused("SYS.1007", "strategy", call=lambda: self.vm_from(kept["uuid"], "x", strategy="JustCreate"))
-        self.refused("SYS.1006", call=lambda: self.vm_from(missing, "x"))
-        self.refused("SYS.1006", call=lambda: self.api.post("/volumes/data/from/volume-snapshots/" + missing, {"params": {"name": "x"}}))
+        self.refused("SYS.1003", call=lambda: self.vm_from(missing, "x"))
+        self.refused("SYS.1003", call=lambda: self.api.post("/volumes/data/from/volume-snapshots/" + missing, {"params": {"name": "x"}}))
 
     def test_a_repeated_call_with_its_key_is_one_snapshot_and_one_checkpoint(self):
         for path in (f"/volumes/{self.root}/volume-snapshots", f"/vm-instances/{self.source['uuid']}/checkpoints"):
