@@ -37,7 +37,7 @@ constexpr std::array<std::string_view, 3> kOfSeveralVolumes{"dataDiskOfferingUui
 bool is_one_of(std::string_view name, std::span<const std::string_view> names) { return std::ranges::find(names, name) != names.end(); }
 
 // The fields of CreateVmInstance without those of an image, and what it is made from in the path.
-TypeInfo vm_fields(std::string_view name, std::string_view doc, FieldInfo in_path) {
+TypeInfo vm_fields(std::string_view name, std::string_view doc, const FieldInfo& in_path) {
     TypeInfo fields = describe<CreateVmInstance>();
     fields.name = name;
     fields.doc = doc;
@@ -45,7 +45,7 @@ TypeInfo vm_fields(std::string_view name, std::string_view doc, FieldInfo in_pat
     const auto strategy = std::ranges::find(fields.fields, std::string_view("strategy"), &FieldInfo::name);
     strategy->doc = "InstantStart boots it, CreateStopped leaves it stopped.";
     strategy->rules.one_of = kStrategies;
-    fields.fields.insert(fields.fields.begin(), std::move(in_path));
+    fields.fields.insert(fields.fields.begin(), in_path);
     fields.fields.push_back(field<&CreateVmInstance::primary_storage_uuid>(
         "primaryStorageUuid", "Where its volumes go; another storage than the snapshot's means a copy.", {.names_a = "PrimaryStorageVO"}));
     return fields;
