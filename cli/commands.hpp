@@ -37,7 +37,6 @@ void add_flatten_command(CLI::App& group, Context& context, const FlattenTarget&
 void add_job_commands(CLI::App& app, Context& context);
 void add_lease_commands(CLI::App& vm, Context& context);  // of `vm`
 void add_event_commands(CLI::App& app, Context& context);
-void add_doctor_command(CLI::App& app, Context& context);
 
 // A snapshot of a whole VM, or of one volume when none has that name: its path below /zstack/v1.
 Result<std::string> resolve_snapshot(ApiClient& api, const std::string& wanted);
