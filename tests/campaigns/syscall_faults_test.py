@@ -100,7 +100,7 @@ class SyscallFaults(World):
                 if self.server.process.poll() is not None:
                     return None, "the server has ended"
             time.sleep(0.02)
-        self.fail(f"job {job} does not end")
+        self.fail(f"job {job} does not end: {self.api.get('/jobs/' + job)}; {self.server.log_tail()}")
 
     def arm_now(self):
         if self.wanted:
@@ -114,7 +114,8 @@ class SyscallFaults(World):
         call, error, path = kind
         self.wanted = (call, error, first, 1, path)
         where = f"{scenario.__name__}, {call} {errno.errorcode.get(error, 'half')} {path} #{first}"
-        status, text = scenario()
+        with self.subTest(where):  # tells which fault it was
+            status, text = scenario()
         _, fired = self.preload.disarm()
         self.assertIsNone(self.server.process.poll(), f"{where}: the server has ended; {self.server.log_tail()}")
         self.assertIn(status, (200, 404, 503), f"{where}: {text}")  # 404: the call did not reach it

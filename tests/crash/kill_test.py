@@ -8,7 +8,7 @@ import time
 import unittest
 import uuid
 
-from lanes import Lane, Wrong, side_by_side
+from lanes import Lane, Wrong, each_alone, side_by_side
 
 NIGHTLY = os.environ.get("RAMET_CAMPAIGN") == "nightly"
 ROUNDS = 10 if NIGHTLY else 1
@@ -30,21 +30,21 @@ FIRMWARE = ["firmware-taken", "firmware-given", "firmware-given#3", "qemu.tpm-la
 
 
 class Lanes(unittest.TestCase):
-    source_tags, lane_count = (), LANES
+    source_tags = ()
 
     @classmethod
     def setUpClass(cls):
-        made = side_by_side(range(cls.lane_count), range(cls.lane_count), lambda _, __: Lane(cls.source_tags))
-        cls.lanes = list(made.values())
-        for lane in cls.lanes:
-            if isinstance(lane, Exception):
-                raise lane
+        cls.lanes = []
+        for _ in range(LANES):
+            cls.lanes.append(Lane(cls.source_tags))
+            cls.addClassCleanup(cls.lanes[-1].close)
+        failed = [result for result in each_alone(cls.lanes, Lane.boot_source) if result]
+        if failed:
+            raise failed[0]
 
     @classmethod
     def tearDownClass(cls):
         print(f"{sum(lane.kills for lane in cls.lanes)} kills", flush=True)
-        for lane in cls.lanes:
-            lane.close()
 
     def sweep(self, points, optional=False, **call):
         """Each point of `points`, or pair of points, in a clone made so."""

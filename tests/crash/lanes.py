@@ -23,13 +23,14 @@ class Lane:
     def __init__(self, source_tags=()):
         self.directory = tempfile.mkdtemp(prefix="ramet-kill-")
         self.server = Server(pathlib.Path(self.directory) / "data").start()
+        self.source_tags, self.seeds, self.kills = list(source_tags), self.server.data_dir / "seeds", 0
+
+    def boot_source(self):
         self.api = self.server.api()
         self.image = self.api.add_image(TINY)
-        self.source = self.api.create_vm("web01", self.image["uuid"], systemTags=list(source_tags))
+        self.source = self.api.create_vm("web01", self.image["uuid"], systemTags=self.source_tags)
         self.agent = Agent(self.server.data_dir, self.source["uuid"])
-        self.agent.call("guest-ping")
-        self.seeds = self.server.data_dir / "seeds"
-        self.kills = 0
+        self.agent.call("guest-ping", patience=180)  # two boot at once
 
     def close(self):
         if self.server.process.poll() is not None:
@@ -155,6 +156,24 @@ def side_by_side(lanes, cases, run):
                 results[case] = error
 
     threads = [threading.Thread(target=work, args=(lane,)) for lane in lanes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def each_alone(lanes, work):
+    """work(lane) for all lanes at once; what they returned or raised."""
+    results = [None] * len(lanes)
+
+    def run(index):
+        try:
+            results[index] = work(lanes[index])
+        except Exception as error:  # noqa: BLE001 - shown by the caller
+            results[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(lanes))]
     for thread in threads:
         thread.start()
     for thread in threads:
