@@ -161,7 +161,7 @@ Result<void> SqliteDatabase::read(const Work& work) {
     Result<void> outcome = [&]() -> Result<void> {
         TRY(connection->execute("BEGIN"));
         Result<void> done = run_guarded(work, *connection);
-        const Result<void> ended = connection->in_transaction() ? connection->run_script("ROLLBACK") : Result<void>{};
+        Result<void> ended = connection->in_transaction() ? connection->run_script("ROLLBACK") : Result<void>{};
         if (done.has_value() && !ended.has_value()) return ended;
         return done;
     }();
