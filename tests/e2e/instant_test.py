@@ -159,7 +159,13 @@ class Instant(InstantWorld):
     def test_a_guest_without_an_agent_gets_another_nic(self):
         self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 9\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
                        "(sleep 0.5; kill $(pidof qemu-ga); sleep 8.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
-        time.sleep(0.8)
+        end = time.monotonic() + 20
+        try:
+            while time.monotonic() < end:
+                self.agent.call("guest-ping", 0.4)
+                time.sleep(0.05)
+        except TimeoutError:  # now it is gone
+            pass
         clones, detail = self.clone("mute")
         facts = {fact["what"]: fact for fact in detail["gate"][0]["facts"]}
         self.assertIn("by another NIC", facts["mac"]["detail"])
