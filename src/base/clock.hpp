@@ -9,6 +9,8 @@
 
 namespace ramet {
 
+inline constexpr std::int64_t kMillisecondsPerSecond = 1000;
+
 struct Timestamp {
     std::int64_t milliseconds = 0;  // since 1970-01-01 UTC
     auto operator<=>(const Timestamp&) const = default;

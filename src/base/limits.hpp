@@ -94,7 +94,6 @@ inline constexpr std::int64_t kClockStepMilliseconds = 1500;   // a wall clock t
 inline constexpr std::size_t kEventsMax = 10'000;              // the newest are kept
 inline constexpr std::chrono::hours kEventKept{24 * 30};
 inline constexpr std::size_t kGarbagePerLookMax = 1000;  // things put aside or removed in one look; the rest waits for the next
-inline constexpr std::size_t kChainLayersMax = 64;       // of one disk; reads slow down long before
 
 // --- images
 inline constexpr std::int64_t kImageVirtualBytesMax = 64 * kTiB;

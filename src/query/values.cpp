@@ -1,4 +1,5 @@
 #include "query/values.hpp"
+#include "base/clock.hpp"
 
 #include <algorithm>
 #include <array>
@@ -13,7 +14,6 @@ namespace {
 
 constexpr std::size_t kValueBytesMax = 16384;  // LIKE patterns have a bound of their own in SQLite (50 000); nobody writes longer ones
 constexpr std::size_t kListItemsMax = 5000;    // SQLite takes 32 766 parameters in one statement
-constexpr std::int64_t kMillisecondsPerSecond = 1000;
 
 std::unexpected<Error> bad(const std::string& shown, const std::string& what) {
     return fail(ErrorCode::bad_query, "the condition on field '" + shown + "' cannot be: " + what);

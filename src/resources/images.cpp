@@ -1,4 +1,5 @@
 #include "resources/images.hpp"
+#include "base/clock.hpp"
 
 #include <unistd.h>
 
@@ -11,8 +12,6 @@
 
 namespace ramet::resources {
 namespace {
-
-constexpr std::int64_t kMillisecondsPerSecond = 1000;
 
 Result<BackupStorage> usable_storage(store::Transaction& transaction, const BackupStorageId& uuid) {
     TRY_ASSIGN(BackupStorage storage, store::get<BackupStorage>(transaction, uuid.text()));

@@ -1,4 +1,5 @@
 #include "resources/management.hpp"
+#include "base/clock.hpp"
 
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -9,8 +10,6 @@
 
 namespace ramet::resources {
 namespace {
-
-constexpr std::int64_t kMillisecondsPerSecond = 1000;
 
 const Timestamp kLoaded = SystemClock().now();  // when the program was loaded stands for when it was started
 

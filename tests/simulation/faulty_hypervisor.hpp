@@ -55,13 +55,20 @@ public:
         return call("snapshot_disks", vm, [&] { return inner_.snapshot_disks(vm, overlays, quiesce, while_stopped); });
     }
     Result<hypervisor::MemoryFacts> capture_memory(const VmId& vm, const std::vector<hypervisor::OverlaySpec>& overlays,
-                                                   const hypervisor::MemoryPlace& place, std::stop_token stop) override {
+                                                   const hypervisor::MemoryPlace& place, std::stop_token stop,
+                                                   const hypervisor::WhileStopped& while_stopped) override {
         return seam_.call({Port::hypervisor, "capture_memory", vm.text(), false, stop}, [&]() -> Result<hypervisor::MemoryFacts> {
-            TRY_ASSIGN(const hypervisor::MemoryFacts facts, inner_.capture_memory(vm, overlays, place, stop));
+            TRY_ASSIGN(const hypervisor::MemoryFacts facts, inner_.capture_memory(vm, overlays, place, stop, while_stopped));
             std::filesystem::create_directories(place.directory);
             std::ofstream(place.directory + "/ram") << "memory";
             return facts;
         });
+    }
+    Result<void> memory_fits(const std::string& layout) override {
+        return call("memory_fits", {}, [&] { return inner_.memory_fits(layout); });
+    }
+    void keep_ready(const hypervisor::MemoryPlace& place, const std::string& layout, std::size_t count) override {
+        inner_.keep_ready(place, layout, count);
     }
     Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout) override {
         return call("start_from_memory", spec.vm, [&] { return inner_.start_from_memory(spec, place, layout); });
@@ -109,6 +116,9 @@ public:
     Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
                                               const std::string& input, std::chrono::milliseconds patience) override {
         return agent("exec", vm, [&] { return inner_.agent_exec(vm, program, arguments, input, patience); });
+    }
+    Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) override {
+        return agent("set_clock", vm, [&] { return inner_.agent_set_clock(vm, patience); });
     }
     Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) override {
         return agent("write_file", vm, [&] { return inner_.agent_write_file(vm, path, content); });
