@@ -1,11 +1,11 @@
 #include "query/values.hpp"
-#include "base/clock.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <ctime>
 
+#include "base/clock.hpp"
 #include "base/limits.hpp"
 #include "base/text.hpp"
 

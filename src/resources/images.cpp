@@ -1,9 +1,9 @@
 #include "resources/images.hpp"
-#include "base/clock.hpp"
 
 #include <unistd.h>
 
 #include "api/json.hpp"
+#include "base/clock.hpp"
 #include "model/account.hpp"
 #include "resources/global_configs.hpp"
 #include "resources/image_files.hpp"

@@ -1,11 +1,11 @@
 #include "resources/management.hpp"
-#include "base/clock.hpp"
 
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <array>
 #include <ctime>
 
+#include "base/clock.hpp"
 #include "resources/sync_reply.hpp"
 
 namespace ramet::resources {

@@ -280,16 +280,16 @@ std::optional<Bytes> Guest::dhcp_answer(std::uint8_t type, std::chrono::millisec
 
 std::optional<Lease> Guest::ask_for_lease(const std::string& client_id, std::chrono::milliseconds deadline) {
     const auto end = std::chrono::steady_clock::now() + deadline;
-    constexpr std::chrono::milliseconds kPatience{300};
+    constexpr std::chrono::milliseconds kOneTry{300};
     while (std::chrono::steady_clock::now() < end) {
         ++transaction_;
         if (!send(dhcp(1, client_id, {}, {}))) return std::nullopt;
-        const std::optional<Bytes> offer = dhcp_answer(2, kPatience);
+        const std::optional<Bytes> offer = dhcp_answer(2, kOneTry);
         if (!offer) continue;
         const Bytes server = dhcp_option(*offer, 54);
         if (server.size() != 4) return std::nullopt;
         send(dhcp(3, client_id, ip_text(&(*offer)[58]), ip_text(server.data())));
-        const std::optional<Bytes> answer = dhcp_answer(5, kPatience);
+        const std::optional<Bytes> answer = dhcp_answer(5, kOneTry);
         if (!answer) continue;
         const Bytes router = dhcp_option(*answer, 3);
         const Bytes dns = dhcp_option(*answer, 6);
