@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.hpp"
 #include "http/exchange.hpp"
 
 namespace ramet::http {
