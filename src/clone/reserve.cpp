@@ -72,6 +72,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
         if (mode == IdentityMode::keep) nic.nic.state = NicState::disable;  // two machines that are one must not meet
         blueprint.nics.push_back(std::move(nic));
     }
+    TRY(lifecycle::apply_address_tags(blueprint.nics, message.system_tags));
     for (std::size_t k = 0; k < plan.volumes.size(); ++k) {
         const Volume& source = checked.source.volumes[k];
         lifecycle::VolumeBlueprint volume;

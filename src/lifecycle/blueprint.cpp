@@ -10,6 +10,9 @@
 namespace ramet::lifecycle {
 namespace {
 
+constexpr std::string_view kStaticIpTag = "staticIp::";
+constexpr std::string_view kCustomMacTag = "customMac::";
+
 Result<void> check_nic_param(const api::VmNicParam& param, const std::string& place, std::size_t vm_count) {
     const auto invalid = [&](std::string_view field, const std::string& why) {
         return fail(ErrorCode::invalid_argument, fmt::format("{}.{}: {}", place, field, why));
@@ -76,7 +79,8 @@ NicBlueprint nic_blueprint(const VmId& vm, const L3NetworkId& l3, std::int64_t d
 }
 
 void apply_nic_param(NicBlueprint& nic, const api::VmNicParam& param, std::size_t index) {
-    nic.field_prefix = fmt::format("vmNicParams[{}].", index);
+    nic.ip_field = fmt::format("vmNicParams[{}].ip", index);
+    nic.mac_field = fmt::format("vmNicParams[{}].mac", index);
     nic.wanted_ip = param.ip;
     nic.wanted_mac = param.mac;
     if (param.driver_type) nic.nic.driver_type = *param.driver_type;
@@ -85,6 +89,25 @@ void apply_nic_param(NicBlueprint& nic, const api::VmNicParam& param, std::size_
     if (param.outbound_bandwidth) nic.nic.outbound_bandwidth = param.outbound_bandwidth;
     if (param.inbound_bandwidth) nic.nic.inbound_bandwidth = param.inbound_bandwidth;
     if (param.multi_queue_num) nic.nic.multi_queue_num = param.multi_queue_num;
+}
+
+Result<void> apply_address_tags(std::vector<NicBlueprint>& nics, const std::vector<std::string>& system_tags) {
+    for (const std::string& tag : system_tags) {
+        const bool is_ip = tag.starts_with(kStaticIpTag);
+        if (!is_ip && !tag.starts_with(kCustomMacTag)) continue;
+        const std::string_view l3_and_value = std::string_view(tag).substr(is_ip ? kStaticIpTag.size() : kCustomMacTag.size());
+        const std::string_view l3 = l3_and_value.substr(0, l3_and_value.find("::"));
+        const std::string value(l3_and_value.substr(std::min(l3.size() + 2, l3_and_value.size())));
+        const auto nic = std::ranges::find_if(nics, [&](const NicBlueprint& candidate) { return candidate.nic.l3_network_uuid.text() == l3; });
+        if (nic == nics.end())
+            return fail(ErrorCode::invalid_argument, fmt::format("systemTags: '{}' names an L3 network that the VM instance is not on", tag));
+        std::optional<std::string>& wanted = is_ip ? nic->wanted_ip : nic->wanted_mac;
+        if (wanted && *wanted != value)
+            return fail(ErrorCode::invalid_argument, fmt::format("systemTags: '{}' and '{}' were both asked for; leave one out", *wanted, value));
+        if (!wanted) (is_ip ? nic->ip_field : nic->mac_field) = "systemTags";
+        wanted = value;
+    }
+    return {};
 }
 
 Volume volume_row(const VolumeId& uuid, const VmInstance& vm, VolumeType type, std::int64_t device_id, std::int64_t size, Timestamp now) {

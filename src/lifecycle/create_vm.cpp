@@ -214,6 +214,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const Request& reques
         }
         blueprint.nics.push_back(std::move(nic));
     }
+    TRY(apply_address_tags(blueprint.nics, message.system_tags));
     for (std::size_t i = 0; i < checked.disks.disks.size(); ++i) {
         const NewDisk& disk = checked.disks.disks[i];
         TRY_ASSIGN(VolumeBlueprint volume, volume_blueprint(transaction, request, message, blueprint.vm, disk, i, now));

@@ -25,11 +25,11 @@ Result<void> assign_addresses(Transaction& transaction, std::vector<VmBlueprint>
     for (VmBlueprint& blueprint : blueprints) {
         for (NicBlueprint& nic : blueprint.nics) {
             nics.push_back(&nic);
-            macs.push_back({nic.wanted_mac, nic.nic.device_id, nic.field_prefix + "mac", nic.choice_seed});
+            macs.push_back({nic.wanted_mac, nic.nic.device_id, nic.mac_field, nic.choice_seed});
             TRY_ASSIGN(const std::int64_t ranges, store::count<IpRange>(transaction, {{"l3NetworkUuid", nic.nic.l3_network_uuid.text()}}));
             if (ranges == 0 && !nic.wanted_ip) continue;  // a network without ranges: the guest finds an address elsewhere
             with_ip.push_back(&nic);
-            ips.push_back({nic.nic.l3_network_uuid, nic.nic.uuid, nic.wanted_ip, nic.field_prefix + "ip", nic.choice_seed});
+            ips.push_back({nic.nic.l3_network_uuid, nic.nic.uuid, nic.wanted_ip, nic.ip_field, nic.choice_seed});
         }
     }
     TRY_ASSIGN(const std::vector<std::string> chosen_macs, network::allocate_macs(transaction, macs));

@@ -44,8 +44,8 @@ Result<std::optional<LayerId>> settle_volume(store::Transaction& transaction, co
 struct NicBlueprint {
     VmNic nic;  // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
     std::optional<std::string> wanted_ip, wanted_mac;
-    std::string field_prefix;  // "vmNicParams[0]." for error texts
-    std::string choice_seed;   // not empty: free addresses are chosen by it, not at random (network::IpRequest::seed)
+    std::string ip_field, mac_field;  // where they were asked for, for error texts: "vmNicParams[0].ip", "systemTags"
+    std::string choice_seed;          // not empty: free addresses are chosen by it, not at random (network::IpRequest::seed)
 };
 
 struct VolumeBlueprint {

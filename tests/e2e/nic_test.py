@@ -75,6 +75,22 @@ class Nic(World):
         for field, value in (("outboundBandwidth", 100), ("inboundBandwidth", 1 << 60), ("multiQueueNum", 0)):
             self.refused("SYS.1007", field, call=lambda: self.api.clone(self.vm["uuid"], ["x"], vmNicParams=json.dumps([{**self.param, field: value}])))
 
+    def test_tags_ask_for_an_address_and_a_mac(self):
+        l3 = self.param["l3NetworkUuid"]
+        last = self.api.rows("/l3-networks/ip-ranges", "l3NetworkUuid=" + l3)[0]["endIp"]
+        before, number = last.rsplit(".", 1)
+        mac = "52:54:00:12:34:56"
+        tags = [f"staticIp::{l3}::{last}", f"customMac::{l3}::{mac}"]
+        made = [self.api.create_vm("tagged", self.image["uuid"], strategy="CreateStopped", systemTags=tags)]
+        self.assertEqual((last, mac), (made[0]["vmNics"][0]["ip"], made[0]["vmNics"][0]["mac"]))
+        wanted = f"{before}.{int(number) - 1}"
+        made.append(self.api.clone(made[0]["uuid"], ["own"], strategy="CreateStopped", systemTags=[f"staticIp::{l3}::{wanted}"])["inventories"][0]["inventory"])
+        self.assertEqual(wanted, made[1]["vmNics"][0]["ip"])
+        self.refused("L3.1000", "in use", call=lambda: self.api.clone(made[0]["uuid"], ["taken"], systemTags=[f"staticIp::{l3}::{last}"]))
+        self.refused("SYS.1007", "not on", call=lambda: self.api.clone(made[0]["uuid"], ["away"], systemTags=[f"staticIp::{'0' * 32}::{last}"]))
+        for vm in made:
+            self.expunge(vm["uuid"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
