@@ -3,6 +3,7 @@
 #include "api/json.hpp"
 #include "identity/accounts.hpp"
 #include "lifecycle/make_vm.hpp"
+#include "lifecycle/power.hpp"
 #include "lifecycle/rows.hpp"
 #include "resources/global_configs.hpp"
 #include "store/table.hpp"
@@ -64,9 +65,10 @@ Result<void> run_destroy(Parts& parts, const VmId& id, StepContext& step) {
 Result<Saga> destroy_saga(Parts& parts, const Job& job) {
     const VmId vm = VmId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
-    // No undo: a destroy that was begun can only be repeated; the row says Destroying until it is.
+    // What is being expunged can only go on; what was to be kept for a while is again what it was.
     saga.add<Action>(
-        "destroy", std::vector<std::string>{vm.text()}, [&parts, vm](StepContext& step) { return run_destroy(parts, vm, step); }, nullptr);
+        "destroy", std::vector<std::string>{vm.text()}, [&parts, vm](StepContext& step) { return run_destroy(parts, vm, step); },
+        [&parts, vm](StepContext&) { return put_back(parts, vm, VmState::destroying); });
     saga.report(&empty_report);
     return saga;
 }

@@ -1,6 +1,7 @@
 // Destroy, recover, expunge of VM instances.
 //
 //   any ─destroy─► Destroying ─► Destroyed ─expunge─► gone          Destroyed ─recover─► Stopped
+//   A destroy that fails puts the state back to what the hypervisor says.
 //   A VM in Created, and any VM under the deletion policy Direct, is expunged at once.
 #pragma once
 

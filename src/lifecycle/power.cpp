@@ -43,21 +43,6 @@ Result<void> finish(Parts& parts, const VmId& id, VmState goal) {
     });
 }
 
-// Undo of every transition: only a VM that this step moved to `during` is touched; it becomes what the hypervisor says it is.
-Result<void> put_back(Parts& parts, const VmId& id, VmState during) {
-    TRY_ASSIGN(const std::optional<VmInstance> vm,
-               store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
-    if (!vm || vm->state != during) return {};  // no VM: a job that was asked for earlier has expunged it
-    TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(id));
-    switch (state) {
-    case hypervisor::DomainState::running: return finish(parts, id, VmState::running);
-    case hypervisor::DomainState::paused: return finish(parts, id, VmState::paused);
-    case hypervisor::DomainState::shut_off: break;
-    }
-    TRY(stop_domain(parts, id, hypervisor::StopMode::cold, {}));
-    return finish(parts, id, VmState::stopped);
-}
-
 // Chooses the host and notes it, so that capacity is held from now on.
 Result<void> place(Parts& parts, const api::StartVmInstance& message) {
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
@@ -217,6 +202,20 @@ Result<JobId> pause_vm(Parts& parts, const Request& request, const api::PauseVmI
 }
 Result<JobId> resume_vm(Parts& parts, const Request& request, const api::ResumeVmInstance& message) {
     return submit_for_vm(parts, request, "resume-vm", "ResumeVmInstance", message);
+}
+
+Result<void> put_back(Parts& parts, const VmId& id, VmState during) {
+    TRY_ASSIGN(const std::optional<VmInstance> vm,
+               store::read(parts.database(), [&](Transaction& transaction) { return store::find<VmInstance>(transaction, {{"uuid", id.text()}}); }));
+    if (!vm || vm->state != during) return {};  // no VM: a job that was asked for earlier has expunged it
+    TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(id));
+    switch (state) {
+    case hypervisor::DomainState::running: return finish(parts, id, VmState::running);
+    case hypervisor::DomainState::paused: return finish(parts, id, VmState::paused);
+    case hypervisor::DomainState::shut_off: break;
+    }
+    TRY(stop_domain(parts, id, hypervisor::StopMode::cold, {}));
+    return finish(parts, id, VmState::stopped);
 }
 
 Result<void> vm_exited(Parts& parts, const VmId& id) {

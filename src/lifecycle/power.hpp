@@ -19,6 +19,9 @@ Result<JobId> reboot_vm(Parts& parts, const Request& request, const api::RebootV
 Result<JobId> pause_vm(Parts& parts, const Request& request, const api::PauseVmInstance& message);
 Result<JobId> resume_vm(Parts& parts, const Request& request, const api::ResumeVmInstance& message);
 
+// Undo of every transition, and of a destroy: only a VM that the step moved to `during` is touched; it becomes what the hypervisor says it is.
+Result<void> put_back(Parts& parts, const VmId& vm, VmState during);
+
 // The VM's process has ended by itself: the row becomes Stopped, its taps and leases go.
 Result<void> vm_exited(Parts& parts, const VmId& vm);
 
