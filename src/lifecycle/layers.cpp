@@ -1,6 +1,7 @@
 #include "lifecycle/layers.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "base/crash_point.hpp"
 #include "identity/caller.hpp"
@@ -25,6 +26,21 @@ Result<void> remove_layer(Parts& parts, const Layer& layer, const storage::Place
         TRY(store::erase<Layer>(transaction, {{"uuid", layer.uuid.text()}}));
         return {};
     });
+}
+
+// Their dates do not tell: two layers can be of one millisecond, and clocks are put back.
+std::vector<Layer> children_first(std::vector<Layer> layers) {
+    std::vector<Layer> ordered;
+    while (!layers.empty()) {
+        std::set<LayerId> parents;
+        for (const Layer& layer : layers)
+            if (layer.parent_uuid) parents.insert(*layer.parent_uuid);
+        const auto leaves = std::ranges::stable_partition(layers, [&](const Layer& layer) { return parents.contains(layer.uuid); });
+        if (leaves.empty()) break;  // damaged rows: layers that stand on each other cannot be removed
+        ordered.insert(ordered.end(), leaves.begin(), leaves.end());
+        layers.erase(leaves.begin(), leaves.end());
+    }
+    return ordered;
 }
 
 }  // namespace
@@ -112,11 +128,10 @@ Result<void> demolish_volume(Parts& parts, const VolumeId& id) {
 }
 
 Result<void> remove_doomed_layers(Parts& parts) {
-    // Children before parents: the newest first.
     TRY_ASSIGN(std::vector<Layer> doomed, store::read(parts.database(), [](Transaction& transaction) {
-                   return store::list<Layer>(transaction, {{"deleting", std::int64_t{1}}}, "createDate DESC");
+                   return store::list<Layer>(transaction, {{"deleting", std::int64_t{1}}});
                }));
-    return remove_layers(parts, doomed);
+    return remove_layers(parts, children_first(std::move(doomed)));
 }
 
 }  // namespace ramet::lifecycle

@@ -1,0 +1,63 @@
+#include "lifecycle/layers.hpp"
+
+#include <gtest/gtest.h>
+
+#include "api/json.hpp"
+#include "lifecycle/identity_report.hpp"
+#include "store/saga_log.hpp"
+#include "support/fake_hypervisor.hpp"
+#include "support/fake_plumbing.hpp"
+#include "support/fake_primary_storage.hpp"
+#include "support/small_pool.hpp"
+
+namespace ramet::lifecycle {
+namespace {
+
+class LayersTest : public testing::Test {
+protected:
+    Layer doomed(int number, std::int64_t date, std::optional<LayerId> parent) {
+        Layer layer;
+        layer.uuid = LayerId::trusted(test::uuid_text(number));
+        layer.primary_storage_uuid = pool.storage.uuid;
+        layer.path = "layer-" + std::to_string(number) + ".qcow2";
+        layer.parent_uuid = std::move(parent);
+        layer.deleting = true;
+        layer.create_date = Timestamp{date};
+        pool.add(layer);
+        return layer;
+    }
+    void expect_all_removed() {
+        const Result<void> removed = remove_doomed_layers(parts);
+        EXPECT_TRUE(removed.has_value()) << removed.error().message << " " << removed.error().detail;
+        EXPECT_TRUE(pool.rows<Layer>({{"deleting", std::int64_t{1}}}).empty());
+    }
+
+    test::SmallPool pool;
+    SystemClock clock;
+    test::FakePrimaryStorages storages;
+    test::FakePlumbing plumbing;
+    test::FakeHypervisor hypervisor;
+    resources::Inventory inventory{*pool, resources::LiveFacts{}};
+    store::DatabaseSagaLog log{*pool};
+    workflow::Engine engine{log, clock, {1, 1, &api::error_object}};
+    resources::Parts shared{*pool, clock, storages, plumbing, inventory, engine, pool.folder().string()};
+    guest::IdentityKeeper identity{*pool, hypervisor, &wanted_identity};
+    Parts parts{shared, hypervisor, identity};
+};
+
+TEST_F(LayersTest, ADoomedChainOfOneMillisecondIsRemovedTopFirst) {
+    const Layer base = doomed(50, 1000, std::nullopt);
+    const Layer middle = doomed(51, 1000, base.uuid);
+    doomed(52, 1000, middle.uuid);
+    expect_all_removed();
+}
+
+TEST_F(LayersTest, ADoomedChainThatWasMadeWhileTheClockWasPutBackIsRemovedTopFirst) {
+    const Layer base = doomed(50, 3000, std::nullopt);
+    const Layer middle = doomed(51, 1000, base.uuid);
+    doomed(52, 2000, middle.uuid);
+    expect_all_removed();
+}
+
+}  // namespace
+}  // namespace ramet::lifecycle
