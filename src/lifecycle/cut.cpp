@@ -208,22 +208,27 @@ Result<void> Cut::adopt(const Source& source, bool reused, const Keep& keep) {
             TRY(storage->seal(disk.top.path));
         }
     }
-    return parts_.database().write([&](Transaction& transaction) -> Result<void> {
-        SealedLayers sealed;
-        for (const Source::Disk& disk : source.disks) {
-            sealed.push_back(reused ? *disk.top.parent_uuid : disk.top.uuid);
-            if (reused || disk.adopted) continue;
-            TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, disk.volume.uuid.text()));
-            volume.top_layer_uuid = disk.overlay.uuid;
-            volume.install_path = disk.overlay_place.root + "/" + disk.overlay.path;
-            TRY(store::update(transaction, volume));
-            TRY_ASSIGN(Layer top, store::get<Layer>(transaction, disk.top.uuid.text()));
-            top.sealed = true;
-            top.untouched = false;
-            TRY(store::update(transaction, top));
-        }
-        return keep ? keep(transaction, sealed) : Result<void>{};
-    });
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+                   SealedLayers sealed;
+                   std::vector<LayerId> overtaken;  // reserved before a crash; another job has made the cut since
+                   for (const Source::Disk& disk : source.disks) {
+                       sealed.push_back(reused ? *disk.top.parent_uuid : disk.top.uuid);
+                       if (reused) overtaken.push_back(disk.overlay.uuid);
+                       if (reused || disk.adopted) continue;
+                       TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, disk.volume.uuid.text()));
+                       volume.top_layer_uuid = disk.overlay.uuid;
+                       volume.install_path = disk.overlay_place.root + "/" + disk.overlay.path;
+                       TRY(store::update(transaction, volume));
+                       TRY_ASSIGN(Layer top, store::get<Layer>(transaction, disk.top.uuid.text()));
+                       top.sealed = true;
+                       top.untouched = false;
+                       TRY(store::update(transaction, top));
+                   }
+                   if (keep) TRY(keep(transaction, sealed));
+                   return doom_chains(transaction, overtaken);
+               }));
+    discard_layers(parts_, doomed);
+    return {};
 }
 
 Result<bool> Cut::would_reuse() {
@@ -258,9 +263,25 @@ Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
     return facts;
 }
 
+// A crash interrupted this cut, and the source was expunged before the job went on.
+Result<void> Cut::remove_overlays_of_gone_volumes() {
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+                   std::vector<LayerId> overlays;
+                   for (const VolumeId& id : order_.volumes) {
+                       TRY_ASSIGN(const std::int64_t present, store::count<Volume>(transaction, {{"uuid", id.text()}}));
+                       if (present == 0) overlays.push_back(overlay_uuid(order_.job, id));
+                   }
+                   return doom_chains(transaction, overlays);
+               }));
+    return remove_layers(parts_, doomed);
+}
+
 Result<void> Cut::undo() {
     const Result<Source> loaded = store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); });
-    if (!loaded.has_value()) return {};  // the source changed or went before anything was made
+    if (!loaded.has_value()) {
+        const bool changed = loaded.error().code == ErrorCode::not_found || loaded.error().code == ErrorCode::operation_failed;
+        return changed ? remove_overlays_of_gone_volumes() : Result<void>(loaded.error());
+    }
     TRY(undo_make_room(parts_, order_.job, loaded->to_be_cut()));
     std::vector<hypervisor::DiskTop> tops;
     if (order_.vm) { TRY_ASSIGN(tops, parts_.hypervisor.disk_tops(*order_.vm)); }
