@@ -119,7 +119,7 @@ void Scheduler::point() {
     if (!active_) return;
     count_turn();
     now_ += kLookAtClock;
-    if (!order_.one_in(kChangeOfThread)) return;
+    if (uninterrupted_ || !order_.one_in(kChangeOfThread)) return;
     if (Thread* next = pick(current_)) hand_over(next);
 }
 

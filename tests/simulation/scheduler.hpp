@@ -51,6 +51,7 @@ public:
     // From here on the calling thread is the only one, and the process is simulated until it ends.
     void begin(std::uint64_t seed, std::function<void(const std::string&)> on_failure);
     bool active() const { return active_; }
+    bool uninterrupted() const { return uninterrupted_; }
 
     // --- for the harness
     void point();  // somebody else may go on here
@@ -83,7 +84,8 @@ private:
     void fail(const std::string& why);
     void count_turn();
 
-    bool active_ = false;
+    friend class Uninterrupted;
+    bool active_ = false, uninterrupted_ = false;
     Random order_{0}, numbers_{0};
     Digest digest_;
     Limits limits_;
@@ -96,5 +98,17 @@ private:
 };
 
 Scheduler& scheduler();
+
+// While it lives, the thread at work goes on alone and passes no crash point. For what the machine does and the server does not.
+class Uninterrupted {
+public:
+    explicit Uninterrupted(Scheduler& of) : of_(of) { of_.uninterrupted_ = true; }
+    ~Uninterrupted() { of_.uninterrupted_ = false; }
+    Uninterrupted(const Uninterrupted&) = delete;
+    Uninterrupted& operator=(const Uninterrupted&) = delete;
+
+private:
+    Scheduler& of_;
+};
 
 }  // namespace ramet::sim

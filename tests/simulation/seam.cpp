@@ -65,8 +65,9 @@ Fault Seam::enter(const Call& call) {
 }
 
 std::optional<Error> Seam::before(const Call& call, Fault fault) {
+    const ErrorCode code = call.port == Port::database ? ErrorCode::internal : ErrorCode::operation_failed;  // as the adapters have it
     switch (fault) {
-    case Fault::error: return Error{ErrorCode::operation_failed, "this call was made to fail", std::string(call.operation), nullptr, {}};
+    case Fault::error: return Error{code, "this call was made to fail", std::string(call.operation), nullptr, {}};
     case Fault::no_space: return Error{ErrorCode::storage_full, "no space is left", {}, nullptr, {}};
     case Fault::torn:
         call.tear();
@@ -86,6 +87,7 @@ std::optional<Error> Seam::before(const Call& call, Fault fault) {
 }
 
 void Seam::passage(const char* name) {
+    if (scheduler().uninterrupted()) return;
     const std::size_t index = tally_.site("point " + std::string(name));
     ++tally_.sites[index].seen;
     ++passages_;
