@@ -43,6 +43,7 @@ bool run_calls(const Options& options) {
             for (const std::string_view mode : kModes) {
                 if (!options.nightly && ++number % kPart != 0) continue;
                 Script script{scenario.prepare, scenario.act};
+                script.afterwards = scenario.afterwards;
                 script.faults = fault_at(nth, mode);
                 script.stuck_is_no_violation = mode == "from then on";
                 all.one_run(slot, tally, kSeed, script);

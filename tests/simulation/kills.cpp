@@ -103,6 +103,7 @@ private:
 
     void run_with(const Seam::Decide& faults, const Seam::DecideCrash& crash) {
         Script script{scenario_.prepare, scenario_.act};
+        script.afterwards = scenario_.afterwards;
         script.faults = faults;
         script.crash = crash;
         all_.one_run(slot_, tally_, kSeed, script);

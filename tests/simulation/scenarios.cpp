@@ -103,7 +103,7 @@ void litter(Client& client) {
 void clean(Client& client) {
     for (int look = 0; look < 3; ++look) {
         client.wait(lifecycle::clean_garbage(client.parts(), Client::request()));
-        scheduler().sleep(600 * kSecond);
+        scheduler().sleep(60 * kSecond);
     }
 }
 
@@ -210,7 +210,7 @@ void add_chains(std::vector<Scenario>& all) {
                            scheduler().sleep(60 * kSecond);
                        }});
     }
-    all.push_back({"clean garbage", after(with_source("running"), &litter), &clean});
+    all.push_back({"clean garbage", after(with_source("running"), &litter), &clean, &clean});
 }
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace ramet::sim {
 struct Scenario {
     std::string name;
     std::function<void(Client&)> prepare, act;
+    std::function<void(Client&)> afterwards{};  // what is asked for once more when the faults have stopped
 };
 
 // For the kill sweep and the faults at the n-th call.

@@ -188,6 +188,10 @@ void World::settle() {
     seam_.no_more_faults();
     seam_.leaves_out = {};
     server_->wait_for_all_jobs();
+    if (script_.afterwards) {
+        Client client(*server_);
+        script_.afterwards(client);
+    }
     if (script_.judge_at_once) return;
     server_.reset();
     server_ = std::make_unique<Server>(machine_, seam_);

@@ -52,6 +52,7 @@ struct Script {
     std::function<void(Client&)> prepare;        // nothing goes wrong here
     std::function<void(Client&)> act;            // here it does
     std::function<void(Client&)> after_death{};  // what the next client goes on with, still with faults
+    std::function<void(Client&)> afterwards{};   // what the last client asks for when nothing goes wrong any more
     Seam::Decide faults{};
     Seam::DecideCrash crash{};
     std::function<bool(std::string_view sql)> leaves_out{};  // a mutant's: statements that do nothing while it acts
