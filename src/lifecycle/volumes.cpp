@@ -98,9 +98,10 @@ Result<void> reserve_slot(Parts& parts, const api::AttachDataVolumeToVm& message
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, message.volume_uuid.text()));
         TRY_ASSIGN(const VmRows rows, load_vm(transaction, message.vm_instance_uuid));
-        if (volume.vm_instance_uuid == message.vm_instance_uuid) return {};  // run again after a crash
         if (volume.type != VolumeType::data)
             return fail(ErrorCode::attach_volume_failed, "volumeUuid names a root volume; only data volumes can be attached");
+        const bool run_again = volume.vm_instance_uuid == message.vm_instance_uuid && !rows.vm.owner_job_uuid;  // after a crash
+        if (run_again) return {};
         if (volume.vm_instance_uuid) {
             return fail(ErrorCode::attach_volume_failed, fmt::format("volume '{}' is attached to VM instance {} already; detach it first",
                                                                      volume.name, volume.vm_instance_uuid->text()));
@@ -139,6 +140,16 @@ Result<void> release_slot(Parts& parts, const VolumeId& id, const VmId& vm) {
     });
 }
 
+// A root volume, and all volumes of a VM that is being made, come with the VM. One that is gone was expunged by a job asked for earlier.
+Result<bool> may_be_attached_by_call(Parts& parts, const VolumeId& id, const VmId& vm) {
+    return store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
+        TRY_ASSIGN(const std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+        if (!volume || volume->type != VolumeType::data || volume->vm_instance_uuid != vm) return false;
+        TRY_ASSIGN(const VmInstance row, store::get<VmInstance>(transaction, vm.text()));
+        return !row.owner_job_uuid;
+    });
+}
+
 Result<void> plug_disk(Parts& parts, const VolumeId& id, const VmId& vm) {
     TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
     if (state == hypervisor::DomainState::shut_off) return {};
@@ -174,9 +185,9 @@ Result<Saga> attach_saga(Parts& parts, const Job& job) {
             TRY(instantiate(parts, volume, storage));
             return plug_disk(parts, volume, vm);
         },
-        [&parts, volume, vm, job_uuid = job.uuid](StepContext&) -> Result<void> {
-            TRY_ASSIGN(const Volume row, get_volume(parts, volume));
-            if (row.vm_instance_uuid != vm) return {};
+        [&parts, volume, vm](StepContext&) -> Result<void> {
+            TRY_ASSIGN(const bool attached, may_be_attached_by_call(parts, volume, vm));
+            if (!attached) return {};
             TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
             if (state != hypervisor::DomainState::shut_off) TRY(parts.hypervisor.detach_disk(vm, volume));
             return release_slot(parts, volume, vm);
