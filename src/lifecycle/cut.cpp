@@ -263,13 +263,23 @@ Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
     return facts;
 }
 
-// A crash interrupted this cut, and the source was expunged before the job went on.
-Result<void> Cut::remove_overlays_of_gone_volumes() {
+// The source was destroyed, expunged or taken apart before this cut was taken back.
+Result<void> Cut::remove_overlays_of_changed_source() {
+    std::vector<hypervisor::DiskTop> tops;
+    if (order_.vm) { TRY_ASSIGN(tops, parts_.hypervisor.disk_tops(*order_.vm)); }
+    const auto plugged_in = [&](const VolumeId& id) { return std::ranges::find(tops, id, &hypervisor::DiskTop::volume) != tops.end(); };
+    // All disks are cut or none, so one that is left tells of those that were detached; without any, what is on them stays.
+    const bool told = tops.empty() || std::ranges::any_of(order_.volumes, plugged_in);
     TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
                    std::vector<LayerId> overlays;
                    for (const VolumeId& id : order_.volumes) {
+                       TRY_ASSIGN(const std::optional<Layer> overlay,
+                                  store::find<Layer>(transaction, {{"uuid", overlay_uuid(order_.job, id).text()}}));
+                       if (!overlay) continue;
+                       const bool in_use = std::ranges::any_of(tops, [&](const auto& top) { return top.place.path == overlay->path; });
+                       if (in_use) return std::vector<Layer>{};
                        TRY_ASSIGN(const std::int64_t present, store::count<Volume>(transaction, {{"uuid", id.text()}}));
-                       if (present == 0) overlays.push_back(overlay_uuid(order_.job, id));
+                       if (told || present == 0) overlays.push_back(overlay->uuid);
                    }
                    return doom_chains(transaction, overlays);
                }));
@@ -280,7 +290,7 @@ Result<void> Cut::undo() {
     const Result<Source> loaded = store::read(parts_.database(), [this](Transaction& transaction) { return load(transaction); });
     if (!loaded.has_value()) {
         const bool changed = loaded.error().code == ErrorCode::not_found || loaded.error().code == ErrorCode::operation_failed;
-        return changed ? remove_overlays_of_gone_volumes() : Result<void>(loaded.error());
+        return changed ? remove_overlays_of_changed_source() : Result<void>(loaded.error());
     }
     TRY(undo_make_room(parts_, order_.job, loaded->to_be_cut()));
     std::vector<hypervisor::DiskTop> tops;

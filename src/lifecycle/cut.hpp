@@ -79,7 +79,7 @@ private:
     Result<void> write_overlays(const Source& source);
     Result<void> cut_disks(const Source& source, CutFacts& facts);
     Result<void> adopt(const Source& source, bool reused, const Keep& keep);
-    Result<void> remove_overlays_of_gone_volumes();
+    Result<void> remove_overlays_of_changed_source();
     Parts& parts_;
     CutOrder order_;
 };
