@@ -105,9 +105,11 @@ Result<std::vector<GateFact>> through_the_agent(hypervisor::Hypervisor& hypervis
         const std::string address = nic.nic.ip.empty() ? "-" : nic.nic.ip + "/" + std::to_string(nic.prefix_length);
         arguments.push_back(nic.old_mac + " " + nic.nic.mac + " " + address + " " + word(nic.nic.gateway));
     }
-    Result<hypervisor::ExecResult> run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience);
-    if (!run.has_value() && run.error().code != ErrorCode::timeout && run.error().code != ErrorCode::wrong_state) {
-        run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience);  // as above; the script may run twice
+    Result<hypervisor::ExecResult> run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience, stop);
+    const bool garbled = !run.has_value() && run.error().code != ErrorCode::timeout && run.error().code != ErrorCode::wrong_state &&
+                         run.error().code != ErrorCode::cancelled;
+    if (garbled) {
+        run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience, stop);  // as above; the script may run twice
     }
     TRY_ASSIGN(const hypervisor::ExecResult outcome, std::move(run));
     std::vector<GateFact> facts = read_facts(outcome.out);
@@ -130,7 +132,7 @@ Result<std::vector<GateFact>> pass_instant_gate(hypervisor::Hypervisor& hypervis
             TRY(hypervisor.set_link(request.vm, nic.nic.nic, true));
             arguments.push_back(nic.nic.mac);
         }
-        const auto opened = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, {}, kOpenPatience);
+        const auto opened = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, {}, kOpenPatience, stop);
         if (!opened.has_value())
             telemetry::log_warning("VM {}: its DHCP clients were not started again: {}", request.vm.text(), opened.error().message);
     } else {

@@ -193,8 +193,9 @@ public:
     virtual Result<void> agent_ping(const VmId& vm, std::chrono::milliseconds patience) = 0;
     // Every IPv4 address that the guest says it has.
     virtual Result<std::vector<std::string>> agent_addresses(const VmId& vm, std::chrono::milliseconds patience) = 0;
+    // cancelled when `stop` is requested: the command may go on in the guest.
     virtual Result<ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
-                                          const std::string& input, std::chrono::milliseconds patience) = 0;
+                                          const std::string& input, std::chrono::milliseconds patience, const std::stop_token& stop = {}) = 0;
     // The guest's clock becomes the host's, to the millisecond.
     virtual Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) = 0;
     virtual Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) = 0;

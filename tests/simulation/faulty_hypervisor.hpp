@@ -117,8 +117,8 @@ public:
         return agent("addresses", vm, [&] { return inner_.agent_addresses(vm, patience); });
     }
     Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
-                                              const std::string& input, std::chrono::milliseconds patience) override {
-        return agent("exec", vm, [&] { return inner_.agent_exec(vm, program, arguments, input, patience); });
+                                              const std::string& input, std::chrono::milliseconds patience, const std::stop_token& stop) override {
+        return agent("exec", vm, [&] { return inner_.agent_exec(vm, program, arguments, input, patience, stop); });
     }
     Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) override {
         return agent("set_clock", vm, [&] { return inner_.agent_set_clock(vm, patience); });

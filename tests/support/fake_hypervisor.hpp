@@ -335,7 +335,7 @@ public:
     }
 
     Result<hypervisor::ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
-                                              const std::string& input, std::chrono::milliseconds) override {
+                                              const std::string& input, std::chrono::milliseconds, const std::stop_token&) override {
         hypervisor::ExecResult result{0, {}, {}};
         Exec exec;
         TRY(with_agent("agent_exec", vm, [&](Domain&) -> Result<void> {

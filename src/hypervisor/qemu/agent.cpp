@@ -136,7 +136,8 @@ Result<std::vector<std::string>> Agent::addresses(Deadline deadline) {
     return found;
 }
 
-Result<ExecResult> Agent::exec(const std::string& program, const std::vector<std::string>& arguments, const std::string& input, Deadline deadline) {
+Result<ExecResult> Agent::exec(const std::string& program, const std::vector<std::string>& arguments, const std::string& input, Deadline deadline,
+                               const std::stop_token& stop) {
     json::object request{{"path", program}, {"capture-output", true}};
     json::array list;
     for (const std::string& argument : arguments) list.emplace_back(argument);
@@ -155,6 +156,7 @@ Result<ExecResult> Agent::exec(const std::string& program, const std::vector<std
             TRY_ASSIGN(result.err, bytes(status, "err-data"));
             return result;
         }
+        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
         if (std::chrono::steady_clock::now() + pause >= deadline) return fail(ErrorCode::timeout, "A command in the guest did not end in time");
         std::this_thread::sleep_for(pause);
         pause = std::min<std::chrono::milliseconds>(pause * 2, kStatusPauseMax);

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "base/result.hpp"
@@ -30,7 +31,8 @@ public:
     Result<void> send(const std::string& command, boost::json::object arguments, Deadline deadline);
 
     Result<std::vector<std::string>> addresses(Deadline deadline);  // IPv4, of all interfaces
-    Result<ExecResult> exec(const std::string& program, const std::vector<std::string>& arguments, const std::string& input, Deadline deadline);
+    Result<ExecResult> exec(const std::string& program, const std::vector<std::string>& arguments, const std::string& input, Deadline deadline,
+                            const std::stop_token& stop = {});
     Result<void> write_file(const std::string& path, const std::string& content, Deadline deadline);
     Result<std::string> read_file(const std::string& path, std::size_t bytes_max, Deadline deadline);
 

@@ -151,7 +151,7 @@ public:
     Result<void> agent_ping(const VmId& vm, std::chrono::milliseconds patience) override;
     Result<std::vector<std::string>> agent_addresses(const VmId& vm, std::chrono::milliseconds patience) override;
     Result<ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments, const std::string& input,
-                                  std::chrono::milliseconds patience) override;
+                                  std::chrono::milliseconds patience, const std::stop_token& stop) override;
     Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) override;
     Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) override;
     Result<std::string> agent_read_file(const VmId& vm, const std::string& path, std::size_t bytes_max) override;
@@ -245,10 +245,10 @@ Result<std::vector<std::string>> QemuHypervisor::agent_addresses(const VmId& vm,
 }
 
 Result<ExecResult> QemuHypervisor::agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
-                                              const std::string& input, std::chrono::milliseconds patience) {
+                                              const std::string& input, std::chrono::milliseconds patience, const std::stop_token& stop) {
     ExecResult result;
     TRY(machine(vm)->with_agent(patience, [&](Agent& agent, Deadline deadline) -> Result<void> {
-        TRY_ASSIGN(result, agent.exec(program, arguments, input, deadline));
+        TRY_ASSIGN(result, agent.exec(program, arguments, input, deadline, stop));
         return {};
     }));
     return result;
