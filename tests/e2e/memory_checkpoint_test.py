@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from instants import COUNT, InstantWorld
+from instants import COUNT, COUNTER, InstantWorld
 from support import ApiError
 
 
@@ -85,7 +85,7 @@ class Kept(InstantWorld):
         finally:
             self.api.action(self.source["uuid"], "startVmInstance")
             self.agent.call("guest-ping", 90)
-            self.agent.run("echo 0 >/run/count; echo back >/run/token")
+            self.agent.run(COUNTER)  # which ended with the guest's memory
         self.assertEqual(1, len(self.images()))
 
     def test_the_memory_stays_while_anyone_needs_it_and_no_longer(self):
