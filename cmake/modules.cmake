@@ -52,6 +52,6 @@ function(add_module name)
       target_link_libraries(${target}_test PRIVATE ramet_store_sqlite)  # tests of what works on the store run on a real one
     endif()
     add_test(NAME ${name} COMMAND ${target}_test)
-    set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT 120)
+    set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT 300)
   endif()
 endfunction()

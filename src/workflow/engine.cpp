@@ -81,7 +81,9 @@ public:
 
     Result<void> start(const Job& job) {
         if (known(job.uuid) != nullptr) return {};
-        TRY_ASSIGN(const std::optional<Job> row, log_.find_job(job.uuid));
+        const Result<std::optional<Job>> found = log_.find_job(job.uuid);
+        // The caller has committed it: a log that cannot be read now must not leave it queued until the next start.
+        const std::optional<Job> row = found.has_value() ? *found : job;
         if (!row) return Result<void>(no_such_job(job.uuid));
         if (is_terminal(row->state)) return {};
         return enqueue(*row, row->state != JobState::queued);

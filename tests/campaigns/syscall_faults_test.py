@@ -114,10 +114,13 @@ class SyscallFaults(World):
         call, error, path = kind
         self.wanted = (call, error, first, 1, path)
         where = f"{scenario.__name__}, {call} {errno.errorcode.get(error, 'half')} {path} #{first}"
+        status, text = None, ""
         with self.subTest(where):  # tells which fault it was
             status, text = scenario()
         _, fired = self.preload.disarm()
         self.assertIsNone(self.server.process.poll(), f"{where}: the server has ended; {self.server.log_tail()}")
+        if status is None:  # told above
+            return True
         self.assertIn(status, (200, 404, 503), f"{where}: {text}")  # 404: the call did not reach it
         if status != 404:
             self.assert_clean_error(where, text)
@@ -148,7 +151,7 @@ class SyscallFaults(World):
     def test_calls_fail_one_at_a_time(self):
         """Each scenario with each kind of fault, at one passage after the other; by day as many as fit, in another order with each seed."""
         scenarios = [self.clone_stopped, self.clone_running, self.copy_full, self.create, self.destroy, self.clone_started]
-        seed = int(os.environ.get("RAMET_SEED", time.time_ns() % 1_000_000))
+        seed = int(os.environ.get("RAMET_SEED", time.time_ns() % 1_000_000 if NIGHTLY else 1))  # a change is judged by what it changes, not by luck
         drawn, begun, tried, fired = random.Random(seed), time.monotonic(), 0, collections.Counter()
         waiting = [(scenario, kind, 1 if NIGHTLY else drawn.randint(1, PASSAGES_MAX)) for scenario in scenarios for kind in KINDS]
         drawn.shuffle(waiting)

@@ -81,7 +81,7 @@ class Kill(Lanes):
         self.sweep(BETWEEN, strategy="CreateStopped")
 
     def test_cancelled_clones(self):
-        self.sweep(UNDO[1:3], optional=True, cancel=True)
+        self.sweep(UNDO[1:3], optional=True, cancel=True, strategy="CreateStopped", copy="full", bandwidth=4 << 20)  # so slow that the cancel comes in time
 
     def test_again_during_the_recovery(self):
         self.sweep(TWICE, strategy="CreateStopped")

@@ -18,6 +18,9 @@ class Kept(InstantWorld):
         for checkpoint in self.api.rows("/checkpoints"):
             self.api.delete("/checkpoints/" + checkpoint["uuid"])
         super().tearDown()
+        end = time.monotonic() + 10  # one that is being made when its checkpoint goes ends when it has been made
+        while self.ready() and time.monotonic() < end:
+            time.sleep(0.1)
         self.assertEqual([], self.ready())
 
     def keep(self, name="warm", **more):
