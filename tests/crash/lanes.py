@@ -75,6 +75,11 @@ class Lane:
                 pass
             time.sleep(0.02)
 
+    def await_step(self, job, name, patience=30):
+        end = time.monotonic() + patience
+        while not any(step["name"] == name for step in self.api.get("/jobs/" + job)["steps"]) and time.monotonic() < end:
+            time.sleep(0.02)
+
     def has_ended(self, job):
         return self.server.api().send("GET", "/zstack/v1/api-jobs/" + job)[0] != 202
 
@@ -83,7 +88,7 @@ class Lane:
         self.agent.run("echo x >> /root/log; sync")  # else the capture has nothing to do
         try:
             self.restart(point)
-        except RuntimeError:  # a job that the server asks for itself, at its start, was the first to pass
+        except (RuntimeError, OSError):  # a job that the server asks for itself, at its start, was the first to pass
             self.require(self.server.process.wait(10) == -9, point, f"the server did not start: {self.server.log_tail()}")
             self.kills += 1
             self.come_back((), None)
@@ -96,6 +101,7 @@ class Lane:
         try:
             self.api.send("PUT", f"/zstack/v1/vm-instances/{self.source['uuid']}/actions", body, {"X-Job-UUID": job})
             if cancel:
+                self.await_step(job, "materialize")  # before it there is nothing to take back
                 self.api.send("DELETE", "/zstack/v1/jobs/" + job)
             self.await_death_or(lambda: self.api.send("GET", "/zstack/v1/api-jobs/" + job)[0] != 202)
         except OSError:  # it died before it could answer
