@@ -1,20 +1,12 @@
 #include "lifecycle/destroy.hpp"
 
-#include <gtest/gtest.h>
-
-#include "api/json.hpp"
-#include "lifecycle/identity_report.hpp"
-#include "store/saga_log.hpp"
-#include "support/fake_hypervisor.hpp"
-#include "support/fake_plumbing.hpp"
-#include "support/fake_primary_storage.hpp"
-#include "support/small_pool.hpp"
+#include "lifecycle/lifecycle_fixture_test.hpp"
 
 namespace ramet::lifecycle {
 namespace {
 
 // alice's web01 runs.
-class DestroyTest : public testing::Test {
+class DestroyTest : public LifecycleFixture {
 protected:
     DestroyTest() {
         register_destroy_sagas(engine, parts);
@@ -28,18 +20,6 @@ protected:
     }
     VmState state() { return pool.rows<VmInstance>({{"uuid", pool.web.uuid.text()}}).at(0).state; }
     hypervisor::DomainState process() { return hypervisor.domain(pool.web.uuid)->state; }
-
-    test::SmallPool pool;
-    SystemClock clock;
-    test::FakePrimaryStorages storages;
-    test::FakePlumbing plumbing;
-    test::FakeHypervisor hypervisor;
-    resources::Inventory inventory{*pool, resources::LiveFacts{}};
-    store::DatabaseSagaLog log{*pool};
-    workflow::Engine engine{log, clock, {1, 1, &api::error_object}};
-    resources::Parts shared{*pool, clock, storages, plumbing, inventory, engine, pool.folder().string()};
-    guest::IdentityKeeper identity{*pool, hypervisor, &wanted_identity};
-    Parts parts{shared, hypervisor, identity};
 };
 
 TEST_F(DestroyTest, AVmThatCannotBeStoppedIsRunningAsBefore) {

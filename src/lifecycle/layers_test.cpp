@@ -1,19 +1,11 @@
 #include "lifecycle/layers.hpp"
 
-#include <gtest/gtest.h>
-
-#include "api/json.hpp"
-#include "lifecycle/identity_report.hpp"
-#include "store/saga_log.hpp"
-#include "support/fake_hypervisor.hpp"
-#include "support/fake_plumbing.hpp"
-#include "support/fake_primary_storage.hpp"
-#include "support/small_pool.hpp"
+#include "lifecycle/lifecycle_fixture_test.hpp"
 
 namespace ramet::lifecycle {
 namespace {
 
-class LayersTest : public testing::Test {
+class LayersTest : public LifecycleFixture {
 protected:
     Layer doomed(int number, std::int64_t date, std::optional<LayerId> parent) {
         Layer layer;
@@ -31,18 +23,6 @@ protected:
         EXPECT_TRUE(removed.has_value()) << removed.error().message << " " << removed.error().detail;
         EXPECT_TRUE(pool.rows<Layer>({{"deleting", std::int64_t{1}}}).empty());
     }
-
-    test::SmallPool pool;
-    SystemClock clock;
-    test::FakePrimaryStorages storages;
-    test::FakePlumbing plumbing;
-    test::FakeHypervisor hypervisor;
-    resources::Inventory inventory{*pool, resources::LiveFacts{}};
-    store::DatabaseSagaLog log{*pool};
-    workflow::Engine engine{log, clock, {1, 1, &api::error_object}};
-    resources::Parts shared{*pool, clock, storages, plumbing, inventory, engine, pool.folder().string()};
-    guest::IdentityKeeper identity{*pool, hypervisor, &wanted_identity};
-    Parts parts{shared, hypervisor, identity};
 };
 
 TEST_F(LayersTest, ADoomedChainOfOneMillisecondIsRemovedTopFirst) {

@@ -103,12 +103,14 @@ Result<std::optional<MemoryImage>> forsake_memory_image(Transaction& transaction
 }
 
 Result<MemoryImage> use_memory_image(Parts& parts, const VmId& vm, const MemoryImageId& id) {
-    TRY_ASSIGN(const MemoryImage reserved, store::read(parts.database(), [&](Transaction& transaction) -> Result<MemoryImage> {
-                   TRY_ASSIGN(const std::int64_t reserved_already, store::count<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
-                   if (reserved_already > 0) return usable_memory_image(transaction, id);
-                   return MemoryImage{};
+    // A clone of a checkpoint has reserved its part already: a read costs no commit.
+    TRY_ASSIGN(std::optional<MemoryImage> reserved,
+               store::read(parts.database(), [&](Transaction& transaction) -> Result<std::optional<MemoryImage>> {
+                   TRY_ASSIGN(const std::int64_t users, store::count<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
+                   if (users == 0) return std::nullopt;
+                   return usable_memory_image(transaction, id);
                }));
-    if (!reserved.uuid.empty()) return reserved;
+    if (reserved) return std::move(*reserved);
     return store::write(parts.database(), [&](Transaction& transaction) -> Result<MemoryImage> {
         TRY(reserve_memory_user(transaction, vm, id));
         return usable_memory_image(transaction, id);

@@ -1,19 +1,11 @@
 #include "lifecycle/volumes.hpp"
 
-#include <gtest/gtest.h>
-
-#include "api/json.hpp"
-#include "lifecycle/identity_report.hpp"
-#include "store/saga_log.hpp"
-#include "support/fake_hypervisor.hpp"
-#include "support/fake_plumbing.hpp"
-#include "support/fake_primary_storage.hpp"
-#include "support/small_pool.hpp"
+#include "lifecycle/lifecycle_fixture_test.hpp"
 
 namespace ramet::lifecycle {
 namespace {
 
-class AttachTest : public testing::Test {
+class AttachTest : public LifecycleFixture {
 protected:
     AttachTest() { register_volume_sagas(engine, parts); }
     JobState attach(const VolumeId& volume, const VmId& vm) {
@@ -23,18 +15,6 @@ protected:
         return engine.wait(*job, std::chrono::seconds(60))->state;
     }
     Volume root() { return pool.rows<Volume>({{"uuid", pool.db.root_volume_uuid->text()}}).at(0); }
-
-    test::SmallPool pool;
-    SystemClock clock;
-    test::FakePrimaryStorages storages;
-    test::FakePlumbing plumbing;
-    test::FakeHypervisor hypervisor;
-    resources::Inventory inventory{*pool, resources::LiveFacts{}};
-    store::DatabaseSagaLog log{*pool};
-    workflow::Engine engine{log, clock, {1, 1, &api::error_object}};
-    resources::Parts shared{*pool, clock, storages, plumbing, inventory, engine, pool.folder().string()};
-    guest::IdentityKeeper identity{*pool, hypervisor, &wanted_identity};
-    Parts parts{shared, hypervisor, identity};
 };
 
 TEST_F(AttachTest, ARootVolumeStaysWithItsVm) {

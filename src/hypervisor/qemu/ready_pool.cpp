@@ -124,7 +124,9 @@ void ReadyPool::work(const std::stop_token& stop) {
         if (made.has_value() && kept != kept_.end() && kept->second.waiting.size() < kept->second.count) {
             kept->second.waiting.push_back(std::move(*made));
         } else if (made.has_value()) {
+            lock.unlock();  // its end may take a while, and clones ask meanwhile
             dismiss(std::move(*made));
+            lock.lock();
         } else {
             telemetry::log_warning("no process is kept ready for {}: {} ({})", place.directory, made.error().message, made.error().detail);
             if (kept != kept_.end()) kept_.erase(kept);  // what fails once would fail for ever
