@@ -55,6 +55,7 @@ std::vector<lifecycle::VolumeRecipe> recipes_of(const ClonePlan& plan, const VmI
 // Built from the stored plan alone, so recovery rebuilds exactly the same list.
 Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) {
     Saga saga(job.kind, job.uuid);
+    saga.begins_again_after_power_cut();
     // Once for all clones; the copies below never read what the source still writes.
     if (plan.memory && !plan.kept)
         saga.add<MemoryCapture>(parts, job.uuid, plan);

@@ -29,9 +29,10 @@ private:
 class CountingDatabase final : public store::Database {
 public:
     explicit CountingDatabase(std::unique_ptr<Database> inner) : inner_(std::move(inner)) {}
-    Result<void> write(const Work& work) override {
+    using Database::write;
+    Result<void> write(const Work& work, Durability durability) override {
         ++writes;
-        return inner_->write(work);
+        return inner_->write(work, durability);
     }
     Result<void> read(const Work& work) override {
         ++reads;

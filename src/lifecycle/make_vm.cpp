@@ -1,5 +1,6 @@
 #include "lifecycle/make_vm.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/crash_point.hpp"
@@ -165,7 +166,10 @@ Result<void> Materialize::finish() {
         // A chain that was merged while it was copied has had no other user since.
         return doom_chains(transaction, freed);
     };
-    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), update_rows));
+    // Overlays alone are made again from the plan; a copy's old chain, though, is about to be deleted.
+    const bool only_overlays = std::ranges::none_of(recipes_, [](const VolumeRecipe& recipe) { return stands_alone(recipe.mode); });
+    const Durability durability = only_overlays ? Durability::with_next : Durability::at_once;
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), update_rows, durability));
     discard_layers(parts_, doomed);
     return {};
 }

@@ -3,7 +3,7 @@
 // `detail` names the constraint as "table.column[,table.column]".
 //
 // Thread rules: write() and read() may be called from any thread, and block. Writes are one at a time; write() returns
-// after its commit is durable. `work` may run on another thread than the caller's, never touches the Database itself, and
+// after its commit is durable, or as base/durability.hpp has it. `work` may run on another thread than the caller's, never touches the Database itself, and
 // does no other blocking work. A `work` that returns an error or throws leaves nothing behind.
 #pragma once
 
@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/durability.hpp"
 #include "base/result.hpp"
 
 namespace ramet::store {
@@ -32,7 +33,8 @@ class Database {
 public:
     using Work = std::function<Result<void>(Transaction&)>;
     virtual ~Database() = default;
-    virtual Result<void> write(const Work& work) = 0;
+    virtual Result<void> write(const Work& work, Durability durability) = 0;
+    Result<void> write(const Work& work) { return write(work, Durability::at_once); }
     virtual Result<void> read(const Work& work) = 0;
     // The database's own opinion of its files and references, in the time it takes to read it once. Empty: sound.
     virtual Result<std::vector<std::string>> check() = 0;
@@ -40,14 +42,15 @@ public:
 
 // Runs `work` (Transaction& -> Result<T>) in a transaction and hands its value out.
 template <class Function>
-auto write(Database& database, const Function& work) -> decltype(work(std::declval<Transaction&>())) {
+auto write(Database& database, const Function& work, Durability durability = Durability::at_once) -> decltype(work(std::declval<Transaction&>())) {
     using Outcome = decltype(work(std::declval<Transaction&>()));
     Outcome outcome = Error{ErrorCode::internal, "the transaction did not run", {}, nullptr, {}};
-    const Result<void> committed = database.write([&](Transaction& transaction) -> Result<void> {
+    const auto keep = [&](Transaction& transaction) -> Result<void> {
         outcome = work(transaction);
         if (!outcome.has_value()) return std::unexpected(outcome.error());
         return {};
-    });
+    };
+    const Result<void> committed = database.write(keep, durability);
     if (!committed.has_value()) return Outcome(Error(committed.error()));
     return outcome;
 }

@@ -27,21 +27,23 @@ Result<void> note_hook(Transaction& transaction, const Job& job) {
 
 }  // namespace
 
-Result<void> DatabaseSagaLog::save_step(const JobStep& step) {
-    return database_.write([&](Transaction& transaction) -> Result<void> {
+Result<void> DatabaseSagaLog::save_step(const JobStep& step, Durability durability) {
+    const auto save = [&](Transaction& transaction) -> Result<void> {
         const Result<void> updated = update(transaction, step);
         if (updated.has_value() || updated.error().code != ErrorCode::not_found) return updated;
         return insert(transaction, step);
-    });
+    };
+    return database_.write(save, durability);
 }
 
-Result<void> DatabaseSagaLog::save_job(const Job& job) {
-    return database_.write([&](Transaction& transaction) -> Result<void> {
+Result<void> DatabaseSagaLog::save_job(const Job& job, Durability durability) {
+    const auto save = [&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(const std::optional<Job> known, find<Job>(transaction, {{"uuid", job.uuid.text()}}));
         if (known && is_terminal(known->state)) return {};
         TRY(known ? update(transaction, job) : insert(transaction, job));
         return note_hook(transaction, job);
-    });
+    };
+    return database_.write(save, durability);
 }
 
 Result<void> DatabaseSagaLog::save_finished(const Job& job, const std::optional<IdempotencyKey>& key) {

@@ -1,5 +1,5 @@
 // Jobs and their steps in the database.
-// Thread rules: any thread; calls block, and are durable when they return.
+// Thread rules: any thread; calls block, and are durable when they return unless they say otherwise.
 #pragma once
 
 #include "store/database.hpp"
@@ -12,8 +12,8 @@ namespace ramet::store {
 class DatabaseSagaLog final : public workflow::SagaLog {
 public:
     explicit DatabaseSagaLog(Database& database) : database_(database) {}
-    Result<void> save_step(const JobStep& step) override;
-    Result<void> save_job(const Job& job) override;
+    Result<void> save_step(const JobStep& step, Durability durability = Durability::at_once) override;
+    Result<void> save_job(const Job& job, Durability durability = Durability::at_once) override;
     Result<std::optional<Job>> find_job(const JobId& job) override;
     Result<std::vector<JobStep>> steps_of(const JobId& job) override;
     Result<std::vector<Job>> unfinished_jobs() override;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/durability.hpp"
 #include "base/id.hpp"
 #include "base/result.hpp"
 #include "model/account.hpp"
@@ -25,12 +26,12 @@
 
 namespace ramet::workflow {
 
-// Where jobs and steps are kept. Every call is durable when it returns. Implemented by store/saga_log.*; a fake in tests/support.
+// Where jobs and steps are kept. A call is durable when it returns, or as base/durability.hpp has it. Implemented by store/saga_log.*; a fake in tests/support.
 class SagaLog {
 public:
     virtual ~SagaLog() = default;
-    virtual Result<void> save_step(const JobStep& step) = 0;  // insert or replace by uuid
-    virtual Result<void> save_job(const Job& job) = 0;        // insert or replace; never changes a terminal job
+    virtual Result<void> save_step(const JobStep& step, Durability durability = Durability::at_once) = 0;  // insert or replace by uuid
+    virtual Result<void> save_job(const Job& job, Durability durability = Durability::at_once) = 0;  // insert or replace; never changes a terminal job
     virtual Result<std::optional<Job>> find_job(const JobId& job) = 0;
     virtual Result<std::vector<JobStep>> steps_of(const JobId& job) = 0;  // in order of start
     virtual Result<std::vector<Job>> unfinished_jobs() = 0;               // queued, running, undoing; oldest first

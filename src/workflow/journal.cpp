@@ -36,17 +36,17 @@ Job Journal::job() const {
     return job_;
 }
 
-bool Journal::save(const JobStep& step) {
-    return persist([&] { return log_.save_step(step); });
+bool Journal::save(const JobStep& step, Durability durability) {
+    return persist([&] { return log_.save_step(step, durability); });
 }
 
-bool Journal::change_job(const std::function<void(Job&)>& edit) {
+bool Journal::change_job(const std::function<void(Job&)>& edit, Durability durability) {
     const std::lock_guard order(order_);
     Job changed = job();
     if (is_terminal(changed.state)) return true;
     edit(changed);
     changed.last_op_date = clock_.now();
-    if (!persist([&] { return log_.save_job(changed); })) return false;
+    if (!persist([&] { return log_.save_job(changed, durability); })) return false;
     const std::lock_guard lock(mutex_);
     changed.progress = std::max(changed.progress, job_.progress);
     job_ = std::move(changed);
@@ -71,7 +71,7 @@ void Journal::progress(std::int64_t percent) {
         progress_saved_ = now;
     }
     // A failed write shows at the step's next commit.
-    (void)change_job([](Job&) {});
+    (void)change_job([](Job&) {}, Durability::with_next);
 }
 
 bool Journal::persist(const std::function<Result<void>()>& call) {

@@ -16,7 +16,7 @@ namespace ramet::workflow {
 // Waits, or returns early (false) when `stop` is requested.
 bool pause(std::chrono::milliseconds duration, std::stop_token stop);
 
-// Thread rules: any thread. A write blocks until it is durable.
+// Thread rules: any thread. A write blocks until it is committed, and durable unless it says otherwise.
 // Once a write has failed for good the journal is down: every later write fails at once, so that no effect can follow an
 // intent that was never committed. The job then stays in the log as it is, for the next recover().
 class Journal {
@@ -27,8 +27,8 @@ public:
     bool down() const { return down_; }
     Timestamp now() const { return clock_.now(); }
 
-    [[nodiscard]] bool save(const JobStep& step);
-    [[nodiscard]] bool change_job(const std::function<void(Job&)>& edit);
+    [[nodiscard]] bool save(const JobStep& step, Durability durability = Durability::at_once);
+    [[nodiscard]] bool change_job(const std::function<void(Job&)>& edit, Durability durability = Durability::at_once);
     [[nodiscard]] bool read_steps(std::vector<JobStep>& steps);
     // Percent; never falls. Written at most once per limits::kProgressInterval, and only while the job runs forward.
     void progress(std::int64_t percent);

@@ -253,7 +253,9 @@ bool Run::move(JobStep& row, StepEvent event) {
     row.status = *status;
     if (event == StepEvent::started) row.start_date = journal_.now();
     if (event == StepEvent::finished || event == StepEvent::undo_finished || event == StepEvent::undo_failed) row.finish_date = journal_.now();
-    if (!journal_.save(row)) return false;
+    // Whether undo is needed has to be known after a power cut too; how far a saga came that only makes new things, its plan tells again.
+    const bool forward = event == StepEvent::started || event == StepEvent::finished;
+    if (!journal_.save(row, forward ? saga_->log_of_steps() : Durability::at_once)) return false;
     board_.step_changed(row);
     return true;
 }

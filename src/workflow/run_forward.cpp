@@ -35,7 +35,8 @@ std::optional<Error> branch_error(const std::vector<JobStep>& rows) {
 }  // namespace
 
 bool Run::go_forward() {
-    if (job().state == JobState::queued && !journal_.change_job([](Job& row) { row.state = JobState::running; })) return true;
+    const auto begin = [](Job& row) { row.state = JobState::running; };
+    if (job().state == JobState::queued && !journal_.change_job(begin, saga_->log_of_steps())) return true;
     for (; stage_ < rows_.size(); ++stage_) {
         if (resting() || claimed()) return true;
         if (saga_->stages()[stage_].step == nullptr) {

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/durability.hpp"
 #include "base/id.hpp"
 #include "base/result.hpp"
 #include "model/account.hpp"
@@ -101,6 +102,13 @@ public:
         return *this;
     }
 
+    // For sagas that only make new things, whose plan was durable before the first step: after a power cut steps that had begun or ended may
+    // run again from an earlier one on, so their moves forward need no sync of their own. What a step itself commits is as durable as it says.
+    Saga& begins_again_after_power_cut() {
+        log_of_steps_ = Durability::with_next;
+        return *this;
+    }
+
     struct Stage {
         std::unique_ptr<Step> step;
         FanOut branches;
@@ -110,6 +118,7 @@ public:
     std::vector<Stage>& stages() { return trunk_; }
     const auto& reporter() const { return report_; }
     const auto& abandoner() const { return abandon_; }
+    Durability log_of_steps() const { return log_of_steps_; }
 
 private:
     std::string kind_;
@@ -117,6 +126,7 @@ private:
     std::vector<Stage> trunk_;
     std::function<Result<Report>(const StepContext&, const std::vector<BranchOutcome>&)> report_;
     std::function<Result<void>(const Error&)> abandon_;
+    Durability log_of_steps_ = Durability::at_once;
 };
 
 }  // namespace ramet::workflow

@@ -164,13 +164,15 @@ private:
 class FaultyDatabase final : public store::Database {
 public:
     FaultyDatabase(Seam& seam, store::Database& inner) : seam_(seam), inner_(inner) {}
-    Result<void> write(const Work& work) override {
+    using Database::write;
+    Result<void> write(const Work& work, Durability durability) override {
         return seam_.call({Port::database, "write", {}, false}, [&] {
-            if (!seam_.leaves_out) return inner_.write(work);
-            return inner_.write([&](store::Transaction& transaction) {
+            if (!seam_.leaves_out) return inner_.write(work, durability);
+            const Work filtered = [&](store::Transaction& transaction) {
                 Filter filter(seam_, transaction);
                 return work(filter);
-            });
+            };
+            return inner_.write(filtered, durability);
         });
     }
     Result<void> read(const Work& work) override {

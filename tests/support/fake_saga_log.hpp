@@ -19,7 +19,7 @@ class FakeSagaLog final : public workflow::SagaLog {
 public:
     enum class Death : std::uint8_t { before_commit, after_commit };  // after: the write is kept, the answer is lost
 
-    Result<void> save_step(const JobStep& step) override {
+    Result<void> save_step(const JobStep& step, Durability = Durability::at_once) override {
         const std::lock_guard lock(mutex_);
         return call([&] {
             check_move(step);
@@ -27,7 +27,7 @@ public:
             steps_[step.uuid] = step;
         });
     }
-    Result<void> save_job(const Job& job) override {
+    Result<void> save_job(const Job& job, Durability = Durability::at_once) override {
         const std::lock_guard lock(mutex_);
         return call([&] {
             const auto present = jobs_.find(job.uuid);

@@ -105,6 +105,15 @@ void Connection::note_failure(int code) {
     if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC) lost_sync_ = true;
 }
 
+// NORMAL leaves the log's sync to the next commit that is FULL, or to the checkpoint. The log's checksums keep the order: after a power cut it
+// is read as far as it is whole.
+Result<void> Connection::sync_commits(bool wanted) {
+    if (wanted == syncs_commits_) return {};
+    TRY(run_script(wanted ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+    syncs_commits_ = wanted;
+    return {};
+}
+
 void Connection::leave_log_alone() { sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
 
 std::unexpected<Error> Connection::error_of(int code, std::string_view sql) {

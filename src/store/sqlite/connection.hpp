@@ -27,6 +27,7 @@ public:
     Result<std::vector<Values>> query(std::string_view sql, const Values& parameters = {}) override;
     Result<std::int64_t> execute(std::string_view sql, const Values& parameters = {}) override;
     Result<void> run_script(std::string_view sql);  // several statements, no parameters, nothing kept prepared
+    Result<void> sync_commits(bool wanted);         // from the next transaction on; at first they are synced
     bool in_transaction() const;                    // SQLite ends it by itself on some errors, such as a full disk
     bool has_broken_references() const;             // a deferred foreign key that would refuse the commit
     std::string broken_reference();                 // "table.column" of the first one; reads whole tables
@@ -54,6 +55,7 @@ private:
 
     sqlite3* handle_;
     bool lost_sync_ = false;
+    bool syncs_commits_ = true;
     Statements statements_;
     std::unordered_map<std::string_view, Statements::iterator> by_text_;  // keys point into statements_
 };

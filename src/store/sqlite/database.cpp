@@ -1,5 +1,6 @@
 #include "store/sqlite/database.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -27,6 +28,7 @@ Result<void> run_guarded(const Database::Work& work, Transaction& transaction) {
 
 struct PendingWrite {
     const Database::Work& work;
+    Durability durability;
     Result<void> outcome;
     bool committed = false;  // or refused: `outcome` is final
 };
@@ -45,7 +47,8 @@ public:
         for (const std::unique_ptr<Connection>& reader : idle_readers_) reader->leave_log_alone();
     }
 
-    Result<void> write(const Work& work) override;
+    using Database::write;
+    Result<void> write(const Work& work, Durability durability) override;
     Result<void> read(const Work& work) override;
     Result<std::vector<std::string>> check() override;
 
@@ -67,8 +70,8 @@ private:
     std::vector<std::unique_ptr<Connection>> idle_readers_;
 };
 
-Result<void> SqliteDatabase::write(const Work& work) {
-    PendingWrite mine{work, {}};
+Result<void> SqliteDatabase::write(const Work& work, Durability durability) {
+    PendingWrite mine{work, durability, {}};
     std::unique_lock lock(mutex_);
     if (turn_ == std::this_thread::get_id()) {
         return fail(ErrorCode::internal, "the server asked for a write inside a write; this is a fault of the server, see its log");
@@ -111,7 +114,9 @@ void SqliteDatabase::run_batch(const std::deque<PendingWrite*>& batch) {
 }
 
 void SqliteDatabase::commit(const std::deque<PendingWrite*>& batch) {
-    Result<void> alive = writer_->run_script("BEGIN IMMEDIATE");
+    const bool at_once = std::ranges::any_of(batch, [](const PendingWrite* write) { return write->durability == Durability::at_once; });
+    Result<void> alive = writer_->sync_commits(at_once);
+    if (alive.has_value()) alive = writer_->run_script("BEGIN IMMEDIATE");
     std::size_t begun = 0;
     for (; begun < batch.size() && alive.has_value(); ++begun) {
         batch[begun]->outcome = run_in_savepoint(batch[begun]->work);
