@@ -1,7 +1,6 @@
 #include "clone/capture.hpp"
 
 #include "api/json.hpp"
-#include "lifecycle/firmware.hpp"
 #include "store/table.hpp"
 
 namespace ramet::clone {
@@ -34,19 +33,44 @@ Result<void> Capture::give_parents(Transaction& transaction, const lifecycle::Se
     return {};
 }
 
+// The clones stand on one instant: a step that is run again takes no other.
+Result<bool> Capture::has_given_parents() const {
+    return store::read(parts_.database(), [this](Transaction& transaction) -> Result<bool> {
+        for (std::size_t i = 0; i < plan_.clones.size(); ++i) {
+            if (plan_.clones[i].refusal) continue;
+            const VolumeId root = clone_volume_uuid(clone_uuid(job_, i), 0);
+            TRY_ASSIGN(const std::optional<Layer> layer, store::find<Layer>(transaction, {{"uuid", first_layer_uuid(root).text()}}));
+            if (layer) return layer->parent_uuid.has_value();
+        }
+        return false;
+    });
+}
+
 Result<Output> Capture::run(StepContext& step) {
-    lifecycle::CutOrder order = order_of(job_, plan_);
     lifecycle::FirmwareCapture firmware(parts_, job_.text(), plan_.source, plan_.tpm_policy);
     TRY_ASSIGN(const bool has_firmware, firmware.needed());
-    if (has_firmware) order.while_stopped = [&firmware] { return firmware.take(); };
-    amend(order, step);
-    const auto keep = [this](Transaction& transaction, const lifecycle::SealedLayers& sealed) { return give_parents(transaction, sealed); };
-    TRY_ASSIGN(const lifecycle::CutFacts facts, lifecycle::Cut(parts_, std::move(order)).run(keep, step));
+    TRY_ASSIGN(const bool captured, has_given_parents());
+    lifecycle::CutFacts facts;
+    if (captured) {
+        facts.consistency_reason = "The machine went down before it was noted how the capture had gone";
+        TRY_ASSIGN(const bool taken, firmware.taken());
+        if (has_firmware && !taken) TRY(firmware.take());
+    } else {
+        TRY_ASSIGN(facts, cut(has_firmware ? &firmware : nullptr, step));
+    }
     for (std::size_t i = 0; has_firmware && i < plan_.clones.size(); ++i) {
         if (!plan_.clones[i].refusal) TRY(firmware.give_to(clone_uuid(job_, i)));
     }
     TRY(firmware.forget());
     return api::to_json(facts, api::Audience::storage);
+}
+
+Result<lifecycle::CutFacts> Capture::cut(lifecycle::FirmwareCapture* firmware, StepContext& step) {
+    lifecycle::CutOrder order = order_of(job_, plan_);
+    if (firmware != nullptr) order.while_stopped = [firmware] { return firmware->take(); };
+    amend(order, step);
+    const auto keep = [this](Transaction& transaction, const lifecycle::SealedLayers& sealed) { return give_parents(transaction, sealed); };
+    return lifecycle::Cut(parts_, std::move(order)).run(keep, step);
 }
 
 Result<bool> Capture::would_reuse() {

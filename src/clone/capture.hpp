@@ -3,6 +3,7 @@
 
 #include "clone/plan.hpp"
 #include "lifecycle/cut.hpp"
+#include "lifecycle/firmware.hpp"
 #include "lifecycle/parts.hpp"
 #include "workflow/saga.hpp"
 
@@ -27,6 +28,9 @@ protected:
     ClonePlan plan_;
 
 private:
+    // `firmware` is taken at the same instant; null: there is none.
+    Result<lifecycle::CutFacts> cut(lifecycle::FirmwareCapture* firmware, workflow::StepContext& step);
+    Result<bool> has_given_parents() const;
     Result<void> give_parents(store::Transaction& transaction, const lifecycle::SealedLayers& sealed) const;
 };
 

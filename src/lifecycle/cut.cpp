@@ -54,7 +54,8 @@ struct Cut::Source {
         storage::Place top_place;
         Layer overlay;  // what goes over it
         storage::Place overlay_place;
-        bool adopted = false;  // the overlay is the volume's top already: this step, run again
+        bool adopted = false;    // the overlay is the volume's top already: this step, run again
+        bool overtaken = false;  // the rows had adopted it, and another cut has been made since
     };
     std::vector<Disk> disks;
 
@@ -101,6 +102,8 @@ Result<Cut::Source> Cut::load(Transaction& transaction) const {
         if (disk.adopted) { TRY_ASSIGN(top, store::get<Layer>(transaction, top.parent_uuid.value_or(LayerId{}).text())); }
         disk.top = std::move(top);
         TRY_ASSIGN(disk.top_place, place_of(transaction, disk.top));
+        TRY_ASSIGN(const std::optional<Layer> reserved, store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
+        disk.overtaken = !disk.adopted && reserved && reserved->parent_uuid != disk.top.uuid;
         disk.overlay.primary_storage_uuid = disk.top.primary_storage_uuid;
         // The volume's own directory, although the top may be a layer that another volume began.
         const Layer own_first{.path = disk.volume.install_path->substr(disk.top_place.root.size() + 1)};
@@ -166,7 +169,7 @@ Result<void> Cut::reserve_overlays(const Source& source) {
             TRY_ASSIGN(const std::optional<Layer> present, store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
             if (!present) TRY(store::insert(transaction, disk.overlay));
             // A cut that a crash interrupted and that others overtook: its overlay stands on what is no longer the volume's top.
-            if (present && present->parent_uuid != disk.overlay.parent_uuid)
+            if (disk.overtaken)
                 return fail(ErrorCode::operation_failed, "the disks changed while " + order_.message + " was interrupted; call it again");
         }
         return {};
@@ -295,8 +298,9 @@ Result<void> Cut::undo() {
     TRY(undo_make_room(parts_, order_.job, loaded->to_be_cut()));
     std::vector<hypervisor::DiskTop> tops;
     if (order_.vm) { TRY_ASSIGN(tops, parts_.hypervisor.disk_tops(*order_.vm)); }
+    // The record of a VM that was stopped in between knows none of the later cuts.
     const auto in_use = [&](const Source::Disk& disk) {
-        return std::ranges::any_of(
+        return !disk.overtaken && std::ranges::any_of(
             tops, [&](const hypervisor::DiskTop& top) { return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path; });
     };
     if (std::ranges::any_of(loaded->disks, in_use)) return adopt(*loaded, false, {});  // the source writes to the overlays: they are its disks now

@@ -118,7 +118,17 @@ Result<std::optional<LayerId>> settle_volume(Transaction& transaction, const Vol
     return freed;
 }
 
+// A VM that is no longer the job's was finished by an earlier run of the step, and others may have been at it since.
+Result<bool> is_handed_over(Parts& parts, const VmId& vm, const JobId& job) {
+    return store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
+        TRY_ASSIGN(const std::optional<VmInstance> row, store::find<VmInstance>(transaction, {{"uuid", vm.text()}}));
+        return !row || row->owner_job_uuid != job;
+    });
+}
+
 Result<Output> Materialize::run(StepContext& step) {
+    TRY_ASSIGN(const bool handed_over, is_handed_over(parts_, vm_, step.job()));
+    if (handed_over) return Output{};
     TRY_ASSIGN(const std::int64_t total, bytes_to_copy());
     std::int64_t before = 0;  // of the layers that are written
     for (const VolumeRecipe& recipe : recipes_) {
@@ -183,6 +193,8 @@ Result<void> Materialize::undo(StepContext&) {
 
 Result<Output> Boot::run(StepContext& step) {
     if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+    TRY_ASSIGN(const bool handed_over, is_handed_over(parts_, vm_, step.job()));
+    if (handed_over) return Output{};
     TRY(start_domain(parts_, vm_));
     TRY(parts_.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));

@@ -4,13 +4,20 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sodium.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdarg>
 #include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "simulation/scheduler.hpp"
 
@@ -86,6 +93,20 @@ long futex(const void* address, long operation, unsigned value, const timespec* 
     static_cast<void>(mask);
 }
 
+void copy_synced_log(int fd) {
+    constexpr std::string_view kLog = "ramet.db-wal";
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    std::array<char, PATH_MAX> path{};
+    const ssize_t size = ::readlink(link.c_str(), path.data(), path.size());
+    const std::string file(path.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    if (!file.ends_with(kLog)) return;
+    const int from = ::open(link.c_str(), O_RDONLY | O_CLOEXEC);
+    const int to = ::open((file + std::string(kSyncedCopy)).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    while (::sendfile(to, from, nullptr, 1 << 20) > 0) {}
+    ::close(from);
+    ::close(to);
+}
+
 std::uint32_t random_number() { return static_cast<std::uint32_t>(scheduler().random()); }
 void random_bytes(void* const buffer, const size_t size) {
     for (size_t i = 0; i < size; ++i) static_cast<unsigned char*>(buffer)[i] = static_cast<unsigned char>(scheduler().random());
@@ -112,6 +133,7 @@ const RealFunctions& real() {
     find(found.nanosleep, "nanosleep");
     find(found.clock_nanosleep, "clock_nanosleep");
     find(found.sched_yield, "sched_yield");
+    find(found.fdatasync, "fdatasync");
     find(found.system_call, "syscall");
     return found;
 }
@@ -186,6 +208,11 @@ int clock_nanosleep(clockid_t clock, int flags, const timespec* time, timespec* 
     const bool absolute = (flags & TIMER_ABSTIME) != 0;
     scheduler().sleep(absolute ? ramet::sim::deadline_of(clock, *time) - scheduler().monotonic() : ramet::sim::nanoseconds(*time));
     return 0;
+}
+int fdatasync(int fd) {
+    const int outcome = real().fdatasync(fd);
+    if (simulated && outcome == 0) ramet::sim::copy_synced_log(fd);
+    return outcome;
 }
 int sched_yield() noexcept {
     if (!simulated) return real().sched_yield();

@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <time.h>
 
+#include <string_view>
+
 namespace ramet::sim {
 
 struct RealFunctions {
@@ -22,9 +24,12 @@ struct RealFunctions {
     int (*clock_nanosleep)(clockid_t, int, const timespec*, timespec*);
     int (*sched_yield)();
     long (*system_call)(long, ...);
+    int (*fdatasync)(int);
 };
 const RealFunctions& real();
 void simulate_from_now_on();
+// Beside each log of SQLite there is, under its name with this behind it, the log as it was last synced: what a power cut would leave of it.
+inline constexpr std::string_view kSyncedCopy = ".synced";
 
 template <class... Arguments>
 long raw_syscall(long number, Arguments... arguments) {

@@ -1,4 +1,5 @@
-// D2: the server is killed at every crash point of every scenario: once, again during the recovery, and while it takes a failed job back.
+// D2: the server is killed at every crash point of every scenario: once, again during the recovery, and while it takes a failed job back; each
+// time alone, and each time with the machine it runs on.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -94,18 +95,22 @@ private:
         const auto crash = [first = first.number, later](std::string_view, std::uint64_t number) {
             return number == first || (later != 0 && number == first + later);
         };
-        run_with(faults, crash);
-        if (tally_.violations[0] == '\0') return;
-        SideBySide::report_failure("scenario '" + scenario_.name + "' killed at passage " + std::to_string(first.number) + " (" + first.site + ")" +
-                                       (later == 0 ? "" : " and " + std::to_string(later) + " passages later") + besides,
-                                   tally_);
+        for (const bool power_cut : {false, true}) {
+            run_with(faults, crash, power_cut);
+            if (tally_.violations[0] == '\0') continue;
+            SideBySide::report_failure("scenario '" + scenario_.name + "' killed at passage " + std::to_string(first.number) + " (" + first.site +
+                                           ")" + (later == 0 ? "" : " and " + std::to_string(later) + " passages later") + besides +
+                                           (power_cut ? ", by a power cut" : ""),
+                                       tally_);
+        }
     }
 
-    void run_with(const Seam::Decide& faults, const Seam::DecideCrash& crash) {
+    void run_with(const Seam::Decide& faults, const Seam::DecideCrash& crash, bool power_cut = false) {
         Script script{scenario_.prepare, scenario_.act};
         script.afterwards = scenario_.afterwards;
         script.faults = faults;
         script.crash = crash;
+        if (power_cut) script.power_cut = [] { return true; };
         all_.one_run(slot_, tally_, kSeed, script);
     }
 

@@ -112,6 +112,7 @@ private:
 
     Result<std::optional<JobId>> clone(Client& client, const VmInstance& vm) {
         constexpr std::array<std::size_t, 6> kBatches{1, 1, 3, 3, 3, 16};
+        if (!client.vm(vm.name)) return std::nullopt;  // removed by a job meanwhile
         return client.clone(vm.name, kBatches.at(draw_.below(kBatches.size())), [&](api::CloneVmInstance& message) {
             message.full = draw_.one_in(2);
             if (draw_.one_in(4)) message.copy = "full";
@@ -219,6 +220,7 @@ Script random_script(std::uint64_t seed) {
     script.after_death = script.act;
     script.faults = [trouble](const Call& call, std::uint64_t) { return trouble->fault(call); };
     script.crash = [trouble](std::string_view, std::uint64_t) { return trouble->death(); };
+    script.power_cut = [trouble] { return trouble->draw.one_in(2); };
     return script;
 }
 

@@ -1,6 +1,7 @@
 #include "simulation/server.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 #include "api/json.hpp"
@@ -18,6 +19,7 @@
 #include "lifecycle/snapshots.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/images.hpp"
+#include "simulation/interpose.hpp"
 #include "store/sqlite/database.hpp"
 #include "store/table.hpp"
 
@@ -45,6 +47,18 @@ resources::LiveFacts live_facts(storage::PrimaryStorages& storages) {
 }
 
 }  // namespace
+
+void Machine::lose_power() {
+    hypervisor->lose_power();
+    static_cast<void>(plumbing.release());  // who held its lock is gone
+    plumbing = std::make_unique<test::FakePlumbing>();
+    const std::string log = data_dir + "/ramet.db-wal", synced = log + std::string(kSyncedCopy);
+    if (fs::exists(synced))
+        fs::copy_file(synced, log + ".copy", fs::copy_options::overwrite_existing);
+    else
+        std::ofstream(log + ".copy").close();
+    fs::rename(log + ".copy", log);
+}
 
 // The dead server's connections are still open in this process, and SQLite remembers their locks by inode: the next server gets the files as
 // they are under inodes of its own.

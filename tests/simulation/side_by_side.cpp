@@ -71,9 +71,10 @@ void SideBySide::print_table(bool with_sites) const {
         std::array<std::uint64_t, kFaults> fired{};
     };
     std::map<std::string, Counts> sites;
-    std::uint64_t deaths = 0, steps = 0;
+    std::uint64_t deaths = 0, power_cuts = 0, steps = 0;
     for (const Tally* tally : tallies_) {
         deaths += tally->deaths;
+        power_cuts += tally->power_cuts;
         steps += tally->clock_steps;
         for (std::size_t i = 0; i < tally->site_count; ++i) {
             Counts& counts = sites[tally->sites[i].name.data()];
@@ -96,8 +97,8 @@ void SideBySide::print_table(bool with_sites) const {
             std::printf("    %-48s passed %9llu  faults %7llu\n", name.c_str(), static_cast<unsigned long long>(counts.seen),
                         static_cast<unsigned long long>(fired));
     }
-    std::printf("  server deaths: %llu, steps of the wall clock: %llu\n  faults fired:", static_cast<unsigned long long>(deaths),
-                static_cast<unsigned long long>(steps));
+    std::printf("  server deaths: %llu, %llu of them by a power cut; steps of the wall clock: %llu\n  faults fired:",
+                static_cast<unsigned long long>(deaths), static_cast<unsigned long long>(power_cuts), static_cast<unsigned long long>(steps));
     for (std::size_t k = 1; k < kFaults; ++k)
         if (all[k] > 0) std::printf(" %s %llu;", std::string(kFaultNames[k]).c_str(), static_cast<unsigned long long>(all[k]));
     std::printf("\n  fault sites: %zu of %zu passed were hit; never hit:%s\n", hit, sites.size(), never.empty() ? " none" : never.c_str());

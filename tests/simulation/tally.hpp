@@ -40,7 +40,7 @@ struct Tally {
     std::array<std::uint16_t, kPassages> passages;  // of crash points, in order: indexes of sites; of the last run that recorded
     std::uint64_t passage_count;
     bool recording;
-    std::uint64_t deaths, clock_steps;
+    std::uint64_t deaths, power_cuts, clock_steps;
 
     // The outcome of the present run.
     bool ended;

@@ -146,6 +146,11 @@ void World::run() {
         scheduler().note("the server dies");
         scheduler().die_and_come_back();
         static_cast<void>(server_.release());  // its memory is no more than that: its threads are gone
+        if (script_.power_cut && script_.power_cut()) {
+            ++tally_.power_cuts;
+            scheduler().note("and the machine with it");
+            machine_.lose_power();
+        }
         machine_.outlive_the_server();
         live();
     });
