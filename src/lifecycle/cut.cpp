@@ -298,12 +298,15 @@ Result<void> Cut::undo() {
     TRY(undo_make_room(parts_, order_.job, loaded->to_be_cut()));
     std::vector<hypervisor::DiskTop> tops;
     if (order_.vm) { TRY_ASSIGN(tops, parts_.hypervisor.disk_tops(*order_.vm)); }
-    // The record of a VM that was stopped in between knows none of the later cuts.
-    const auto in_use = [&](const Source::Disk& disk) {
-        return !disk.overtaken && std::ranges::any_of(
-            tops, [&](const hypervisor::DiskTop& top) { return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path; });
+    // Cut, and the rows do not know: they follow all disks at once or none. The record of a VM that was stopped since knows of no later cut, so
+    // what it says of a disk that the rows did follow is old.
+    const auto unknown_to_rows = [&](const Source::Disk& disk) {
+        return !disk.adopted && !disk.overtaken && std::ranges::any_of(tops, [&](const hypervisor::DiskTop& top) {
+            return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path;
+        });
     };
-    if (std::ranges::any_of(loaded->disks, in_use)) return adopt(*loaded, false, {});  // the source writes to the overlays: they are its disks now
+    if (std::ranges::any_of(loaded->disks, unknown_to_rows))
+        return adopt(*loaded, false, {});  // the source writes to the overlays: they are its disks now
     for (const Source::Disk& disk : loaded->disks) {
         if (disk.adopted) continue;
         // One that a later cut was made on, or that is kept, is a layer of the source's chain by now and stays.

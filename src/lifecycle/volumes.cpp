@@ -197,22 +197,21 @@ Result<Saga> attach_saga(Parts& parts, const Job& job) {
 }
 
 Result<Saga> detach_saga(Parts& parts, const Job& job) {
-    const VolumeId id = VolumeId::trusted(job.target_uuid.value_or(""));
-    TRY_ASSIGN(const Volume before, get_volume(parts, id));
-    std::vector<std::string> locks{id.text()};
-    if (before.vm_instance_uuid) locks.push_back(before.vm_instance_uuid->text());
+    TRY_ASSIGN(const api::DetachDataVolumeFromVm message, api::from_json<api::DetachDataVolumeFromVm>(job.plan));
+    const VolumeId id = message.uuid;
+    const VmId vm = message.vm_uuid.value_or(VmId{});
     Saga saga(job.kind, job.uuid);
     saga.add<Action>(
-        "detach", std::move(locks),
-        [&parts, id](StepContext&) -> Result<void> {
+        "detach", std::vector<std::string>{id.text(), vm.text()},
+        [&parts, id, vm](StepContext&) -> Result<void> {
             TRY_ASSIGN(const Volume volume, get_volume(parts, id));
-            if (!volume.vm_instance_uuid) return {};
-            TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(*volume.vm_instance_uuid));
+            if (volume.vm_instance_uuid != vm) return {};  // detached already
+            TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
             if (state != hypervisor::DomainState::shut_off) {
-                Result<void> detached = parts.hypervisor.detach_disk(*volume.vm_instance_uuid, id);
+                Result<void> detached = parts.hypervisor.detach_disk(vm, id);
                 if (!detached.has_value()) return caused(ErrorCode::detach_volume_failed, "cannot detach the volume", std::move(detached.error()));
             }
-            return release_slot(parts, id, *volume.vm_instance_uuid);
+            return release_slot(parts, id, vm);
         },
         nullptr);
     saga.report(inventory_report<Volume>(parts, id.text()));
@@ -315,7 +314,12 @@ Result<JobId> detach_data_volume(Parts& parts, const Request& request, const api
     TRY_ASSIGN(const Volume volume, get_volume(parts, message.uuid));
     if (volume.type == VolumeType::root) return fail(ErrorCode::detach_volume_failed, "uuid names a root volume; only data volumes can be detached");
     if (!volume.vm_instance_uuid) return fail(ErrorCode::detach_volume_failed, "the volume is not attached to a VM instance");
-    return submit(parts, request, {"detach-volume", "DetachDataVolumeFromVm", message.uuid.text(), "{}"});
+    if (message.vm_uuid && message.vm_uuid != volume.vm_instance_uuid)
+        return fail(ErrorCode::detach_volume_failed,
+                    "the volume is not attached to the VM instance that vmUuid names, but to " + volume.vm_instance_uuid->text());
+    const api::DetachDataVolumeFromVm plan{message.uuid, volume.vm_instance_uuid};
+    const std::string text = api::to_json(plan, api::Audience::storage);
+    return submit(parts, request, {"detach-volume", "DetachDataVolumeFromVm", message.uuid.text(), text});
 }
 
 Result<std::optional<JobId>> delete_data_volume(Parts& parts, const Request& request, const api::DeleteDataVolume& message) {

@@ -90,6 +90,7 @@ private:
     }
     // As a copy leaves it that was cut off: under its provisional name, with anything in it.
     void tear(const std::string& path) {
+        if (inner_->exists(path).value_or(false)) return;  // nothing is written where a whole file is
         const std::filesystem::path partial = inner_->root() + "/" + path + ".partial";
         std::filesystem::create_directories(partial.parent_path());
         std::ofstream(partial) << "half a file";

@@ -51,7 +51,7 @@ private:
 struct Script {
     std::function<void(Client&)> prepare;        // nothing goes wrong here
     std::function<void(Client&)> act;            // here it does
-    std::function<bool()> power_cut{};             // does the machine go down with the server this time?
+    std::function<bool()> power_cut{};           // does the machine go down with the server this time?
     std::function<void(Client&)> after_death{};  // what the next client goes on with, still with faults
     std::function<void(Client&)> afterwards{};   // what the last client asks for when nothing goes wrong any more
     Seam::Decide faults{};
