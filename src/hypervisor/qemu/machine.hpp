@@ -105,7 +105,9 @@ private:
     // machine_memory.cpp
     struct MemoryCapture;
     Result<void> check_capture(const std::vector<OverlaySpec>& overlays);
-    Result<void> prepare_stream(MemoryCapture& capture, int write_end);
+    Result<void> prepare_stream(MemoryCapture& capture);
+    Result<void> send_stream(MemoryCapture& capture);
+    void wait_until_prepared(const MemoryCapture& capture);
     Result<void> cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);
     Result<void> cut_at_instant(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);
     Result<void> wait_for_resume(MemoryCapture& capture);

@@ -1,12 +1,11 @@
 // A VM's memory at one instant, together with its disks; VMs that go on from such an instant.
 //
-//   running, live:   stop ─ cut disks ─ migrate ─► QEMU keeps the device state, write-protects all memory, resumes ─ sends memory ─► done
+//   running, live:   migrate ─► QEMU reads all memory, and is held back ─ stop ─ cut disks ─ let go
+//                            ─► it keeps the device state, write-protects all memory, resumes ─ sends memory ─► done
 //   running, saved:  stop ─ cut disks ─ migrate ─────────────── sends memory ────────────────► done ─ cont
 //   paused:                 cut disks ─ migrate ─────────────── sends memory ────────────────► done ─ cont, stop (gives the disks back)
 //
-// What is sent comes through a pipe and is taken apart on the way (stream_splitter.hpp).
-#include <fcntl.h>
-#include <poll.h>
+// What is sent comes through a pipe (stream_pipe.hpp) and is taken apart on the way (stream_splitter.hpp).
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "hypervisor/qemu/memory_layout.hpp"
 #include "hypervisor/qemu/ready_pool.hpp"
 #include "hypervisor/qemu/stream_guard.hpp"
+#include "hypervisor/qemu/stream_pipe.hpp"
 #include "telemetry/log.hpp"
 
 namespace ramet::hypervisor {
@@ -29,40 +29,13 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr int kPipeBytes = 1 << 20;
-constexpr auto kStreamLook = 100ms;
-constexpr auto kStreamStall = 60s;     // no byte for this long ends a capture
-constexpr auto kResumePatience = 30s;  // QEMU reads all memory once before it lets the guest go on
+constexpr auto kPreparation = 30s;     // QEMU reads all memory once, while the guest runs; a longer one is no error, but lengthens the pause
+constexpr auto kResumePatience = 30s;  // with that reading, if it was not to be waited for
 constexpr auto kMigrationEnd = 10s;    // from the stream's last byte to QEMU's word that it is done
 constexpr auto kLoadPatience = 60s;    // of a clone's device state; megabytes at most
 constexpr auto kPollPause = 1ms;
 constexpr auto kUnplugLook = 20ms;
 constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
-
-class PipeSource final : public ByteSource {
-public:
-    explicit PipeSource(Fd pipe) : pipe_(std::move(pipe)) {}
-    Result<std::size_t> read(std::span<std::byte> buffer) override {
-        const auto deadline = steady_clock::now() + kStreamStall;
-        while (true) {
-            pollfd waited{pipe_.get(), POLLIN, 0};
-            if (::poll(&waited, 1, static_cast<int>(kStreamLook.count())) > 0) {
-                const ssize_t count = ::read(pipe_.get(), buffer.data(), buffer.size());
-                if (count >= 0) return static_cast<std::size_t>(count);
-                if (errno != EINTR && errno != EAGAIN) return storage::io_error("reading the VM's state", errno);
-            }
-            if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU stopped sending the VM's state");
-        }
-    }
-    // To the end, whatever it is: see stream_guard.hpp.
-    void drain() {
-        std::vector<std::byte> buffer(kPipeBytes);
-        while (read(buffer).value_or(0) > 0) {}
-    }
-
-private:
-    Fd pipe_;
-};
 
 Result<void> migration_switches(Qmp& qmp, bool background) {
     json::array switches{json::object{{"capability", "background-snapshot"}, {"state", background}}};
@@ -85,6 +58,7 @@ struct Machine::MemoryCapture {
     steady_clock::time_point begun = steady_clock::now();
     std::optional<std::chrono::microseconds> stopped_at;  // QEMU's clock
     bool migrating = false;                               // the stream is QEMU's now
+    StreamPipe pipe;
 };
 
 // --- capture
@@ -100,26 +74,23 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
         memory_bytes = static_cast<std::uint64_t>(memory_mebibytes(record_.spec)) * limits::kMiB;
     }
     TRY_ASSIGN(MemoryFiles files, MemoryFiles::make(place, memory_bytes));
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) < 0) return fail(ErrorCode::internal, "Too many open files");
-    Fd read_end(ends[0]), write_end(ends[1]);
-    (void)::fcntl(ends[0], F_SETPIPE_SZ, kPipeBytes);
+    TRY(capture.pipe.make());
     MemoryWriter writer(files.memory(), memory_bytes);
-    TRY_ASSIGN(std::optional<StreamGuard> guard, StreamGuard::start(read_end.get()));
-    PipeSource stream(std::move(read_end));
+    TRY_ASSIGN(std::optional<StreamGuard> guard, StreamGuard::start(capture.pipe.read_end()));
     // Its own thread from the beginning: QEMU fills the pipe while it still holds the guest.
     std::future<Result<std::string>> splitting = std::async(std::launch::async, [&]() -> Result<std::string> {
-        Result<std::string> state = split_stream(stream, writer, {kMachineType, kMemoryBlock, memory_bytes});
+        Result<std::string> state = split_stream(capture.pipe, writer, {kMachineType, kMemoryBlock, memory_bytes});
         if (const Result<void> whole = writer.finish(); state.has_value() && !whole.has_value()) state = std::unexpected<Error>(whole.error());
-        if (!state.has_value()) stream.drain();
+        if (!state.has_value()) capture.pipe.drain();
         return state;
     });
     Result<void> done;
     {
         const std::lock_guard lock(mutex_);
-        done = prepare_stream(capture, write_end.get());
-        write_end.reset();
+        done = prepare_stream(capture);
+        capture.pipe.close_write_end();
         if (done.has_value()) done = cut_with_memory(capture, overlays, while_stopped);
+        capture.pipe.open();
     }
     crash_point("qemu.memory.streaming");
     Result<std::string> state = splitting.get();
@@ -161,7 +132,7 @@ Result<void> Machine::check_capture(const std::vector<OverlaySpec>& overlays) {
     return {};
 }
 
-Result<void> Machine::prepare_stream(MemoryCapture& capture, int write_end) {
+Result<void> Machine::prepare_stream(MemoryCapture& capture) {
     TRY(require_alive());
     TRY_ASSIGN(const std::string status, run_state());
     if (status != "running" && status != "paused") {
@@ -178,7 +149,8 @@ Result<void> Machine::prepare_stream(MemoryCapture& capture, int write_end) {
                                                       : "the guest stood while its memory was saved: " + background.error().detail;
     }
     TRY(ask("migrate-set-parameters", {{"max-bandwidth", kNoBandwidthLimit}}));
-    TRY(qmp->run("getfd", {{"fdname", "memory"}}, write_end));
+    if (capture.facts.live) capture.pipe.dam();
+    TRY(qmp->run("getfd", {{"fdname", "memory"}}, capture.pipe.write_end()));
     capture.facts.layout = layout_text(record_.spec, surroundings_.capabilities);
     for (const DiskSpec& disk : record_.spec.disks) flush(disk.chain_top_first.front());
     return {};
@@ -192,6 +164,8 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
         record_.resume_owed = capture.was_running;
         done = directory_->write_record(record_);
     }
+    if (done.has_value() && capture.facts.live) done = send_stream(capture);
+    if (capture.migrating) wait_until_prepared(capture);
     bool cut = false;
     if (done.has_value()) {
         done = cut_at_instant(capture, overlays, while_stopped);
@@ -199,13 +173,8 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
         if (!cut) cut = are_on_top(overlays).value_or(false);  // the answer may have been lost on the way
         crash_point("qemu.memory.cut");
     }
-    if (done.has_value()) {
-        Result<json::value> begun = ask("migrate", {{"uri", "fd:memory"}});
-        if (begun.has_value())
-            capture.migrating = true;
-        else
-            done = std::unexpected<Error>(std::move(begun.error()));
-    }
+    capture.pipe.open();
+    if (done.has_value() && !capture.facts.live) done = send_stream(capture);
     if (done.has_value() && capture.facts.live) done = wait_for_resume(capture);
     if (!capture.migrating) (void)ask("closefd", {{"fdname", "memory"}});  // else the splitter waits for more
     if (!done.has_value() && capture.was_running) (void)ensure_running();
@@ -218,6 +187,19 @@ Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<
         save_record();
     }
     return done;
+}
+
+Result<void> Machine::send_stream(MemoryCapture& capture) {
+    TRY(ask("migrate", {{"uri", "fd:memory"}}));
+    capture.migrating = true;
+    return {};
+}
+
+// The stop may come as soon as QEMU has nothing left to do but to take the device state.
+void Machine::wait_until_prepared(const MemoryCapture& capture) {
+    const Deadline deadline = steady_clock::now() + kPreparation;
+    while (steady_clock::now() < deadline && capture.pipe.holds_back(run_->process.pid) == false && !has_ended(run_->process))
+        std::this_thread::sleep_for(kPollPause);
 }
 
 Result<void> Machine::cut_at_instant(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
