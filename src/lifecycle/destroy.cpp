@@ -23,6 +23,7 @@ Result<void> detach_data_volumes(Transaction& transaction, const VmId& vm, Times
         if (volume.type != VolumeType::data) continue;
         volume.last_vm_instance_uuid = vm;
         volume.vm_instance_uuid.reset();
+        volume.attach_job_uuid.reset();
         volume.device_id.reset();
         volume.last_detach_date = now;
         TRY(store::update(transaction, volume));

@@ -138,6 +138,7 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm) {
                        }
                        volume.last_vm_instance_uuid = vm;
                        volume.vm_instance_uuid.reset();
+                       volume.attach_job_uuid.reset();
                        volume.device_id.reset();
                        TRY(store::update(transaction, volume));
                    }

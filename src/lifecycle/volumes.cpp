@@ -100,8 +100,7 @@ Result<void> reserve_slot(Parts& parts, const api::AttachDataVolumeToVm& message
         TRY_ASSIGN(const VmRows rows, load_vm(transaction, message.vm_instance_uuid));
         if (volume.type != VolumeType::data)
             return fail(ErrorCode::attach_volume_failed, "volumeUuid names a root volume; only data volumes can be attached");
-        const bool run_again = volume.vm_instance_uuid == message.vm_instance_uuid && !rows.vm.owner_job_uuid;  // after a crash
-        if (run_again) return {};
+        if (volume.vm_instance_uuid == message.vm_instance_uuid && volume.attach_job_uuid == job) return {};  // this step, run again
         if (volume.vm_instance_uuid) {
             return fail(ErrorCode::attach_volume_failed, fmt::format("volume '{}' is attached to VM instance {} already; detach it first",
                                                                      volume.name, volume.vm_instance_uuid->text()));
@@ -122,6 +121,7 @@ Result<void> reserve_slot(Parts& parts, const api::AttachDataVolumeToVm& message
         while (used.contains(slot)) ++slot;
         volume.vm_instance_uuid = message.vm_instance_uuid;
         volume.device_id = slot;
+        volume.attach_job_uuid = job;
         volume.last_attach_date = parts.now();
         return store::update(transaction, volume);
     });
@@ -134,19 +134,18 @@ Result<void> release_slot(Parts& parts, const VolumeId& id, const VmId& vm) {
         TRY(note_guest_writes(transaction, volume));
         volume.last_vm_instance_uuid = vm;
         volume.vm_instance_uuid.reset();
+        volume.attach_job_uuid.reset();
         volume.device_id.reset();
         volume.last_detach_date = volume.last_op_date = parts.now();
         return store::update(transaction, volume);
     });
 }
 
-// A root volume, and all volumes of a VM that is being made, come with the VM. One that is gone was expunged by a job asked for earlier.
-Result<bool> may_be_attached_by_call(Parts& parts, const VolumeId& id, const VmId& vm) {
+// One that is gone was expunged by a job asked for earlier.
+Result<bool> is_attached_by(Parts& parts, const JobId& job, const VolumeId& id, const VmId& vm) {
     return store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(const std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
-        if (!volume || volume->type != VolumeType::data || volume->vm_instance_uuid != vm) return false;
-        TRY_ASSIGN(const VmInstance row, store::get<VmInstance>(transaction, vm.text()));
-        return !row.owner_job_uuid;
+        return volume && volume->vm_instance_uuid == vm && volume->attach_job_uuid == job;
     });
 }
 
@@ -185,8 +184,8 @@ Result<Saga> attach_saga(Parts& parts, const Job& job) {
             TRY(instantiate(parts, volume, storage));
             return plug_disk(parts, volume, vm);
         },
-        [&parts, volume, vm](StepContext&) -> Result<void> {
-            TRY_ASSIGN(const bool attached, may_be_attached_by_call(parts, volume, vm));
+        [&parts, volume, vm](StepContext& step) -> Result<void> {
+            TRY_ASSIGN(const bool attached, is_attached_by(parts, step.job(), volume, vm));
             if (!attached) return {};
             TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
             if (state != hypervisor::DomainState::shut_off) TRY(parts.hypervisor.detach_disk(vm, volume));

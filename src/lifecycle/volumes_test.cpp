@@ -44,6 +44,16 @@ TEST_F(AttachTest, AVolumeOfAVmThatIsBeingMadeStaysWithIt) {
     EXPECT_TRUE(storages.at(pool.storage.url)->calls().empty());
 }
 
+TEST_F(AttachTest, ASecondCallFailsAndDetachesNothing) {
+    Volume data = root();
+    data.uuid = VolumeId::trusted(test::uuid_text(60));
+    data.type = VolumeType::data;
+    data.device_id = 1;
+    pool.add_owned(data, pool.bob);
+    EXPECT_EQ(attach(data.uuid, pool.db.uuid), JobState::failed);
+    EXPECT_EQ(pool.rows<Volume>({{"uuid", data.uuid.text()}}).at(0).vm_instance_uuid, pool.db.uuid);
+}
+
 TEST_F(AttachTest, OfAVolumeThatIsGoneFails) { EXPECT_EQ(attach(VolumeId::trusted(test::uuid_text(60)), pool.db.uuid), JobState::failed); }
 
 }  // namespace

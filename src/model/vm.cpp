@@ -49,6 +49,7 @@ template <> const TypeInfo& describe<Volume>() {
         field<&Volume::status>("status", "How far the volume is."),
         field<&Volume::is_shareable>("isShareable", "Whether several VM instances may attach the volume at once."),
         field<&Volume::top_layer_uuid>("topLayerUuid", "The layer the volume writes to.", {.internal = true}),
+        field<&Volume::attach_job_uuid>("attachJobUuid", "The job that attached the volume.", {.internal = true}),
         field<&Volume::last_detach_date>("lastDetachDate", "When the volume was last detached."),
         field<&Volume::last_vm_instance_uuid>("lastVmInstanceUuid", "The VM instance the volume was last attached to."),
         field<&Volume::last_attach_date>("lastAttachDate", "When the volume was last attached."),

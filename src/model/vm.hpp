@@ -59,6 +59,7 @@ struct Volume {
     VolumeStatus status = VolumeStatus::creating;
     bool is_shareable = false;
     std::optional<LayerId> top_layer_uuid;  // internal
+    std::optional<JobId> attach_job_uuid;   // internal: the call that attached it; absent when it came with its VM
     std::optional<Timestamp> last_attach_date, last_detach_date;
     std::optional<VmId> last_vm_instance_uuid;
     Timestamp create_date, last_op_date;
