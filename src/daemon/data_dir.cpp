@@ -39,7 +39,7 @@ Result<std::string> initial_admin_password(const std::string& data_dir) {
         std::string kept;
         if (std::getline(file, kept) && !kept.empty()) return kept;
     }
-    const std::string password = random_uuid_text();
+    std::string password = random_uuid_text();
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     const std::string line = password + "\n";
     const bool written = fd >= 0 && ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && ::fsync(fd) == 0;

@@ -24,6 +24,7 @@ http::JobAccess job_access(store::DatabaseSagaLog& log, workflow::Engine& engine
     jobs.undelivered_hooks = [&log]() -> Result<std::vector<http::UndeliveredHook>> {
         TRY_ASSIGN(const std::vector<store::DatabaseSagaLog::PendingHook> pending, log.pending_hooks());
         std::vector<http::UndeliveredHook> hooks;
+        hooks.reserve(pending.size());
         for (const auto& hook : pending) hooks.push_back({hook.job, hook.tries});
         return hooks;
     };

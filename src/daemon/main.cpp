@@ -2,8 +2,8 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <signal.h>
 #include <sodium.h>
+#include <csignal>
 
 #include "base/crash_point.hpp"
 #include "daemon/options.hpp"

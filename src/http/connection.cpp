@@ -12,6 +12,7 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <ctime>
+#include <tuple>
 
 #include "api/json.hpp"
 #include "http/server_impl.hpp"
@@ -90,7 +91,7 @@ std::string head_of(const EventStream& stream) {
         "HTTP/1.1 200 OK\r\nServer: ramet\r\nDate: " + http_date() +
         "\r\nContent-Type: text/event-stream;charset=UTF-8\r\nCache-Control: no-store\r\nX-Accel-Buffering: no\r\nConnection: close\r\n";
     for (const auto& [name, value] : stream.headers) {
-        if (!beast::iequals(name, "Cache-Control")) head += name + ": " + value + "\r\n";
+        if (!beast::iequals(name, "Cache-Control")) head.append(name).append(": ").append(value).append("\r\n");
     }
     return head + "\r\n";
 }
@@ -125,7 +126,7 @@ bool Server::Impl::run_on_pool(const std::shared_ptr<Connection>& connection, st
         }
         work = nullptr;
         const auto executor = connection->stream.get_executor();
-        asio::post(executor, [connection = std::move(connection), reply = std::move(reply)]() mutable {
+        asio::post(executor, [connection, reply = std::move(reply)]() mutable {
             connection->reply = std::move(reply);
             connection->woken = true;
             connection->event.cancel();
@@ -246,7 +247,7 @@ asio::awaitable<void> Server::Impl::send_events(std::shared_ptr<Connection> conn
 // Reads on for a little while, so that the answer is not lost to a reset while the sender still sends.
 asio::awaitable<void> Server::Impl::drain(std::shared_ptr<Connection> connection) {
     beast::error_code ignored;
-    connection->stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    std::ignore = connection->stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
     connection->stream.expires_after(kDrainTimeout);
     std::array<char, kReadChunk> scratch{};
     const asio::mutable_buffer into = asio::buffer(scratch);
@@ -330,7 +331,7 @@ asio::awaitable<void> Server::Impl::serve(std::shared_ptr<Connection> connection
         first = false;
     }
     beast::error_code ignored;
-    connection->stream.socket().shutdown(tcp::socket::shutdown_both, ignored);
+    std::ignore = connection->stream.socket().shutdown(tcp::socket::shutdown_both, ignored);
     connection->stream.close();
 }
 

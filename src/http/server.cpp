@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <tuple>
 
 #include "http/server_impl.hpp"
 #include "telemetry/log.hpp"
@@ -32,10 +33,10 @@ Result<void> Server::Impl::start() {
     if (error) return fail(ErrorCode::invalid_argument, "'" + options_.address + "' is not an IP address to listen on");
     const tcp::endpoint endpoint(address, options_.port);
     tcp::acceptor acceptor(io_);
-    acceptor.open(endpoint.protocol(), error);
-    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    std::ignore = acceptor.open(endpoint.protocol(), error);
+    if (!error) std::ignore = acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) std::ignore = acceptor.bind(endpoint, error);
+    if (!error) std::ignore = acceptor.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
         return fail(ErrorCode::operation_failed, "cannot listen on " + options_.address + ":" + std::to_string(options_.port) + ": " +
                                                      error.message() + "; is another server running there?");
@@ -70,13 +71,13 @@ asio::awaitable<void> Server::Impl::accept_loop() {
 
 void Server::Impl::accepted(tcp::socket socket) {
     boost::system::error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
+    std::ignore = socket.set_option(tcp::no_delay(true), ignored);
     const tcp::endpoint peer = socket.remote_endpoint(ignored);
     const auto connection = std::make_shared<Connection>(std::move(socket), peer.address().to_string());
     {
         const std::lock_guard lock(mutex_);
         if (connections_.size() >= options_.connections_max) {
-            connection->stream.socket().non_blocking(true, ignored);
+            std::ignore = connection->stream.socket().non_blocking(true, ignored);
             connection->stream.socket().send(asio::buffer(kTooManyConnections), 0, ignored);  // fits into an empty socket buffer
             return;
         }
@@ -105,7 +106,7 @@ void Server::Impl::stop() {
     if (!acceptor_ || stopping_.exchange(true)) return;
     asio::post(io_, [this] {
         boost::system::error_code ignored;
-        acceptor_->close(ignored);
+        std::ignore = acceptor_->close(ignored);
     });
     {
         std::unique_lock lock(mutex_);

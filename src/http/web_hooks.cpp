@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <memory>
+#include <tuple>
 
 #include "storage/address_policy.hpp"
 #include "telemetry/log.hpp"
@@ -29,7 +30,7 @@ using HeaderList = std::unique_ptr<curl_slist, ListDeleter>;
 void append(HeaderList& list, const std::string& line) {
     curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
     if (longer == nullptr) return;
-    static_cast<void>(list.release());  // it is the tail or the head of `longer`
+    std::ignore = list.release();  // it is the tail or the head of `longer`
     list.reset(longer);
 }
 

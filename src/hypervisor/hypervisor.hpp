@@ -151,6 +151,8 @@ public:
     virtual Result<void> resume(const VmId& vm) = 0;
     virtual Result<void> reset(const VmId& vm) = 0;
     virtual Result<DomainState> state(const VmId& vm) = 0;
+    // Whether it stands because a write failed, for want of room or otherwise. resume() tries the write again. state() says paused of it.
+    virtual Result<bool> is_stopped_by_io(const VmId& vm) = 0;
     virtual Result<std::vector<VmId>> running_domains() = 0;  // every process of ours on this machine, known or not
     virtual Result<std::vector<VmId>> running_tpms() = 0;     // the same for the processes behind the VMs' TPMs
     // True when no guest write has reached any of the VM's disks since their top layers were opened or made by snapshot_disks.

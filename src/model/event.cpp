@@ -3,13 +3,13 @@
 namespace ramet {
 
 template <> const TypeInfo& describe<Event>() {
-    static const TypeInfo info =
-        row<Event>({"event", "EventVO"}, "Event", "Something that happened.", field<&Event::uuid>("uuid", "The event's uuid.", {.primary = true}),
-                   field<&Event::name>("name", "What happened: lease-warning, lease-ended, garbage-quarantined, garbage-removed, clock-stepped."),
-                   field<&Event::severity>("severity", "info or warning."), field<&Event::account_uuid>("accountUuid", "The account it concerns."),
-                   field<&Event::resource_uuid>("resourceUuid", "The resource it concerns; it may be gone by now."),
-                   field<&Event::resource_name>("resourceName", "That resource's name at the time."),
-                   field<&Event::message>("message", "What happened, for people."), field<&Event::create_date>("createDate", "When it happened."));
+    static const TypeInfo info = row<Event>(
+        {"event", "EventVO"}, "Event", "Something that happened.", field<&Event::uuid>("uuid", "The event's uuid.", {.primary = true}),
+        field<&Event::name>("name", "What happened: lease-warning, lease-ended, io-stop, garbage-quarantined, garbage-removed, clock-stepped."),
+        field<&Event::severity>("severity", "info or warning."), field<&Event::account_uuid>("accountUuid", "The account it concerns."),
+        field<&Event::resource_uuid>("resourceUuid", "The resource it concerns; it may be gone by now."),
+        field<&Event::resource_name>("resourceName", "That resource's name at the time."),
+        field<&Event::message>("message", "What happened, for people."), field<&Event::create_date>("createDate", "When it happened."));
     return info;
 }
 

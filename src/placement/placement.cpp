@@ -83,7 +83,7 @@ std::unexpected<Error> no_host(std::span<const HostFacts> hosts, const std::vect
         for (const Candidate& candidate : candidates) {
             if (reason.empty() && candidate.facts == &facts) reason = too_small(candidate, needs);
         }
-        message += separator + "host '" + facts.host.name + "': " + reason;
+        message.append(separator).append("host '").append(facts.host.name).append("': ").append(reason);
         separator = "; ";
     }
     return fail(ErrorCode::no_host, std::move(message));

@@ -21,8 +21,9 @@ std::unexpected<Error> bad(const std::string& shown, const std::string& what) {
 
 std::optional<std::int64_t> parse_integer(std::string_view text) {
     std::int64_t number = 0;
-    const char* const end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, number);
+    const char* const begin = text.data();
+    const char* const end = begin + text.size();
+    const auto [stopped, error] = std::from_chars(begin, end, number);
     if (text.empty() || error != std::errc{} || stopped != end) return std::nullopt;
     return number;
 }

@@ -42,6 +42,7 @@ Result<Image> own_image(store::Transaction& transaction, const identity::Caller&
 Result<std::vector<std::string>> copies_of(store::Transaction& transaction, const ImageId& image) {
     TRY_ASSIGN(const std::vector<ImageBackupStorageRef> copies, store::list<ImageBackupStorageRef>(transaction, {{"imageUuid", image.text()}}));
     std::vector<std::string> paths;
+    paths.reserve(copies.size());
     for (const ImageBackupStorageRef& copy : copies) paths.push_back(copy.install_path);
     return paths;
 }

@@ -108,6 +108,7 @@ Result<std::string> delete_ip_range(Parts& parts, const identity::Caller&, const
     return remove<IpRange>(parts, request.uuid, [](const IpRange& range, store::Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(const std::vector<UsedIp> used, store::list<UsedIp>(transaction, {{"ipRangeUuid", range.uuid.text()}}));
         std::vector<std::string> names;
+        names.reserve(used.size());
         for (const UsedIp& address : used) names.push_back(address.ip);
         Dependants dependants(transaction);
         dependants.add("used address", "used addresses", names);

@@ -148,6 +148,7 @@ Result<std::string> delete_l3_network(Parts& parts, const identity::Caller&, con
                    const store::Matches here{{"l3NetworkUuid", network.uuid.text()}};
                    TRY_ASSIGN(const std::vector<VmNic> nics, store::list<VmNic>(transaction, here));
                    std::vector<std::string> names;
+                   names.reserve(nics.size());
                    for (const VmNic& nic : nics) names.push_back(nic.ip.value_or(nic.mac));
                    Dependants dependants(transaction);
                    dependants.add("NIC", "NICs", names);

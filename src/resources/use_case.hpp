@@ -135,6 +135,7 @@ public:
     Result<void> count(std::string_view noun, std::string_view plural, const store::Matches& matches) {
         TRY_ASSIGN(const std::vector<Row> rows, store::list<Row>(transaction_, matches));
         std::vector<std::string> names;
+        names.reserve(rows.size());
         for (const Row& row : rows) names.push_back(row.name);
         add(noun, plural, names);
         return {};

@@ -313,7 +313,7 @@ Result<void> check_image_url(const std::string& url, bool allow_private_addresse
     return {};
 }
 
-Result<Fetched> fetch_image(const FetchRequest& request, const CopyObserver& observer, std::stop_token stop, const FetchLimits& bounds) {
+Result<Fetched> fetch_image(const FetchRequest& request, const CopyObserver& observer, const std::stop_token& stop, const FetchLimits& bounds) {
     TRY(check_image_url(request.url, request.allow_private_addresses));
     const std::size_t slash = request.destination.rfind('/');
     if (request.destination.empty() || request.destination.front() != '/')

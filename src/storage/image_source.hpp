@@ -33,7 +33,7 @@ struct Fetched {
     std::string sha256_hex;
 };
 
-Result<Fetched> fetch_image(const FetchRequest& request, const CopyObserver& observer, std::stop_token stop, const FetchLimits& bounds = {});
+Result<Fetched> fetch_image(const FetchRequest& request, const CopyObserver& observer, const std::stop_token& stop, const FetchLimits& bounds = {});
 
 // Cheap check before anything is written: scheme, syntax, existence of a local file. invalid_argument names the field `url`.
 Result<void> check_image_url(const std::string& url, bool allow_private_addresses);

@@ -29,7 +29,7 @@ Result<void> note_hook(Transaction& transaction, const Job& job) {
 
 Result<void> DatabaseSagaLog::save_step(const JobStep& step, Durability durability) {
     const auto save = [&](Transaction& transaction) -> Result<void> {
-        const Result<void> updated = update(transaction, step);
+        Result<void> updated = update(transaction, step);
         if (updated.has_value() || updated.error().code != ErrorCode::not_found) return updated;
         return insert(transaction, step);
     };

@@ -16,7 +16,7 @@ constexpr std::chrono::milliseconds kLastRetry{1000};
 
 }  // namespace
 
-bool pause(std::chrono::milliseconds duration, std::stop_token stop) {
+bool pause(std::chrono::milliseconds duration, const std::stop_token& stop) {
     std::mutex mutex;
     std::condition_variable_any never;
     std::unique_lock lock(mutex);

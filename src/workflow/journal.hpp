@@ -14,7 +14,7 @@
 namespace ramet::workflow {
 
 // Waits, or returns early (false) when `stop` is requested.
-bool pause(std::chrono::milliseconds duration, std::stop_token stop);
+bool pause(std::chrono::milliseconds duration, const std::stop_token& stop);
 
 // Thread rules: any thread. A write blocks until it is committed, and durable unless it says otherwise.
 // Once a write has failed for good the journal is down: every later write fails at once, so that no effect can follow an

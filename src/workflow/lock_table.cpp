@@ -57,7 +57,7 @@ Result<LockTable::Held> LockTable::acquire(std::vector<std::string> names, std::
     std::unique_lock lock(mutex_);
     const std::shared_ptr<Request> request = enter(std::move(names), {});
     ++waiting_;
-    const bool mine = request->turn.wait(lock, stop, [&] { return granted(*request); });
+    const bool mine = request->turn.wait(lock, std::move(stop), [&] { return granted(*request); });
     --waiting_;
     if (!mine) {
         leave(*request);

@@ -95,7 +95,7 @@ private:
     StepEnd run_trunk_step(std::size_t stage);
     bool run_fan_out(std::size_t stage);                                                         // false: parked
     std::optional<std::chrono::milliseconds> run_branch(std::size_t stage, std::size_t branch);  // a pause: call again after it
-    void branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error);
+    void branch_failed(std::size_t stage, std::size_t branch, std::size_t step, const Error& error);
     StepEnd run_step(Step& step, JobStep& row, StepRun& call);  // holding its locks
     ThreadPool& pool_of(const FanOut& fan_out) const { return fan_out.slow ? services_.slow_branch_pool : services_.branch_pool; }
     void make_report();

@@ -121,13 +121,13 @@ std::optional<std::chrono::milliseconds> Run::run_branch(std::size_t stage, std:
         }
         waiting = end == StepEnd::waits ? 1 : 0;
         if (end == StepEnd::waits) return call.pause;
-        if (end == StepEnd::failed) branch_failed(stage, branch, step, std::move(call.why));
+        if (end == StepEnd::failed) branch_failed(stage, branch, step, call.why);
         if (end != StepEnd::done) return std::nullopt;
     }
     return std::nullopt;
 }
 
-void Run::branch_failed(std::size_t stage, std::size_t branch, std::size_t step, Error error) {
+void Run::branch_failed(std::size_t stage, std::size_t branch, std::size_t step, const Error& error) {
     JobStep& row = rows_[stage].branches[branch][step];
     if (saga_->stages()[stage].branches.on_failure == BranchFailure::undo_all) {
         if (!claim(error)) return;

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 import unittest
 
 from support import TINY, Agent, Api, ApiError, World
@@ -161,6 +162,40 @@ class Refusals(World):
             self.api.delete("/primary-storage/" + storage)
         finally:
             subprocess.run(["umount", "-l", small], check=False)
+
+    @unittest.skipUnless(os.geteuid() == 0, "mounting a small file system needs root")
+    def test_a_guest_that_finds_no_room_is_paused_and_goes_on_when_there_is_some(self):
+        small = pathlib.Path(self.directory) / "filling"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200m", "tmpfs", small], check=True)
+        try:
+            zone = self.api.rows("/zones")[0]["uuid"]
+            storage = self.api.post("/primary-storage/local-storage", {"params": {"name": "filling", "url": str(small / "pool"), "zoneUuid": zone}})["inventory"]["uuid"]
+            vm = self.api.clone(self.source["uuid"], ["filling"], primaryStorageUuidForRootVolume=storage)["inventories"][0]["inventory"]
+            agent = Agent(self.server.data_dir, vm["uuid"])
+            agent.call("guest-ping", 90)
+            facts = os.statvfs(small)
+            subprocess.run(["mount", "-o", f"remount,size={(facts.f_blocks - facts.f_bfree) * facts.f_bsize + (1 << 20)}", small], check=True)
+            agent.run("(dd if=/dev/urandom of=/root/big bs=1M count=8 conv=fsync && echo whole >/root/done) >/dev/null 2>&1 </dev/null &")
+            self.assertEqual("Paused", self.wait_for_state(vm["uuid"], "Paused"))
+            events = self.api.rows("/events", "name=io-stop")
+            self.assertEqual([vm["uuid"]], [event["resourceUuid"] for event in events])
+            self.assertIn("resume it", events[0]["message"])
+            subprocess.run(["mount", "-o", "remount,size=1200m", small], check=True)
+            self.api.action(vm["uuid"], "resumeVmInstance")
+            self.assertEqual("Running", self.api.vm(vm["uuid"])["state"])
+            self.assertEqual("whole\n8388608", agent.run("while [ ! -e /root/done ]; do sleep 1; done; cat /root/done; stat -c %s /root/big", 90))
+            self.assertEqual("Running", self.api.vm(vm["uuid"])["state"])
+            self.expunge(vm["uuid"])
+            self.api.delete("/primary-storage/" + storage)
+        finally:
+            subprocess.run(["umount", "-l", small], check=False)
+
+    def wait_for_state(self, vm, state, patience=60):
+        end = time.monotonic() + patience
+        while self.api.vm(vm)["state"] != state and time.monotonic() < end:
+            time.sleep(0.2)
+        return self.api.vm(vm)["state"]
 
     def test_nothing_is_left_over_after_all_this(self):
         self.assert_nothing_left_over()

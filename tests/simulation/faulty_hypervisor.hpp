@@ -41,6 +41,9 @@ public:
     Result<hypervisor::DomainState> state(const VmId& vm) override {
         return call("state", vm, [&] { return inner_.state(vm); });
     }
+    Result<bool> is_stopped_by_io(const VmId& vm) override {
+        return call("is_stopped_by_io", vm, [&] { return inner_.is_stopped_by_io(vm); });
+    }
     Result<std::vector<VmId>> running_domains() override {
         return call("running_domains", {}, [&] { return inner_.running_domains(); });
     }

@@ -28,6 +28,7 @@ public:
         hypervisor::DomainSpec spec;  // with the chains as they are now
         hypervisor::DomainState state = hypervisor::DomainState::shut_off;
         bool written = false;                      // the guest wrote since the tops were opened
+        bool write_failed = false;                 // it is paused for that
         bool agent = false;                        // a guest agent answers
         bool tpm_crashed = false;                  // the process behind its TPM has ended
         bool holds_disks = false;                  // the guest does not let go of a disk
@@ -146,6 +147,14 @@ public:
         TRY(leave(due));
         const auto found = domains_.find(vm);
         return found == domains_.end() ? hypervisor::DomainState::shut_off : found->second.state;
+    }
+
+    Result<bool> is_stopped_by_io(const VmId& vm) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("is_stopped_by_io", vm));
+        TRY(leave(due));
+        const auto found = domains_.find(vm);
+        return found != domains_.end() && found->second.state == hypervisor::DomainState::paused && found->second.write_failed;
     }
 
     Result<std::vector<VmId>> running_domains() override { return alive("running_domains"); }

@@ -1,9 +1,9 @@
 #include "hypervisor/linux/daemon_process.hpp"
 
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <csignal>
 extern "C" {  // glibc 2.36 forgot it
 #include <sys/pidfd.h>
 }
@@ -64,6 +64,7 @@ std::string text_of(int fd) {
 // Our own signal mask and ignored signals must not reach the daemon: it could not be ended.
 Result<pid_t> spawn(const std::vector<std::string>& arguments, int errors) {
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     std::array<char*, 3> environment{const_cast<char*>("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), const_cast<char*>("LC_ALL=C"), nullptr};

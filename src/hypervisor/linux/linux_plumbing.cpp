@@ -230,7 +230,7 @@ Result<void> LinuxPlumbing::plug(const PortSpec& port) {
     TRY(reserve(network, port, before));
     TRY(files_.save(PortState{port, network.bridge}));
     const bool changed = before && !same_rules(before->port, port);
-    const Result<void> allowed = rules_.add_port(port, changed ? &before->port : nullptr);
+    Result<void> allowed = rules_.add_port(port, changed ? &before->port : nullptr);
     if (!allowed.has_value()) {
         if (allowed.error().code != ErrorCode::not_found) return allowed;
         telemetry::log_warning("the packet rules were removed by someone else; making them again");
@@ -299,6 +299,7 @@ Result<std::vector<std::string>> LinuxPlumbing::taps() {
 Result<std::vector<std::string>> LinuxPlumbing::ports() {
     TRY_ASSIGN(const std::vector<PortState> stored, files_.ports());  // rules and reservations are made from these
     std::vector<std::string> names;
+    names.reserve(stored.size());
     for (const PortState& state : stored) names.push_back(state.port.tap);
     return names;
 }
@@ -306,6 +307,7 @@ Result<std::vector<std::string>> LinuxPlumbing::ports() {
 Result<std::vector<L3NetworkId>> LinuxPlumbing::networks() {
     TRY_ASSIGN(const std::vector<NetworkState> stored, files_.networks());
     std::vector<L3NetworkId> all;
+    all.reserve(stored.size());
     for (const NetworkState& network : stored) all.push_back(network.spec.l3);
     return all;
 }

@@ -270,7 +270,7 @@ Result<void> Netlink::change(int index, const LinkChange& wanted) {
 Result<void> Netlink::remove(const std::string& name) {
     Message message(RTM_DELLINK, 0, ifinfomsg{});
     message.add(IFLA_IFNAME, name);
-    const Result<void> done = talk(message.bytes(), "remove the network device " + name, [](const nlmsghdr&) {});
+    Result<void> done = talk(message.bytes(), "remove the network device " + name, [](const nlmsghdr&) {});
     if (!done.has_value() && done.error().code == ErrorCode::not_found) return {};
     return done;
 }

@@ -129,7 +129,7 @@ Result<std::string> Rules::run(const std::string& script) {
         nft_ctx_buffer_output(context_);
     }
     const int result = nft_run_cmd_from_buffer(context_, script.c_str());
-    const std::string output = nft_ctx_get_output_buffer(context_);
+    std::string output = nft_ctx_get_output_buffer(context_);
     const std::string errors = nft_ctx_get_error_buffer(context_);
     if (result == 0) return output;
     const bool absent = errors.find("No such file or directory") != std::string::npos;

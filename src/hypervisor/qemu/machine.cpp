@@ -158,6 +158,14 @@ Result<DomainState> Machine::state() {
     return executes ? DomainState::running : DomainState::paused;
 }
 
+Result<bool> Machine::is_stopped_by_io() {
+    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const bool running, alive());
+    if (!running) return false;
+    TRY_ASSIGN(const std::string status, run_state());
+    return status == "io-error";
+}
+
 // --- start
 
 Result<Machine::Opened> Machine::open_files(const DomainSpec& spec, const RunDirectory& directory) {

@@ -1,7 +1,7 @@
 #include "hypervisor/qemu/ready_pool.hpp"
 
-#include <limits.h>
 #include <unistd.h>
+#include <climits>
 
 #include <algorithm>
 #include <array>

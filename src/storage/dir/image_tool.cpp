@@ -35,7 +35,7 @@ Result<std::string> find_program(const std::string& name) {
     const std::string folders = path != nullptr ? path : "/usr/bin:/bin";
     for (std::size_t begin = 0; begin <= folders.size();) {
         const std::size_t end = std::min(folders.find(':', begin), folders.size());
-        const std::string candidate = folders.substr(begin, end - begin) + "/" + name;
+        std::string candidate = folders.substr(begin, end - begin) + "/" + name;
         if (candidate.front() == '/' && candidate[1] != '/' && ::access(candidate.c_str(), X_OK) == 0) return candidate;
         begin = end + 1;
     }
@@ -198,6 +198,7 @@ Result<void> run_image_tool(const ToolRun& run, const std::stop_token& stop) {
     std::vector<std::string> words{run.program};
     words.insert(words.end(), run.arguments.begin(), run.arguments.end());
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     std::string locale = "LC_ALL=C";

@@ -37,7 +37,7 @@ Result<PartialFile> PartialFile::begin(int root, const std::string& path, const 
     }
 }
 
-PartialFile::PartialFile(int root, std::string path, DirectoryPath place, UniqueFd file)
+PartialFile::PartialFile(int root, const std::string& path, DirectoryPath place, UniqueFd file)
     : root_(root),
       partial_path_(path + std::string(kPartialSuffix)),
       place_(std::move(place)),

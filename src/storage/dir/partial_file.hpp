@@ -24,7 +24,7 @@ public:
     Result<void> publish();
 
 private:
-    PartialFile(int root, std::string path, DirectoryPath place, UniqueFd file);
+    PartialFile(int root, const std::string& path, DirectoryPath place, UniqueFd file);
     int root_;
     std::string directory_path_;
     std::string name_;

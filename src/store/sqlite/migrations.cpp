@@ -74,7 +74,7 @@ std::string checksum_of(std::string_view sql) {
 
 Result<void> migrate(Connection& connection, std::span<const Migration> list) {
     TRY(connection.run_script("BEGIN IMMEDIATE"));
-    const Result<void> applied = apply_missing(connection, list);
+    Result<void> applied = apply_missing(connection, list);
     if (!applied.has_value()) {
         static_cast<void>(connection.run_script("ROLLBACK"));  // may have rolled back already; the first error is the one that tells
         return applied;

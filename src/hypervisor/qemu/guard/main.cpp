@@ -2,8 +2,8 @@
 // the agent's socket inherited. Started as rametd's user, so that it may lie below a private directory; becomes UID and GID at once.
 #include <fcntl.h>
 #include <grp.h>
-#include <signal.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <array>
 #include <charconv>
