@@ -176,7 +176,8 @@ class Refusals(World):
             agent.call("guest-ping", 90)
             facts = os.statvfs(small)
             subprocess.run(["mount", "-o", f"remount,size={(facts.f_blocks - facts.f_bfree) * facts.f_bsize + (1 << 20)}", small], check=True)
-            agent.run("(dd if=/dev/urandom of=/root/big bs=1M count=8 conv=fsync && echo whole >/root/done) >/dev/null 2>&1 </dev/null &")
+            fill = "sleep 1; dd if=/dev/urandom of=/root/big bs=1M count=8 conv=fsync && echo whole >/root/done"
+            agent.call("guest-exec", 60, path="/bin/sh", arg=["-c", fill])  # the agent stands with the guest: its end cannot be waited for
             self.assertEqual("Paused", self.wait_for_state(vm["uuid"], "Paused"))
             events = self.api.rows("/events", "name=io-stop")
             self.assertEqual([vm["uuid"]], [event["resourceUuid"] for event in events])
