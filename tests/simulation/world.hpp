@@ -87,6 +87,7 @@ private:
     [[noreturn]] void live();
     void serve();
     void settle();
+    void wait_until_quiet(Client& client);
     [[noreturn]] void judge();
     Tally& tally_;
     std::uint64_t seed_;
