@@ -112,8 +112,7 @@ private:
 
     Result<std::optional<JobId>> clone(Client& client, const VmInstance& vm) {
         constexpr std::array<std::size_t, 6> kBatches{1, 1, 3, 3, 3, 16};
-        if (!client.vm(vm.name)) return std::nullopt;  // removed by a job meanwhile
-        return client.clone(vm.name, kBatches.at(draw_.below(kBatches.size())), [&](api::CloneVmInstance& message) {
+        return client.clone(vm, kBatches.at(draw_.below(kBatches.size())), [&](api::CloneVmInstance& message) {
             message.full = draw_.one_in(2);
             if (draw_.one_in(4)) message.copy = "full";
             message.memory = message.copy != "full" && draw_.one_in(5);
@@ -187,7 +186,7 @@ private:
         if (choice == 0 && group) return lifecycle::delete_snapshot_group(client.parts(), Client::request(), {group->uuid});
         if (choice == 1 && group) return lifecycle::revert_vm(client.parts(), Client::request(), {group->uuid});
         if (choice == 2 && checkpoint) return lifecycle::delete_checkpoint(client.parts(), Client::request(), {checkpoint->uuid});
-        if (choice < 4) return client.snapshot_group(vm.name, "group-" + std::to_string(left_));
+        if (choice < 4) return client.snapshot_group(vm, "group-" + std::to_string(left_));
         api::CreateCheckpoint message;
         message.vm_instance_uuid = vm.uuid;
         message.name = "checkpoint-" + std::to_string(left_);
