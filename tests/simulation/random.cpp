@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "lifecycle/checkpoints.hpp"
@@ -22,19 +23,26 @@ constexpr std::uint64_t kSeedsOfANight = 100'000;
 constexpr std::uint64_t kReplayedOf = 50;  // each so many-th seed is run twice, which must be the same
 constexpr std::int64_t kMillisecond = 1'000'000;
 
-// What goes wrong: at most `left` times, and no operation twice in a row, so that an undo, which tries three times, gets through.
+constexpr std::uint64_t kCallsOfAnUndo = 100;  // in its three tries, and of who works beside it
+
+// What goes wrong: at most `left` times, no operation twice in a row, and never three calls within one undo, which tries three times: it gets
+// through. One that did not would leave its job stuck, as it should.
 struct Trouble {
     Random draw;
     std::uint64_t one_call_in = 0, one_passage_in = 0;  // 0: never
     int left = 0, deaths_left = 0;
     std::map<std::string, int> spared;
+    std::uint64_t calls = 0, last_fault = 0, fault_before = 0;
 
     Fault fault(const Call& call) {
         int& calls_spared = spared[std::string(call.operation)];
         if (calls_spared > 0) --calls_spared;
-        if (one_call_in == 0 || left == 0 || calls_spared > 0 || !draw.one_in(one_call_in)) return Fault::none;
+        ++calls;
+        const bool may_be_one_undo = fault_before != 0 && calls - fault_before < kCallsOfAnUndo;
+        if (one_call_in == 0 || left == 0 || calls_spared > 0 || may_be_one_undo || !draw.one_in(one_call_in)) return Fault::none;
         --left;
         calls_spared = 4;
+        fault_before = std::exchange(last_fault, calls);
         constexpr std::array kKinds{Fault::error, Fault::lost_reply,   Fault::twice,       Fault::delay, Fault::hang,      Fault::no_space,
                                     Fault::torn,  Fault::crash_before, Fault::crash_after, Fault::error, Fault::lost_reply};
         const Fault kind = kKinds.at(draw.below(kKinds.size()));
