@@ -5,6 +5,7 @@
 
 #include "api/json.hpp"
 #include "base/crash_point.hpp"
+#include "base/limits.hpp"
 #include "base/task_group.hpp"
 #include "clone/report.hpp"
 #include "lifecycle/make_vm.hpp"
@@ -117,42 +118,59 @@ Result<void> MemoryGate::pass(const VmId& vm, GateEntry& entry, const std::stop_
     });
 }
 
-Result<Output> MemoryGate::run(StepContext& step) {
-    struct Waiting {
-        VmId vm;
-        GateEntry entry;
-    };
-    std::vector<Waiting> waiting;
-    TRY(parts_.database().read([&](Transaction& transaction) -> Result<void> {
-        waiting.clear();
+struct MemoryGate::Waiting {
+    VmId vm;
+    bool runs = false;
+    GateEntry entry;
+    std::optional<Error> left{};  // it was not let through, and could not be removed either
+};
+
+// All that is the job's still: also what ended before its turn, and what an earlier run of this step was removing when the server died.
+Result<std::vector<MemoryGate::Waiting>> MemoryGate::waiting_clones() {
+    return store::read(parts_.database(), [&](Transaction& transaction) -> Result<std::vector<Waiting>> {
+        std::vector<Waiting> waiting;
         TRY_ASSIGN(const std::optional<Job> job, store::find<Job>(transaction, {{"uuid", job_.text()}}));
         for (std::size_t i = 0; i < plan_.clones.size(); ++i) {
             TRY_ASSIGN(const std::optional<VmInstance> vm, store::find<VmInstance>(transaction, {{"uuid", clone_uuid(job_, i).text()}}));
-            if (!vm || vm->owner_job_uuid != job_ || vm->state != VmState::running) continue;  // undone, or through already
-            GateEntry entry;
-            entry.index = static_cast<std::int64_t>(i);
-            if (job) entry.running_milliseconds = vm->last_op_date.milliseconds - job->create_date.milliseconds;
-            waiting.push_back({vm->uuid, std::move(entry)});
+            if (!vm || vm->owner_job_uuid != job_) continue;  // undone, or through already
+            TRY_ASSIGN(const std::int64_t stuck, store::count<JobStep>(transaction, {{"jobUuid", job_.text()},
+                                                                                     {"branch", std::to_string(i)},
+                                                                                     {"status", std::string(name_of(StepStatus::stuck))}}));
+            if (stuck > 0) continue;  // an operator decides
+            Waiting one{vm->uuid, vm->state == VmState::running, {}};
+            one.entry.index = static_cast<std::int64_t>(i);
+            if (job) one.entry.running_milliseconds = vm->last_op_date.milliseconds - job->create_date.milliseconds;
+            waiting.push_back(std::move(one));
         }
-        return {};
-    }));
-    for_each_parallel(waiting.size(), kGatesAtOnce, [&](std::size_t index) {
-        Waiting& one = waiting[index];
-        const auto begun = std::chrono::steady_clock::now();
-        Result<void> passed =
-            step.stop().stop_requested() ? Result<void>(fail(ErrorCode::cancelled, "cancelled")) : pass(one.vm, one.entry, step.stop());
-        one.entry.gate_milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
-        if (passed.has_value()) return;
-        telemetry::log_warning("VM {}: {} ({})", one.vm.text(), passed.error().message, passed.error().detail);
-        one.entry.error = passed.error().message;
-        one.entry.error_detail = passed.error().detail;
-        const Result<void> removed = lifecycle::demolish_vm(parts_, one.vm);
-        if (!removed.has_value()) telemetry::log_error("VM {}: {} ({})", one.vm.text(), removed.error().message, removed.error().detail);
+        return waiting;
     });
+}
+
+void MemoryGate::pass_or_remove(Waiting& one, const std::stop_token& stop) {
+    const auto begun = std::chrono::steady_clock::now();
+    Result<void> passed = fail(ErrorCode::operation_failed, "it ended before it had an identity of its own");
+    if (stop.stop_requested())
+        passed = fail(ErrorCode::cancelled, "cancelled");
+    else if (one.runs)
+        passed = pass(one.vm, one.entry, stop);
+    one.entry.gate_milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
+    if (passed.has_value()) return;
+    telemetry::log_warning("VM {}: {} ({})", one.vm.text(), passed.error().message, passed.error().detail);
+    one.entry.error = passed.error().message;
+    one.entry.error_detail = passed.error().detail;
+    Result<void> removed = lifecycle::demolish_vm(parts_, one.vm);
+    for (std::size_t tried = 1; !removed.has_value() && tried < limits::kStepRetryMax; ++tried) removed = lifecycle::demolish_vm(parts_, one.vm);
+    if (!removed.has_value()) one.left = removed.error();
+}
+
+Result<Output> MemoryGate::run(StepContext& step) {
+    TRY_ASSIGN(std::vector<Waiting> waiting, waiting_clones());
+    for_each_parallel(waiting.size(), kGatesAtOnce, [&](std::size_t index) { pass_or_remove(waiting[index], step.stop()); });
     if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
     for (const Waiting& one : waiting) {
-        if (!plan_.atomic || !one.entry.error) continue;
         const std::string& name = plan_.clones[static_cast<std::size_t>(one.entry.index)].name;
+        if (one.left) return error_of_clone(name, *one.left);  // the job's undo tries again, and is stuck for all to see if that fails too
+        if (!plan_.atomic || !one.entry.error) continue;
         return error_of_clone(name, Error{ErrorCode::operation_failed, *one.entry.error, one.entry.error_detail.value_or(""), nullptr, {}});
     }
     TRY(lifecycle::disown_memory_image(parts_, job_));

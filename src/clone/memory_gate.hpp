@@ -29,7 +29,10 @@ public:
     Result<void> undo(workflow::StepContext& step) override;
 
 private:
+    struct Waiting;
+    Result<std::vector<Waiting>> waiting_clones();
     Result<void> pass(const VmId& vm, GateEntry& entry, const std::stop_token& stop);
+    void pass_or_remove(Waiting& one, const std::stop_token& stop);
     lifecycle::Parts& parts_;
     JobId job_;
     ClonePlan plan_;

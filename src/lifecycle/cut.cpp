@@ -54,6 +54,7 @@ struct Cut::Source {
         storage::Place top_place;
         Layer overlay;  // what goes over it
         storage::Place overlay_place;
+        bool reserved = false;   // the overlay has its row, from before anything is cut until nothing uses it
         bool adopted = false;    // the overlay is the volume's top already: this step, run again
         bool overtaken = false;  // the rows had adopted it, and another cut has been made since
     };
@@ -103,6 +104,7 @@ Result<Cut::Source> Cut::load(Transaction& transaction) const {
         disk.top = std::move(top);
         TRY_ASSIGN(disk.top_place, place_of(transaction, disk.top));
         TRY_ASSIGN(const std::optional<Layer> reserved, store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
+        disk.reserved = reserved.has_value();
         disk.overtaken = !disk.adopted && reserved && reserved->parent_uuid != disk.top.uuid;
         disk.overlay.primary_storage_uuid = disk.top.primary_storage_uuid;
         // The volume's own directory, although the top may be a layer that another volume began.
@@ -298,12 +300,12 @@ Result<void> Cut::undo() {
     TRY(undo_make_room(parts_, order_.job, loaded->to_be_cut()));
     std::vector<hypervisor::DiskTop> tops;
     if (order_.vm) { TRY_ASSIGN(tops, parts_.hypervisor.disk_tops(*order_.vm)); }
-    // Cut, and the rows do not know: they follow all disks at once or none. The record of a VM that was stopped since knows of no later cut, so
-    // what it says of a disk that the rows did follow is old.
+    // Cut, and the rows do not know: they follow all disks at once or none. The record of a VM that was stopped since knows of no later cut and
+    // of no merge, so what it says of a disk that the rows did follow is old.
     const auto unknown_to_rows = [&](const Source::Disk& disk) {
-        return !disk.adopted && !disk.overtaken && std::ranges::any_of(tops, [&](const hypervisor::DiskTop& top) {
-            return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path;
-        });
+        return disk.reserved && !disk.adopted && !disk.overtaken && std::ranges::any_of(tops, [&](const hypervisor::DiskTop& top) {
+                   return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path;
+               });
     };
     if (std::ranges::any_of(loaded->disks, unknown_to_rows))
         return adopt(*loaded, false, {});  // the source writes to the overlays: they are its disks now

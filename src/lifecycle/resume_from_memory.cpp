@@ -14,9 +14,8 @@ using workflow::StepContext;
 Result<Output> ResumeFromMemory::run(StepContext& step) {
     if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
     // An earlier run saw it run: where its disks are now, the captured memory does not fit any more.
-    TRY_ASSIGN(const VmInstance known, store::read(parts_.database(), [&](store::Transaction& transaction) {
-                   return store::get<VmInstance>(transaction, vm_.text());
-               }));
+    TRY_ASSIGN(const VmInstance known,
+               store::read(parts_.database(), [&](store::Transaction& transaction) { return store::get<VmInstance>(transaction, vm_.text()); }));
     if (known.state == VmState::running) return Output{};
     TRY_ASSIGN(const MemoryImage image, use_memory_image(parts_, vm_, image_));
     crash_point("memory-used");

@@ -86,7 +86,7 @@ public:
         const std::optional<Job> row = found.has_value() ? *found : job;
         if (!row) return Result<void>(no_such_job(job.uuid));
         if (is_terminal(row->state)) return {};
-        return enqueue(*row, row->state != JobState::queued);
+        return enqueue(std::make_shared<Run>(services_, *row, row->state != JobState::queued));
     }
 
     Result<Job> wait(const JobId& job, std::chrono::milliseconds patience) {
@@ -126,13 +126,14 @@ public:
 
     Result<std::size_t> recover() {
         TRY_ASSIGN(const std::vector<Job> jobs, log_.unfinished_jobs());
-        std::size_t taken = 0;
+        std::vector<std::shared_ptr<Run>> runs;
         for (const Job& job : jobs) {
             if (known(job.uuid) != nullptr) continue;
-            TRY(enqueue(job, true));
-            ++taken;
+            runs.push_back(std::make_shared<Run>(services_, job, true));
+            if (job.state != JobState::queued) runs.back()->take_up();
         }
-        return taken;
+        for (const std::shared_ptr<Run>& run : runs) TRY(enqueue(run));
+        return runs.size();
     }
 
     std::optional<LiveJob> look(const JobId& job, std::size_t changes_from) const {
@@ -175,16 +176,13 @@ private:
         return found == runs_.end() ? nullptr : found->second;
     }
 
-    Result<void> enqueue(const Job& job, bool has_history) {
-        {
-            const std::lock_guard lock(mutex_);
-            if (runs_.contains(job.uuid)) return {};
-            if (stopping_) return fail(ErrorCode::overloaded, "the server is stopping; the job starts when it is up again");
-            if (runs_.size() >= limits::kJobQueueMax) return fail(ErrorCode::overloaded, "too many jobs are waiting; try again later");
-            auto run = std::make_shared<Run>(services_, job, has_history);
-            runs_.emplace(job.uuid, run);
-            push(std::move(run));
-        }
+    Result<void> enqueue(const std::shared_ptr<Run>& run) {
+        const std::lock_guard lock(mutex_);
+        if (runs_.contains(run->job().uuid)) return {};
+        if (stopping_) return fail(ErrorCode::overloaded, "the server is stopping; the job starts when it is up again");
+        if (runs_.size() >= limits::kJobQueueMax) return fail(ErrorCode::overloaded, "too many jobs are waiting; try again later");
+        runs_.emplace(run->job().uuid, run);
+        push(run);
         return {};
     }
 

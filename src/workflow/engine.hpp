@@ -1,6 +1,7 @@
-// Runs sagas: each job on one worker, its branches on a shared pool; a job that waits for a lock or for its branches has no thread. Every step's start is committed to the log before its
-// effect and its end after. After a crash recover() takes every unfinished job up where its log ends: a running job goes
-// forward (the interrupted step runs again), an undoing job goes on undoing.
+// Runs sagas: each job on one worker, its branches on a shared pool; a job that waits for a lock or for its branches has no thread. Every
+// step's start is committed to the log before its effect and its end after. After a crash recover() takes every unfinished job up where its log
+// ends: a running job goes forward (the interrupted step runs again), an undoing job goes on undoing. What such a step held no other job gets
+// before.
 //
 // Job states:
 //   queued ──► running ──► succeeded
@@ -26,12 +27,14 @@
 
 namespace ramet::workflow {
 
-// Where jobs and steps are kept. A call is durable when it returns, or as base/durability.hpp has it. Implemented by store/saga_log.*; a fake in tests/support.
+// Where jobs and steps are kept. A call is durable when it returns, or as base/durability.hpp has it. Implemented by store/saga_log.*; a fake in
+// tests/support.
 class SagaLog {
 public:
     virtual ~SagaLog() = default;
     virtual Result<void> save_step(const JobStep& step, Durability durability = Durability::at_once) = 0;  // insert or replace by uuid
-    virtual Result<void> save_job(const Job& job, Durability durability = Durability::at_once) = 0;  // insert or replace; never changes a terminal job
+    virtual Result<void> save_job(const Job& job,
+                                  Durability durability = Durability::at_once) = 0;  // insert or replace; never changes a terminal job
     virtual Result<std::optional<Job>> find_job(const JobId& job) = 0;
     virtual Result<std::vector<JobStep>> steps_of(const JobId& job) = 0;  // in order of start
     virtual Result<std::vector<Job>> unfinished_jobs() = 0;               // queued, running, undoing; oldest first

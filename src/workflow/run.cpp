@@ -76,21 +76,35 @@ bool Run::wait_until(std::chrono::steady_clock::time_point deadline) const {
 }
 
 bool Run::drive() {
-    if (!loaded_ && !load()) return true;
-    loaded_ = true;
+    if (!load()) return true;
     if (fan_ == Fan::out) return false;  // whatever has happened: the branches end first
     if (!claimed() && !go_forward()) return false;
     if (!claimed() || resting()) return true;
     if (!std::exchange(back_begun_, true)) {
-        trunk_locks_.reset();
+        // What a step holds that failed or was cut off it keeps for its undo. Of the stages after it none has begun.
+        if (trunk_locks_ && rows_[stage_].step.status == StepStatus::pending) trunk_locks_.reset();
+        stage_ = trunk_locks_ ? stage_ + 1 : rows_.size();
         fan_ = Fan::none;
-        stage_ = rows_.size();
     }
     return go_back();
 }
 
-// False: the run is over before it began.
+void Run::take_up() {
+    if (!load()) return;
+    for (std::size_t stage = 0; stage < rows_.size(); ++stage) {
+        const Step* step = saga_->stages()[stage].step.get();
+        if (step == nullptr || !is_half_done(rows_[stage].step.status)) continue;
+        stage_ = stage;
+        return request_trunk_locks(*step);
+    }
+}
+
 bool Run::load() {
+    if (!loaded_) loaded_ = load_rows();
+    return *loaded_;
+}
+
+bool Run::load_rows() {
     if (resting()) return false;
     Result<void> built = Error{ErrorCode::internal, "the job's saga could not be built", {}, nullptr, {}};
     try {
@@ -242,6 +256,12 @@ void Run::add_progress(double units) {
     }
     journal_.progress(std::min<std::int64_t>(percent, 99));
 }
+
+std::function<void()> Run::waker() const {
+    return [wake = services_.wake, id = job().uuid] { wake(id); };
+}
+
+void Run::request_trunk_locks(const Step& step) { trunk_locks_ = services_.locks.request(step.locks(), waker()); }
 
 // The one way in which a row changes: a legal move, committed. False: the run rests.
 bool Run::move(JobStep& row, StepEvent event) {

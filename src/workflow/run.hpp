@@ -50,6 +50,9 @@ class Run : public std::enable_shared_from_this<Run> {
 public:
     // `has_history`: steps may be in the log already.
     Run(const RunServices& services, Job job, bool has_history);
+    // Before execute(), after a death: what the step that was cut off held is asked for again, before any other job can ask. These others would
+    // meet half an effect: a disk that is cut, say, and rows that do not know.
+    void take_up();
     // False: it is parked; call again after a wake. Too early a call does no harm.
     bool execute();
     // wrong_state when the report has begun or the job has ended. Durable when it returns.
@@ -77,7 +80,8 @@ private:
 
     // run.cpp: the frame
     bool drive();  // false: parked
-    bool load();
+    bool load();   // once; false: the run is over before it began
+    bool load_rows();
     Result<void> build_rows();
     Result<void> place_history(const std::vector<JobStep>& history);
     Result<void> place(const JobStep& row);
@@ -88,6 +92,8 @@ private:
     bool enter_report();
     void finish(JobState state, const std::function<void(Job&)>& edit);
     void add_progress(double units);
+    std::function<void()> waker() const;
+    void request_trunk_locks(const Step& step);
     bool move(JobStep& row, StepEvent event);
 
     // run_forward.cpp
@@ -119,7 +125,7 @@ private:
     std::vector<StageRows> rows_;  // as saga_->stages(); each row belongs to the thread that works on its branch
     std::size_t units_ = 0;        // steps in all
     ProgressBoard board_;
-    bool loaded_ = false;
+    std::optional<bool> loaded_;
     bool back_begun_ = false;
     std::size_t stage_ = 0;                       // forward: all before it are done; back: all from it on are undone
     std::optional<LockTable::Held> trunk_locks_;  // of the step the trunk is at: asked for, perhaps not granted yet

@@ -47,7 +47,7 @@ bool Run::undo_stage(std::size_t stage) {
     if (steps.step != nullptr) {
         JobStep& row = rows_[stage].step;
         if (row.status == StepStatus::pending || row.status == StepStatus::undone) return true;
-        if (!trunk_locks_) trunk_locks_ = services_.locks.request(steps.step->locks(), [wake = services_.wake, id = job().uuid] { wake(id); });
+        if (!trunk_locks_) request_trunk_locks(*steps.step);
         if (!trunk_locks_->granted()) return false;
         undo_step(*steps.step, row);
         return true;

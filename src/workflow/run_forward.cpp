@@ -45,6 +45,7 @@ bool Run::go_forward() {
         }
         const StepEnd end = run_trunk_step(stage_);
         if (end == StepEnd::parked) return false;
+        if (end == StepEnd::failed) return true;
         trunk_locks_.reset();
         if (end != StepEnd::done) return true;
     }
@@ -57,8 +58,7 @@ Run::StepEnd Run::run_trunk_step(std::size_t stage) {
     JobStep& row = rows_[stage].step;
     if (row.status == StepStatus::done) return StepEnd::done;
     Step& step = *saga_->stages()[stage].step;
-    const auto wake = [wake = services_.wake, id = job().uuid] { wake(id); };
-    if (!trunk_locks_) trunk_locks_ = services_.locks.request(step.locks(), wake);
+    if (!trunk_locks_) request_trunk_locks(step);
     if (!trunk_locks_->granted()) return StepEnd::parked;
     StepRun call;
     call.again = trunk_waits_;
@@ -66,7 +66,7 @@ Run::StepEnd Run::run_trunk_step(std::size_t stage) {
     trunk_waits_ = end == StepEnd::waits;
     if (end == StepEnd::waits) {
         trunk_locks_.reset();
-        services_.timer.after(call.pause, wake);
+        services_.timer.after(call.pause, waker());
         return StepEnd::parked;
     }
     if (end == StepEnd::failed) {

@@ -50,6 +50,12 @@ constexpr bool goes_back(StepStatus status) {
     return status == failed || status == undoing || status == undone || status == stuck;
 }
 
+// Its effects may be there in part: nobody else may look at what it holds.
+constexpr bool is_half_done(StepStatus status) {
+    using enum StepStatus;
+    return status == running || status == failed || status == undoing;
+}
+
 constexpr bool is_terminal(JobState state) {
     using enum JobState;
     return state == succeeded || state == failed || state == cancelled || state == stuck;

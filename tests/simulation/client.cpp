@@ -57,17 +57,17 @@ Result<JobId> Client::create(const std::string& name, bool start, std::size_t da
     return lifecycle::create_vm(parts(), request(), message);
 }
 
-Result<JobId> Client::clone(const std::string& source, std::size_t count, const std::function<void(api::CloneVmInstance&)>& edit) {
+Result<JobId> Client::clone(const VmInstance& source, std::size_t count, const std::function<void(api::CloneVmInstance&)>& edit) {
     api::CloneVmInstance message;
-    message.vm_instance_uuid = must_vm(source).uuid;
-    for (std::size_t i = 0; i < count; ++i) message.names.push_back(source + "-clone-" + std::to_string(i));
+    message.vm_instance_uuid = source.uuid;
+    for (std::size_t i = 0; i < count; ++i) message.names.push_back(source.name + "-clone-" + std::to_string(i));
     if (edit) edit(message);
     return clone::clone_vm(parts(), request(), message);
 }
 
-Result<JobId> Client::snapshot_group(const std::string& vm, const std::string& name) {
+Result<JobId> Client::snapshot_group(const VmInstance& vm, const std::string& name) {
     api::CreateVolumeSnapshotGroup message;
-    message.root_volume_uuid = must_vm(vm).root_volume_uuid.value_or(VolumeId());
+    message.root_volume_uuid = vm.root_volume_uuid.value_or(VolumeId());
     message.name = name;
     return lifecycle::create_snapshot_group(parts(), request(), message);
 }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "base/limits.hpp"
 #include "lifecycle/checkpoints.hpp"
@@ -17,24 +18,31 @@ namespace ramet::sim {
 
 namespace {
 
-constexpr std::uint64_t kSeedsOfAPullRequest = 400;  // about 0.2 s of a core each
+constexpr std::uint64_t kSeedsOfAPullRequest = 600;  // about 0.2 s of a core each
 constexpr std::uint64_t kSeedsOfANight = 100'000;
 constexpr std::uint64_t kReplayedOf = 50;  // each so many-th seed is run twice, which must be the same
 constexpr std::int64_t kMillisecond = 1'000'000;
 
-// What goes wrong: at most `left` times, and no operation twice in a row, so that an undo, which tries three times, gets through.
+constexpr std::uint64_t kCallsOfAnUndo = 100;  // in its three tries, and of who works beside it
+
+// What goes wrong: at most `left` times, no operation twice in a row, and never three calls within one undo, which tries three times: it gets
+// through. One that did not would leave its job stuck, as it should.
 struct Trouble {
     Random draw;
     std::uint64_t one_call_in = 0, one_passage_in = 0;  // 0: never
     int left = 0, deaths_left = 0;
     std::map<std::string, int> spared;
+    std::uint64_t calls = 0, last_fault = 0, fault_before = 0;
 
     Fault fault(const Call& call) {
         int& calls_spared = spared[std::string(call.operation)];
         if (calls_spared > 0) --calls_spared;
-        if (one_call_in == 0 || left == 0 || calls_spared > 0 || !draw.one_in(one_call_in)) return Fault::none;
+        ++calls;
+        const bool may_be_one_undo = fault_before != 0 && calls - fault_before < kCallsOfAnUndo;
+        if (one_call_in == 0 || left == 0 || calls_spared > 0 || may_be_one_undo || !draw.one_in(one_call_in)) return Fault::none;
         --left;
         calls_spared = 4;
+        fault_before = std::exchange(last_fault, calls);
         constexpr std::array kKinds{Fault::error, Fault::lost_reply,   Fault::twice,       Fault::delay, Fault::hang,      Fault::no_space,
                                     Fault::torn,  Fault::crash_before, Fault::crash_after, Fault::error, Fault::lost_reply};
         const Fault kind = kKinds.at(draw.below(kKinds.size()));
@@ -112,8 +120,7 @@ private:
 
     Result<std::optional<JobId>> clone(Client& client, const VmInstance& vm) {
         constexpr std::array<std::size_t, 6> kBatches{1, 1, 3, 3, 3, 16};
-        if (!client.vm(vm.name)) return std::nullopt;  // removed by a job meanwhile
-        return client.clone(vm.name, kBatches.at(draw_.below(kBatches.size())), [&](api::CloneVmInstance& message) {
+        return client.clone(vm, kBatches.at(draw_.below(kBatches.size())), [&](api::CloneVmInstance& message) {
             message.full = draw_.one_in(2);
             if (draw_.one_in(4)) message.copy = "full";
             message.memory = message.copy != "full" && draw_.one_in(5);
@@ -187,7 +194,7 @@ private:
         if (choice == 0 && group) return lifecycle::delete_snapshot_group(client.parts(), Client::request(), {group->uuid});
         if (choice == 1 && group) return lifecycle::revert_vm(client.parts(), Client::request(), {group->uuid});
         if (choice == 2 && checkpoint) return lifecycle::delete_checkpoint(client.parts(), Client::request(), {checkpoint->uuid});
-        if (choice < 4) return client.snapshot_group(vm.name, "group-" + std::to_string(left_));
+        if (choice < 4) return client.snapshot_group(vm, "group-" + std::to_string(left_));
         api::CreateCheckpoint message;
         message.vm_instance_uuid = vm.uuid;
         message.name = "checkpoint-" + std::to_string(left_);

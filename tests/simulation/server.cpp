@@ -48,18 +48,6 @@ resources::LiveFacts live_facts(storage::PrimaryStorages& storages) {
 
 }  // namespace
 
-void Machine::lose_power() {
-    hypervisor->lose_power();
-    static_cast<void>(plumbing.release());  // who held its lock is gone
-    plumbing = std::make_unique<test::FakePlumbing>();
-    const std::string log = data_dir + "/ramet.db-wal", synced = log + std::string(kSyncedCopy);
-    if (fs::exists(synced))
-        fs::copy_file(synced, log + ".copy", fs::copy_options::overwrite_existing);
-    else
-        std::ofstream(log + ".copy").close();
-    fs::rename(log + ".copy", log);
-}
-
 // The dead server's connections are still open in this process, and SQLite remembers their locks by inode: the next server gets the files as
 // they are under inodes of its own.
 void Machine::outlive_the_server() {
@@ -78,6 +66,21 @@ void Machine::outlive_the_server() {
     taps->take_over(*plumbing);
     static_cast<void>(plumbing.release());
     plumbing = std::move(taps);
+}
+
+void Machine::lose_power() {
+    for (const auto& [vm, record] : hypervisor->domains()) {
+        hypervisor->change(vm, [](test::FakeHypervisor::Domain& domain) {
+            domain.state = hypervisor::DomainState::shut_off;
+            domain.thaws = domain.freezes;
+        });
+    }
+    plumbing = std::make_unique<test::FakePlumbing>();
+    const std::string log = data_dir + "/ramet.db-wal", synced = log + std::string(kSyncedCopy);
+    if (fs::exists(synced))
+        fs::copy_file(synced, log, fs::copy_options::overwrite_existing);
+    else
+        std::ofstream(log).close();
 }
 
 Server::Server(Machine& machine, Seam& seam)

@@ -25,7 +25,7 @@ struct Machine {
     std::unique_ptr<test::FakePlumbing> plumbing = std::make_unique<test::FakePlumbing>();
 
     void outlive_the_server();  // after its death
-    // Before that: the machine goes down with it. No VM runs and no tap is left, and of the database there is what was synced.
+    // After that: the machine has gone down with it. No VM runs and no tap is left, and of the database there is what was synced.
     void lose_power();
 };
 

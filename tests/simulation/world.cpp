@@ -20,6 +20,7 @@
 #include "lifecycle/reconcile.hpp"
 #include "resources/bootstrap.hpp"
 #include "simulation/interpose.hpp"
+#include "workflow/step_state.hpp"
 
 namespace ramet::sim {
 
@@ -30,6 +31,8 @@ namespace {
 constexpr int kSlots = 64;
 constexpr int kStartsWithFaults = 5;  // then the operator has repaired the machine
 constexpr int kLooks = 3;
+constexpr int kLooksForQuiet = 100;                 // more than a run has chains to merge
+constexpr std::int64_t kBetweenJobs = 100'000'000;  // within this the merger finds the next one
 constexpr std::int64_t kImageBytes = limits::kMiB;
 
 // Sealed files are immutable where the file system can.
@@ -133,8 +136,16 @@ World::World(const Slot& slot, Tally& tally, std::uint64_t seed, Script script)
       machine_{slot.data_dir()} {}
 
 namespace {
+
 Seam* hooked = nullptr;
+
+std::vector<Job> unended(Client& client) {
+    std::vector<Job> jobs = client.rows<Job>();
+    std::erase_if(jobs, [](const Job& job) { return workflow::is_terminal(job.state); });
+    return jobs;
 }
+
+}  // namespace
 
 void World::run() {
     simulate_from_now_on();
@@ -146,12 +157,12 @@ void World::run() {
         scheduler().note("the server dies");
         scheduler().die_and_come_back();
         static_cast<void>(server_.release());  // its memory is no more than that: its threads are gone
+        machine_.outlive_the_server();
         if (script_.power_cut && script_.power_cut()) {
             ++tally_.power_cuts;
             scheduler().note("and the machine with it");
             machine_.lose_power();
         }
-        machine_.outlive_the_server();
         live();
     });
     live();
@@ -206,8 +217,18 @@ void World::settle() {
     server_->wait_for_all_jobs();
 }
 
+// Merges begin by themselves, one after the other.
+void World::wait_until_quiet(Client& client) {
+    for (int look = 0; look < kLooksForQuiet; ++look) {
+        server_->wait_for_all_jobs();
+        scheduler().sleep(kBetweenJobs);
+        if (unended(client).empty()) return;
+    }
+}
+
 void World::judge() {
     Client client(*server_);
+    wait_until_quiet(client);
     if (script_.damage) script_.damage(client);
     for (const Job& job : client.rows<Job>()) {
         tally_.jobs_succeeded += job.state == JobState::succeeded ? 1 : 0;
@@ -218,7 +239,7 @@ void World::judge() {
         tally_.jobs_partly += partly ? 1 : 0;
     }
     std::vector<std::string> found = violations(client, script_.stuck_is_no_violation);
-    // Merges and ends of leases begin by themselves; what they are at is no violation when they have ended.
+    // So do the ends of leases; what they are at is no violation when they have ended.
     for (int look = 0; look < kLooks && !found.empty() && !script_.damage; ++look) {
         server_->wait_for_all_jobs();
         found = violations(client, script_.stuck_is_no_violation);
@@ -249,9 +270,7 @@ std::vector<std::string> World::violations(Client& client, bool stuck_is_no_viol
         const auto domain = client.vms().domain(vm.uuid);
         if (domain && domain->state == hypervisor::DomainState::running) found.push_back("I10: VM " + vm.uuid.text() + " is Paused and its CPUs run");
     }
-    for (const Job& job : client.rows<Job>())
-        if (job.state == JobState::queued || job.state == JobState::running || job.state == JobState::undoing)
-            found.push_back("I17: job " + job.uuid.text() + " of kind " + job.kind + " has not ended");
+    for (const Job& job : unended(client)) found.push_back("I17: job " + job.uuid.text() + " of kind " + job.kind + " has not ended");
     const bool stuck = !client.rows<Job>({{"state", std::string(name_of(JobState::stuck))}}).empty();
     if (stuck && stuck_is_no_violation) found.clear();  // an operator decides what becomes of what it holds
     return found;

@@ -40,8 +40,12 @@ public:
 
     // The calls that more than one scenario makes.
     Result<JobId> create(const std::string& name, bool start, std::size_t data_disks = 1);
-    Result<JobId> clone(const std::string& source, std::size_t count, const std::function<void(api::CloneVmInstance&)>& edit = {});
-    Result<JobId> snapshot_group(const std::string& vm, const std::string& name);
+    Result<JobId> clone(const VmInstance& source, std::size_t count, const std::function<void(api::CloneVmInstance&)>& edit = {});
+    Result<JobId> clone(const std::string& source, std::size_t count, const std::function<void(api::CloneVmInstance&)>& edit = {}) {
+        return clone(must_vm(source), count, edit);
+    }
+    Result<JobId> snapshot_group(const VmInstance& vm, const std::string& name);
+    Result<JobId> snapshot_group(const std::string& vm, const std::string& name) { return snapshot_group(must_vm(vm), name); }
     void guest_writes(const std::string& vm);
 
 private:
@@ -87,6 +91,7 @@ private:
     [[noreturn]] void live();
     void serve();
     void settle();
+    void wait_until_quiet(Client& client);
     [[noreturn]] void judge();
     Tally& tally_;
     std::uint64_t seed_;

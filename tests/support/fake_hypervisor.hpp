@@ -75,14 +75,6 @@ public:
         exec_ = dead.exec_;
         agent_everywhere_ = dead.agent_everywhere_;
     }
-    // Nothing runs any more, and nobody is told.
-    void lose_power() {
-        const std::lock_guard lock(mutex_);
-        for (auto& [vm, domain] : domains_) {
-            domain.state = hypervisor::DomainState::shut_off;
-            domain.thaws = domain.freezes;
-        }
-    }
     std::map<VmId, Domain> domains() const {
         const std::lock_guard lock(mutex_);
         return domains_;
