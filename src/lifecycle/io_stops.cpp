@@ -20,10 +20,11 @@ Result<void> note_stop(Parts& parts, const VmInstance& seen) {
         // What has changed since it was seen belongs to another job; the next look sees it as it is then.
         if (!vm || vm->state != VmState::running || vm->last_op_date != seen.last_op_date || vm->owner_job_uuid) return {};
         const Timestamp now = parts.now();
-        TRY_ASSIGN(Event event, event_about(transaction, *vm, "io-stop", std::to_string(now.milliseconds),
-                                            "VM instance '" + vm->name +
-                                                "' was stopped in the middle of a write, as its storage is full or failing; nothing is lost: make room "
-                                                "(or mend the storage) and resume it"));
+        TRY_ASSIGN(Event event,
+                   event_about(transaction, *vm, "io-stop", std::to_string(now.milliseconds),
+                               "VM instance '" + vm->name +
+                                   "' was stopped in the middle of a write, as its storage is full or failing; nothing is lost: make room "
+                                   "(or mend the storage) and resume it"));
         event.severity = "warning";
         TRY(record_event(transaction, std::move(event)));
         return set_vm_state(transaction, *vm, VmState::paused, now);

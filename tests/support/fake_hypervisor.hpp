@@ -12,15 +12,9 @@
 #include <vector>
 
 #include "hypervisor/hypervisor.hpp"
+#include "support/hypervisor_fault.hpp"
 
 namespace ramet::test {
-
-struct HypervisorFault {
-    std::string operation;  // a method's name, or empty for any
-    int nth = 1;            // counted from the moment the fault is planted
-    ErrorCode code = ErrorCode::operation_failed;
-    bool after_effect = false;  // the answer is lost, the work is done
-};
 
 class FakeHypervisor final : public hypervisor::Hypervisor {
 public:
