@@ -234,17 +234,11 @@ def create_volume(client, made, size, placed):
 @operation(6, lambda model, random: {"volume": data_volume(model, random), "vm": any_vm(model, random)})
 def attach_volume(client, volume, vm):
     model, found, target = client.model, client.model.volumes[volume], client.model.vms[vm]
-    if found.vm == vm:
-        refusal = None  # it is there already
-    else:
-        possible = found.vm is None and found.state == "Enabled" and found.status != "Deleted" and target.state != "Destroyed"
-        refusal = None if possible else ATTACH_FAILED
-    answer = client.call("POST", f"/volumes/{found.uuid}/vm-instances/{target.uuid}", {"params": {}}, refusal)
+    possible = found.vm is None and found.state == "Enabled" and found.status != "Deleted" and target.state != "Destroyed"
+    answer = client.call("POST", f"/volumes/{found.uuid}/vm-instances/{target.uuid}", {"params": {}}, None if possible else ATTACH_FAILED)
     if answer is None:
         return
-    if found.vm is None:
-        found.slot = model.free_slot(vm)
-    found.vm, found.status = vm, "Ready"
+    found.vm, found.slot, found.status = vm, model.free_slot(vm), "Ready"
     require_row(model.volume_row(found), answer["inventory"], "the answer")
 
 
