@@ -62,8 +62,9 @@ Result<std::vector<std::string>> expand_names(const std::string& pattern, std::s
     if (middles.size() * tails.size() > names_max)
         return fail(ErrorCode::invalid_argument, "'" + pattern + "' makes more than " + std::to_string(names_max) + " names");
     std::vector<std::string> names;
+    const std::string head = pattern.substr(0, open);
     for (const std::string& middle : middles) {
-        for (const std::string& tail : tails) names.push_back(pattern.substr(0, open) + middle + tail);
+        for (const std::string& tail : tails) names.emplace_back(head).append(middle).append(tail);
     }
     return names;
 }

@@ -64,6 +64,7 @@ void print_rows(const json::array& rows, const std::vector<Column>& columns, For
     }
     std::vector<std::vector<std::string>> cells;
     std::vector<std::size_t> widths;
+    widths.reserve(columns.size());
     for (const Column& column : columns) widths.push_back(column.title.size());
     for (const json::value& row : rows) {
         std::vector<std::string> line;

@@ -150,6 +150,7 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));
     TRY(check_tags(request, message));
     std::vector<L3NetworkId> networks;
+    networks.reserve(checked.source.nics.size());
     for (const VmNic& nic : checked.source.nics) networks.push_back(nic.l3_network_uuid);
     TRY(lifecycle::check_nic_params(message.vm_nic_params, networks, message.names.size()));
     for (const api::VmNicParam& param : message.vm_nic_params) {

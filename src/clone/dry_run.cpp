@@ -1,6 +1,8 @@
 // What CloneVmInstance would do: everything up to the reservation is done in earnest, then the reservation is rolled back.
 #include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "api/json.hpp"
@@ -84,7 +86,7 @@ Result<void> estimate_time(lifecycle::Parts& parts, const Reserved& reserved, ap
         longest = std::max(longest, 1000 * all_bytes / static_cast<double>(*reserved.plan.bandwidth));
         told.estimate_basis += fmt::format("; bandwidth {} bytes/s", *reserved.plan.bandwidth);
     }
-    told.estimated_milliseconds = static_cast<std::int64_t>(milliseconds + longest + 0.5);
+    told.estimated_milliseconds = std::llround(milliseconds + longest);
     return {};
 }
 

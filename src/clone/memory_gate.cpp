@@ -175,6 +175,7 @@ Result<Output> MemoryGate::run(StepContext& step) {
     }
     TRY(lifecycle::disown_memory_image(parts_, job_));
     std::vector<GateEntry> entries;
+    entries.reserve(waiting.size());
     for (Waiting& one : waiting) entries.push_back(std::move(one.entry));
     return entries_json(entries);
 }

@@ -111,6 +111,7 @@ Result<std::vector<HostId>> place_clones(Transaction& transaction, const Checked
     if (plan.strategy == Strategy::just_create) return hosts;
     placement::VmNeeds needs = needs_of(checked, plan, message);
     std::vector<L3NetworkId> networks;
+    networks.reserve(checked.source.nics.size());
     for (const VmNic& nic : checked.source.nics) networks.push_back(nic.l3_network_uuid);
     TRY_ASSIGN(needs.l2_networks, lifecycle::l2_networks_of(transaction, networks));
     TRY_ASSIGN(std::vector<placement::HostFacts> facts, lifecycle::host_facts(transaction));

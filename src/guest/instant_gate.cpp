@@ -75,7 +75,7 @@ std::string word(const std::string& text) { return text.empty() ? "-" : text; }
 Result<void> wait_for_agent(hypervisor::Hypervisor& hypervisor, const VmId& vm, steady_clock::time_point deadline, const std::stop_token& stop) {
     while (true) {
         if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
-        const Result<void> answer = hypervisor.agent_ping(vm, kResumedPingPatience);
+        Result<void> answer = hypervisor.agent_ping(vm, kResumedPingPatience);
         if (answer.has_value()) return {};
         if (answer.error().code == ErrorCode::wrong_state) return answer;  // it has ended
         // Anything else may be the rest of a conversation that the source had: the next try begins anew.

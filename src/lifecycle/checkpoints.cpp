@@ -10,6 +10,7 @@
 #include "lifecycle/layers.hpp"
 #include "lifecycle/memory_cut.hpp"
 #include "lifecycle/memory_images.hpp"
+#include "lifecycle/rows.hpp"
 #include "lifecycle/snapshot_rows.hpp"
 #include "resources/tag_patterns.hpp"
 #include "resources/use_case.hpp"
@@ -52,13 +53,6 @@ using workflow::StepContext;
 
 namespace {
 
-Result<std::vector<std::string>> tags_of(Transaction& transaction, std::string_view resource) {
-    TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", std::string(resource)}}));
-    std::vector<std::string> tags;
-    for (const SystemTag& row : rows) tags.push_back(row.tag);
-    return tags;
-}
-
 // --- create
 
 Result<CheckpointVolume> kept_volume(Transaction& transaction, const CheckpointId& checkpoint, const Volume& volume, const LayerId& layer) {
@@ -74,7 +68,7 @@ Result<CheckpointVolume> kept_volume(Transaction& transaction, const CheckpointI
     kept.primary_storage_uuid = row.primary_storage_uuid;
     kept.disk_offering_uuid = volume.disk_offering_uuid;
     kept.root_image_uuid = volume.root_image_uuid;
-    TRY_ASSIGN(kept.system_tags, tags_of(transaction, volume.uuid.text()));
+    TRY_ASSIGN(kept.system_tags, system_tags_of(transaction, volume.uuid.text()));
     kept.layer_uuid = layer;
     return kept;
 }
@@ -92,7 +86,7 @@ Result<Checkpoint> checkpoint_row(Transaction& transaction, const CheckpointPlan
     checkpoint.memory_size = rows.vm.memory_size;
     checkpoint.platform = rows.vm.platform;
     KeptMachine machine{rows.vm, rows.nics, {}};
-    TRY_ASSIGN(machine.system_tags, tags_of(transaction, rows.vm.uuid.text()));
+    TRY_ASSIGN(machine.system_tags, system_tags_of(transaction, rows.vm.uuid.text()));
     checkpoint.machine = api::to_json(machine, api::Audience::storage);
     checkpoint.create_date = checkpoint.last_op_date = now;
     return checkpoint;
@@ -135,6 +129,7 @@ Result<void> erase_checkpoint(Parts& parts, const CheckpointId& uuid) {
                    TRY(identity::disown(transaction, uuid.text()));
                    TRY(store::erase<Checkpoint>(transaction, {{"uuid", uuid.text()}}));
                    std::vector<LayerId> freed;
+                   freed.reserve(volumes.size());
                    for (const CheckpointVolume& volume : volumes) freed.push_back(volume.layer_uuid);
                    Freed gone;
                    TRY_ASSIGN(gone.layers, doom_chains(transaction, freed));
@@ -317,7 +312,7 @@ Result<KeptVm> load_snapshot_group(Transaction& transaction, const SnapshotGroup
     KeptVm kept;
     TRY_ASSIGN(kept.rows, load_vm(transaction, group.vm_instance_uuid));
     kept.rows.volumes.clear();
-    TRY_ASSIGN(kept.tags[group.vm_instance_uuid.text()], tags_of(transaction, group.vm_instance_uuid.text()));
+    TRY_ASSIGN(kept.tags[group.vm_instance_uuid.text()], system_tags_of(transaction, group.vm_instance_uuid.text()));
     for (const VolumeSnapshotGroupRef& ref : refs) {
         if (ref.snapshot_deleted) {
             return fail(ErrorCode::operation_failed,
@@ -330,7 +325,7 @@ Result<KeptVm> load_snapshot_group(Transaction& transaction, const SnapshotGroup
         volume.status = VolumeStatus::ready;
         volume.primary_storage_uuid = snapshot.primary_storage_uuid;
         volume.top_layer_uuid = snapshot.layer_uuid;
-        TRY_ASSIGN(kept.tags[volume.uuid.text()], tags_of(transaction, volume.uuid.text()));
+        TRY_ASSIGN(kept.tags[volume.uuid.text()], system_tags_of(transaction, volume.uuid.text()));
         kept.rows.volumes.push_back(std::move(volume));
     }
     return kept;

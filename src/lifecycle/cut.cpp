@@ -80,6 +80,7 @@ Result<void> require_cuttable(const Volume& volume) {
 std::vector<std::string> Cut::locks() const {
     if (order_.vm) return {order_.vm->text()};
     std::vector<std::string> names;
+    names.reserve(order_.volumes.size());
     for (const VolumeId& volume : order_.volumes) names.push_back(volume.text());
     return names;
 }
@@ -191,6 +192,7 @@ Result<void> Cut::write_overlays(const Source& source) {
 Result<void> Cut::cut_disks(const Source& source, CutFacts& facts) {
     if (source.domain == hypervisor::DomainState::shut_off) return {};
     std::vector<hypervisor::OverlaySpec> overlays;
+    overlays.reserve(source.disks.size());
     for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
     if (order_.take) return order_.take(overlays, facts);
     TRY_ASSIGN(const hypervisor::CaptureFacts captured, parts_.hypervisor.snapshot_disks(*order_.vm, overlays, order_.quiesce, order_.while_stopped));

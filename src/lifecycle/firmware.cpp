@@ -28,6 +28,8 @@ namespace {
 constexpr const char* kVars = "vars.fd";
 constexpr const char* kTpm = "tpm";
 
+std::string in(const std::string& directory, const std::string& name) { return directory + "/" + name; }
+
 std::string firmware_directory(const std::string& data_dir, const std::string& owner) { return data_dir + "/firmware/" + owner; }
 
 std::unexpected<Error> unusable(const std::string& path) {
@@ -76,13 +78,6 @@ Result<void> write_state(const std::string& path, const std::string& bytes, bool
     }
     if ((durable && ::fdatasync(file.get()) < 0) || ::rename(partial.c_str(), path.c_str()) < 0) return unusable(path);
     return {};
-}
-
-Result<std::vector<std::string>> system_tags_of(Transaction& transaction, const std::string& resource) {
-    TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", resource}}));
-    std::vector<std::string> tags;
-    for (const SystemTag& row : rows) tags.push_back(row.tag);
-    return tags;
 }
 
 std::optional<std::string> value_after(const std::vector<std::string>& tags, std::string_view prefix) {
@@ -151,7 +146,7 @@ Result<std::string> tpm_policy(const std::vector<std::string>& source_tags, cons
                 "systemTags: the VM instance has a TPM; add tpmPolicy::copy (clones open what the source sealed) or tpmPolicy::new (an empty TPM)");
 }
 
-FirmwareCapture::FirmwareCapture(Parts& parts, std::string keeper, VmId source, std::string tpm_policy)
+FirmwareCapture::FirmwareCapture(Parts& parts, std::string keeper, VmId source, std::string_view tpm_policy)
     : parts_(parts),
       keeper_(std::move(keeper)),
       source_(std::move(source)),
@@ -160,7 +155,7 @@ FirmwareCapture::FirmwareCapture(Parts& parts, std::string keeper, VmId source, 
 // What was set on the source by its last start counts, not what its tags say for the next: the files tell.
 Result<bool> FirmwareCapture::needed() {
     const std::string directory = firmware_directory(parts_.shared.data_dir, source_.text());
-    return ::access((directory + "/" + kVars).c_str(), F_OK) == 0 || (copy_tpm_ && ::access((directory + "/" + kTpm).c_str(), F_OK) == 0);
+    return ::access(in(directory, kVars).c_str(), F_OK) == 0 || (copy_tpm_ && ::access(in(directory, kTpm).c_str(), F_OK) == 0);
 }
 
 Result<bool> FirmwareCapture::taken() { return ::access(firmware_directory(parts_.shared.data_dir, keeper_).c_str(), F_OK) == 0; }
@@ -169,13 +164,15 @@ Result<void> FirmwareCapture::copy(const std::string& from_directory, const std:
     TRY(make_directory(to_directory));
     std::vector<std::string> names{kVars};
     if (copy_tpm_) names.push_back(std::string(kTpm) + "/" + hypervisor::kTpmStateFile);
+    const std::string tpm_directory = in(to_directory, kTpm);
     for (const std::string& name : names) {
-        if (kind == Kind::clone && ::access((to_directory + "/" + name).c_str(), F_OK) == 0) continue;
-        TRY_ASSIGN(const std::optional<std::string> bytes, read_state(from_directory + "/" + name));
+        const std::string to = in(to_directory, name);
+        if (kind == Kind::clone && ::access(to.c_str(), F_OK) == 0) continue;
+        TRY_ASSIGN(const std::optional<std::string> bytes, read_state(in(from_directory, name)));
         if (!bytes) continue;  // it never started
-        if (name != kVars) TRY(make_directory(to_directory + "/" + kTpm));
-        TRY(write_state(to_directory + "/" + name, *bytes, kind == Kind::clone));
-        if (kind == Kind::clone && name != kVars) TRY(sync_directory(to_directory + "/" + kTpm));
+        if (name != kVars) TRY(make_directory(tpm_directory));
+        TRY(write_state(to, *bytes, kind == Kind::clone));
+        if (kind == Kind::clone && name != kVars) TRY(sync_directory(tpm_directory));
     }
     return kind == Kind::clone ? sync_directory(to_directory) : Result<void>();
 }
@@ -196,10 +193,12 @@ Result<void> FirmwareCapture::persist() {
     const std::string directory = firmware_directory(parts_.shared.data_dir, keeper_);
     if (::access(directory.c_str(), F_OK) < 0) return {};
     for (const std::string& name : {std::string(kVars), std::string(kTpm) + "/" + hypervisor::kTpmStateFile}) {
-        const storage::UniqueFd file(::open((directory + "/" + name).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-        if (file.valid() && ::fsync(file.get()) < 0) return unusable(directory + "/" + name);
+        const std::string path = in(directory, name);
+        const storage::UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+        if (file.valid() && ::fsync(file.get()) < 0) return unusable(path);
     }
-    if (::access((directory + "/" + kTpm).c_str(), F_OK) == 0) TRY(sync_directory(directory + "/" + kTpm));
+    const std::string tpm_directory = in(directory, kTpm);
+    if (::access(tpm_directory.c_str(), F_OK) == 0) TRY(sync_directory(tpm_directory));
     TRY(sync_directory(directory));
     return sync_directory(parts_.shared.data_dir + "/firmware");
 }

@@ -38,7 +38,7 @@ Result<std::string> tpm_policy(const std::vector<std::string>& source_tags, cons
 class FirmwareCapture {
 public:
     // `keeper`: the job or the checkpoint that what is taken belongs to.
-    FirmwareCapture(Parts& parts, std::string keeper, VmId source, std::string tpm_policy);
+    FirmwareCapture(Parts& parts, std::string keeper, VmId source, std::string_view tpm_policy);
     Result<bool> needed();  // whether the source has anything to be copied
     Result<bool> taken();   // whether the keeper has
     // Reads the source's. Called while its vCPUs stand, so it waits for no disk: a restarted server finds what was taken, and after a power

@@ -93,7 +93,7 @@ bool any_violated(const std::vector<Invariant>& all) {
 }  // namespace
 
 Result<std::vector<Invariant>> check_invariants(Parts& parts, const Survey& seen) {
-    const std::vector<Invariant> first = look(parts, seen);
+    std::vector<Invariant> first = look(parts, seen);
     if (!any_violated(first)) return first;
     std::this_thread::sleep_for(kSecondLook);
     TRY_ASSIGN(const Survey seen_again, survey(parts));

@@ -121,6 +121,7 @@ Result<void> write_overlays(Parts& parts, const JobId& job, const RevertPlan& pl
 Result<void> remove_overlays(Parts& parts, const JobId& job, const RevertPlan& plan) {
     TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
                    std::vector<LayerId> unused;  // one that became its volume's top has a user
+                   unused.reserve(plan.snapshots.size());
                    for (const api::SnapshotResult& entry : plan.snapshots) unused.push_back(fresh_uuid(job, entry.volume_uuid));
                    return doom_chains(transaction, unused);
                }));

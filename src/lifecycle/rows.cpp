@@ -24,6 +24,14 @@ std::int64_t queues_of(const VmInstance& vm, const VmNic& nic) {
 
 }  // namespace
 
+Result<std::vector<std::string>> system_tags_of(store::Transaction& transaction, const std::string& resource) {
+    TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", resource}}));
+    std::vector<std::string> tags;
+    tags.reserve(rows.size());
+    for (const SystemTag& row : rows) tags.push_back(row.tag);
+    return tags;
+}
+
 Result<VmRows> load_vm(store::Transaction& transaction, const VmId& vm) {
     VmRows rows;
     TRY_ASSIGN(rows.vm, store::get<VmInstance>(transaction, vm.text()));

@@ -25,6 +25,7 @@ struct VmRows {
 };
 
 Result<VmRows> load_vm(store::Transaction& transaction, const VmId& vm);
+Result<std::vector<std::string>> system_tags_of(store::Transaction& transaction, const std::string& resource);
 
 // Every layer from `top` down to the base, each with its storage's directory and its format.
 Result<std::vector<storage::Place>> chain_of(store::Transaction& transaction, const LayerId& top);

@@ -260,6 +260,7 @@ Result<std::optional<std::string>> group_obstacle(Transaction& transaction, cons
 Result<std::vector<LayerId>> kept_layers(Transaction& transaction) {
     std::vector<LayerId> layers;
     TRY_ASSIGN(const std::vector<VolumeSnapshot> snapshots, store::list<VolumeSnapshot>(transaction));
+    layers.reserve(snapshots.size());
     for (const VolumeSnapshot& snapshot : snapshots) layers.push_back(snapshot.layer_uuid);
     TRY_ASSIGN(const std::vector<CheckpointVolume> volumes, store::list<CheckpointVolume>(transaction));
     for (const CheckpointVolume& volume : volumes) layers.push_back(volume.layer_uuid);

@@ -183,6 +183,7 @@ public:
     }
     Result<void> undo(StepContext&) override {
         std::vector<SnapshotId> taken;
+        taken.reserve(plan_.snapshots.size());
         for (const PlannedSnapshot& planned : plan_.snapshots) taken.push_back(planned.snapshot);
         TRY(delete_snapshots(parts_, taken));
         return cut_.undo();

@@ -61,9 +61,7 @@ Result<void> instantiate(Parts& parts, const VolumeId& id, const PrimaryStorageI
                        TRY(store::update(transaction, volume));
                    }
                    TRY_ASSIGN(plan.place, place_of(transaction, plan.layer));
-                   TRY_ASSIGN(const std::vector<SystemTag> rows, store::list<SystemTag>(transaction, {{"resourceUuid", id.text()}}));
-                   std::vector<std::string> tags;
-                   for (const SystemTag& row : rows) tags.push_back(row.tag);
+                   TRY_ASSIGN(const std::vector<std::string> tags, system_tags_of(transaction, id.text()));
                    TRY_ASSIGN(plan.thick, wants_thick(tags, "systemTags"));
                    return plan;
                }));
