@@ -169,11 +169,10 @@ bool Cut::has_nothing_to_freeze(const Source& source, CutFacts& facts) {
 Result<void> Cut::reserve_overlays(const Source& source) {
     return parts_.database().write([&](Transaction& transaction) -> Result<void> {
         for (const Source::Disk& disk : source.disks) {
-            TRY_ASSIGN(const std::optional<Layer> present, store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
-            if (!present) TRY(store::insert(transaction, disk.overlay));
             // A cut that a crash interrupted and that others overtook: its overlay stands on what is no longer the volume's top.
             if (disk.overtaken)
                 return fail(ErrorCode::operation_failed, "the disks changed while " + order_.message + " was interrupted; call it again");
+            if (!disk.reserved) TRY(store::insert(transaction, disk.overlay));
         }
         return {};
     });

@@ -30,7 +30,7 @@ constexpr const char* kTpm = "tpm";
 
 std::string in(const std::string& directory, const std::string& name) { return directory + "/" + name; }
 
-std::string firmware_directory(const std::string& data_dir, const std::string& owner) { return data_dir + "/firmware/" + owner; }
+std::string firmware_directory(const std::string& data_dir, const std::string& owner) { return in(in(data_dir, "firmware"), owner); }
 
 std::unexpected<Error> unusable(const std::string& path) {
     const ErrorCode code = errno == ENOSPC || errno == EDQUOT ? ErrorCode::storage_full : ErrorCode::operation_failed;
@@ -163,7 +163,7 @@ Result<bool> FirmwareCapture::taken() { return ::access(firmware_directory(parts
 Result<void> FirmwareCapture::copy(const std::string& from_directory, const std::string& to_directory, Kind kind) {
     TRY(make_directory(to_directory));
     std::vector<std::string> names{kVars};
-    if (copy_tpm_) names.push_back(std::string(kTpm) + "/" + hypervisor::kTpmStateFile);
+    if (copy_tpm_) names.push_back(in(kTpm, hypervisor::kTpmStateFile));
     const std::string tpm_directory = in(to_directory, kTpm);
     for (const std::string& name : names) {
         const std::string to = in(to_directory, name);
@@ -192,7 +192,7 @@ Result<void> FirmwareCapture::give_to(const VmId& clone) {
 Result<void> FirmwareCapture::persist() {
     const std::string directory = firmware_directory(parts_.shared.data_dir, keeper_);
     if (::access(directory.c_str(), F_OK) < 0) return {};
-    for (const std::string& name : {std::string(kVars), std::string(kTpm) + "/" + hypervisor::kTpmStateFile}) {
+    for (const std::string& name : {std::string(kVars), in(kTpm, hypervisor::kTpmStateFile)}) {
         const std::string path = in(directory, name);
         const storage::UniqueFd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
         if (file.valid() && ::fsync(file.get()) < 0) return unusable(path);

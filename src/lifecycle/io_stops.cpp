@@ -7,6 +7,7 @@
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
+#include "workflow/journal.hpp"
 
 namespace ramet::lifecycle {
 
@@ -38,8 +39,7 @@ void IoStopKeeper::start() {
         while (!stop.stop_requested()) {
             const Result<void> looked = look();
             if (!looked.has_value()) telemetry::log_warning("stopped writes: {} ({})", looked.error().message, looked.error().detail);
-            std::unique_lock lock(mutex_);
-            wake_.wait_for(lock, stop, limits::kIoStopLook, [] { return false; });
+            (void)workflow::pause(limits::kIoStopLook, stop);
         }
     });
 }

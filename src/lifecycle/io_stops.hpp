@@ -2,8 +2,6 @@
 // when the VM is resumed. The rows follow: the VM is Paused, and the event "io-stop" says why.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
 #include <stop_token>
 #include <thread>
 
@@ -25,8 +23,6 @@ public:
 
 private:
     Parts& parts_;
-    std::mutex mutex_;
-    std::condition_variable_any wake_;
     std::jthread thread_;
 };
 

@@ -14,6 +14,7 @@
 #include "resources/global_configs.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
+#include "workflow/journal.hpp"
 
 namespace ramet::lifecycle {
 
@@ -148,8 +149,7 @@ void LeaseKeeper::start() {
         while (!stop.stop_requested()) {
             const Result<void> looked = look();
             if (!looked.has_value()) telemetry::log_warning("leases: {} ({})", looked.error().message, looked.error().detail);
-            std::unique_lock lock(mutex_);
-            wake_.wait_for(lock, stop, limits::kLeaseLook, [] { return false; });
+            (void)workflow::pause(limits::kLeaseLook, stop);
         }
     });
 }

@@ -7,8 +7,6 @@
 // so that what is left of each lease stays the same; how long to wait is measured with the time since boot.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -43,8 +41,6 @@ private:
     Result<void> end_leases();
     Parts& parts_;
     StepProofClock& clock_;
-    std::mutex mutex_;
-    std::condition_variable_any wake_;
     std::jthread thread_;
 };
 

@@ -54,6 +54,23 @@ TEST_F(AttachTest, ASecondCallFailsAndDetachesNothing) {
     EXPECT_EQ(pool.rows<Volume>({{"uuid", data.uuid.text()}}).at(0).vm_instance_uuid, pool.db.uuid);
 }
 
+TEST_F(AttachTest, ADetachNamesTheVmThatHasTheVolumeOrNone) {
+    Volume data = root();
+    data.uuid = VolumeId::trusted(test::uuid_text(60));
+    data.type = VolumeType::data;
+    data.device_id = 1;
+    pool.add_owned(data, pool.bob);
+    const lifecycle::Request request{pool.admin, JobId::random(), std::nullopt, std::nullopt};
+    const Result<JobId> other = detach_data_volume(parts, request, {data.uuid, pool.web.uuid});
+    ASSERT_FALSE(other.has_value());
+    EXPECT_EQ(other.error().code, ErrorCode::detach_volume_failed);
+    EXPECT_NE(other.error().message.find("vmUuid"), std::string::npos);
+    const Result<JobId> right = detach_data_volume(parts, request, {data.uuid, pool.db.uuid});
+    ASSERT_TRUE(right.has_value());
+    EXPECT_EQ(engine.wait(*right, std::chrono::seconds(60))->state, JobState::succeeded);
+    EXPECT_FALSE(pool.rows<Volume>({{"uuid", data.uuid.text()}}).at(0).vm_instance_uuid.has_value());
+}
+
 TEST_F(AttachTest, OfAVolumeThatIsGoneFails) { EXPECT_EQ(attach(VolumeId::trusted(test::uuid_text(60)), pool.db.uuid), JobState::failed); }
 
 }  // namespace

@@ -3,8 +3,8 @@
 // `detail` names the constraint as "table.column[,table.column]".
 //
 // Thread rules: write() and read() may be called from any thread, and block. Writes are one at a time; write() returns
-// after its commit is durable, or as base/durability.hpp has it. `work` may run on another thread than the caller's, never touches the Database itself, and
-// does no other blocking work. A `work` that returns an error or throws leaves nothing behind.
+// after its commit is durable, or as base/durability.hpp has it. `work` may run on another thread than the caller's, never
+// touches the Database itself, and does no other blocking work. A `work` that returns an error or throws leaves nothing behind.
 #pragma once
 
 #include <cstdint>

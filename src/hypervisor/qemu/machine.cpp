@@ -237,7 +237,6 @@ Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& direc
     order.log = log.get();
     for (const Fd& file : opened.files) order.inherited.push_back(file.get());
     order.user = surroundings_.user;
-    order.huge_pages = memory == nullptr;  // its memory is a file's pages, which are small anyhow
     if (!spec.tpm_state.empty()) {
         TRY(launch_tpm(surroundings_.options.swtpm_binary, spec.tpm_state, directory, surroundings_.user));
         crash_point("qemu.tpm-launched");

@@ -39,7 +39,6 @@ struct ChildPlan {
     const int* inherited;
     std::size_t inherited_count;
     const User* user;
-    bool huge_pages;
 };
 
 [[noreturn]] void give_up(const ChildPlan& plan, int stage) {
@@ -83,7 +82,6 @@ void take_files(const ChildPlan& plan) {
         if (::syscall(SYS_setresuid, plan.user->uid, plan.user->uid, plan.user->uid) < 0) give_up(plan, 5);
     }
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) give_up(plan, 6);
-    if (!plan.huge_pages) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // outlasts execve; only costs memory if it fails
     ::execve(plan.program, plan.arguments, plan.environment);
     give_up(plan, 7);
 }
@@ -139,8 +137,7 @@ Result<Process> launch(const Launch& launch) {
     std::string path = "PATH=/usr/bin:/bin";
     std::array<char*, 2> environment{path.data(), nullptr};
     const ChildPlan plan{launch.program.c_str(), arguments.data(), environment.data(), directory.get(),  log.get(),
-                         null_device.get(),      report.get(),     inherited.data(),   inherited.size(), launch.user ? &*launch.user : nullptr,
-                         launch.huge_pages};
+                         null_device.get(),      report.get(),     inherited.data(),   inherited.size(), launch.user ? &*launch.user : nullptr};
     const pid_t pid = ::fork();
     if (pid < 0) return fail(ErrorCode::internal, "The machine cannot start another process", std::string("fork: ") + std::strerror(errno));
     if (pid == 0) run_child(plan);

@@ -35,8 +35,6 @@ struct Launch {
     int log = -1;                        // standard output and error
     std::vector<int> inherited;          // the n-th becomes kFirstInheritedFd + n in the child; stay ours
     std::optional<User> user;            // set when we are root: who the child becomes
-    // False: no page of it becomes a huge one. What is touched here and there, as QEMU's translated code is, then takes no more than that.
-    bool huge_pages = true;
 };
 
 // A process by pidfd, so that a reused pid can never be meant.

@@ -161,7 +161,6 @@ Result<ReadyProcess> ReadyPool::make(const MemoryPlace& place, const std::string
     order.log = log.get();
     order.inherited = {lock.get(), listener.get(), opening.memory.get()};
     order.user = surroundings_.user;
-    order.huge_pages = false;
     TRY_ASSIGN(Process process, launch(order));
     ReadyProcess ready{std::move(directory), std::move(process), nullptr};
     const Deadline deadline = steady_clock::now() + kStartPatience;
