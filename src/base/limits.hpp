@@ -81,6 +81,7 @@ inline constexpr std::size_t kChainDepthMerged = 5;              // a merge leav
 inline constexpr std::size_t kFoldDepthMin = 4;                  // shorter chains are not worth a copy
 inline constexpr std::int64_t kFoldBytesMax = 256 * kMiB;        // of layers with one user that are folded into what stands on them
 inline constexpr std::int64_t kMergeBytesPerSecond = 64 * kMiB;  // in the background: guests come first
+inline constexpr std::chrono::milliseconds kMergeSettle{200};    // from the end of a job to a look at the chains
 inline constexpr std::chrono::seconds kMergePause{60};           // between two looks when nothing happened
 inline constexpr std::chrono::seconds kMergeRetryYielded{5};     // after a job of a user's needed the VM
 inline constexpr std::chrono::seconds kMergeRetryDone{1};        // a merge that did not help is not begun again at once

@@ -87,42 +87,50 @@ Result<workflow::Saga> merge_saga(Parts& parts, const Job& job) {
     return saga;
 }
 
-struct Graph {
-    std::vector<Volume> volumes;
-    std::map<LayerId, Layer> layers;
-
-    std::vector<Layer> chain(const LayerId& top) const {
-        std::vector<Layer> found;
-        std::optional<LayerId> next = top;
-        while (next && found.size() < limits::kChainWalkMax) {
-            const auto layer = layers.find(*next);
-            if (layer == layers.end()) break;
-            found.push_back(layer->second);
-            next = layer->second.parent_uuid;
-        }
-        return found;
-    }
+// A volume whose chain is long enough to be looked at.
+struct LongChain {
+    Volume volume;
+    std::vector<Layer> layers;  // top first
 };
 
-Result<Graph> load_graph(Transaction& transaction) {
-    Graph graph;
-    TRY_ASSIGN(std::vector<Volume> volumes, store::list<Volume>(transaction, {{"status", std::string(name_of(VolumeStatus::ready))}}));
-    TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction));
-    std::map<VmId, const VmInstance*> by_uuid;
-    for (const VmInstance& vm : vms) by_uuid[vm.uuid] = &vm;
-    for (Volume& volume : volumes) {
-        if (!volume.top_layer_uuid) continue;
-        if (volume.vm_instance_uuid) {
-            const auto vm = by_uuid.find(*volume.vm_instance_uuid);
-            if (vm == by_uuid.end() || vm->second->owner_job_uuid) continue;
-            const VmState state = vm->second->state;
-            if (state != VmState::running && state != VmState::paused && state != VmState::stopped && state != VmState::created) continue;
-        }
-        graph.volumes.push_back(std::move(volume));
+// A VM that some job is at work on, or that is on its way from one state to another, is left alone.
+Result<bool> is_at_rest(Transaction& transaction, const Volume& volume) {
+    if (!volume.top_layer_uuid || volume.status != VolumeStatus::ready) return false;
+    if (!volume.vm_instance_uuid) return true;
+    TRY_ASSIGN(const std::optional<VmInstance> vm, store::find<VmInstance>(transaction, {{"uuid", volume.vm_instance_uuid->text()}}));
+    if (!vm || vm->owner_job_uuid) return false;
+    return vm->state == VmState::running || vm->state == VmState::paused || vm->state == VmState::stopped || vm->state == VmState::created;
+}
+
+// The database walks the chains: of thousands of volumes only the few with a long one are read.
+Result<std::vector<std::string>> volumes_with_long_chains(Transaction& transaction) {
+    const std::string volumes(describe<Volume>().table);
+    const std::string layers(describe<Layer>().table);
+    const std::string sql = "WITH RECURSIVE walk(volume, layer, depth) AS (SELECT \"uuid\", \"topLayerUuid\", 1 FROM " + volumes +
+                            " WHERE \"status\" = $1 AND \"topLayerUuid\" IS NOT NULL "
+                            "UNION ALL SELECT w.volume, l.\"parentUuid\", w.depth + 1 FROM walk AS w JOIN " +
+                            layers +
+                            " AS l ON l.\"uuid\" = w.layer WHERE l.\"parentUuid\" IS NOT NULL AND w.depth < $2) "
+                            "SELECT volume FROM walk WHERE depth = $2 ORDER BY volume";
+    TRY_ASSIGN(const std::vector<store::Values> rows,
+               transaction.query(sql, {std::string(name_of(VolumeStatus::ready)), static_cast<std::int64_t>(limits::kFoldDepthMin)}));
+    std::vector<std::string> found;
+    for (const store::Values& row : rows) found.push_back(std::get<std::string>(row.at(0)));
+    return found;
+}
+
+Result<std::vector<LongChain>> load_long_chains(Transaction& transaction) {
+    std::vector<LongChain> chains;
+    TRY_ASSIGN(const std::vector<std::string> uuids, volumes_with_long_chains(transaction));
+    for (const std::string& uuid : uuids) {
+        LongChain chain;
+        TRY_ASSIGN(chain.volume, store::get<Volume>(transaction, uuid));
+        TRY_ASSIGN(const bool at_rest, is_at_rest(transaction, chain.volume));
+        if (!at_rest) continue;
+        TRY_ASSIGN(chain.layers, layers_below(transaction, *chain.volume.top_layer_uuid));
+        chains.push_back(std::move(chain));
     }
-    TRY_ASSIGN(std::vector<Layer> layers, store::list<Layer>(transaction));
-    for (Layer& layer : layers) graph.layers.emplace(layer.uuid, std::move(layer));
-    return graph;
+    return chains;
 }
 
 // How many layers from the top can be made one at the cost of copying layers that nothing but the chain itself needs; 0: none.
@@ -151,7 +159,6 @@ Result<std::int64_t> free_bytes(Parts& parts, const Layer& layer) {
 
 // 0: none, or the storage has no room for the copy beside the old ones.
 Result<std::size_t> layers_to_make_one(Parts& parts, const std::vector<Layer>& chain) {
-    if (chain.size() < limits::kFoldDepthMin) return std::size_t{0};
     TRY_ASSIGN(const std::vector<std::int64_t> bytes, bytes_of(parts, chain));
     std::size_t count = chain.size() >= limits::kChainDepthMergeAt ? layers_to_merge(bytes) : 0;
     TRY_ASSIGN(const std::size_t fold,
@@ -169,17 +176,12 @@ void register_merge_saga(workflow::Engine& engine, Parts& parts) {
 }
 
 Result<std::optional<ShortenOrder>> find_chain_to_merge(Parts& parts, const std::map<VolumeId, std::chrono::steady_clock::time_point>& not_now) {
-    TRY_ASSIGN(const Graph graph, store::read(parts.database(), [](Transaction& transaction) { return load_graph(transaction); }));
-    std::vector<std::pair<const Volume*, std::vector<Layer>>> chains;
-    for (const Volume& volume : graph.volumes) {
-        if (not_now.contains(volume.uuid)) continue;
-        std::vector<Layer> chain = graph.chain(*volume.top_layer_uuid);
-        if (chain.size() >= limits::kFoldDepthMin) chains.emplace_back(&volume, std::move(chain));
-    }
-    std::ranges::sort(chains, std::greater<>{}, [](const auto& entry) { return entry.second.size(); });  // the deepest first
-    for (const auto& [volume, chain] : chains) {
-        TRY_ASSIGN(const std::size_t count, layers_to_make_one(parts, chain));
-        if (count > 1) return std::optional(ShortenOrder{volume->uuid, chain[count].uuid, {}, volume->vm_instance_uuid});
+    TRY_ASSIGN(std::vector<LongChain> chains, store::read(parts.database(), [](Transaction& transaction) { return load_long_chains(transaction); }));
+    std::erase_if(chains, [&](const LongChain& chain) { return not_now.contains(chain.volume.uuid); });
+    std::ranges::stable_sort(chains, std::greater<>{}, [](const LongChain& chain) { return chain.layers.size(); });  // the deepest first
+    for (const LongChain& chain : chains) {
+        TRY_ASSIGN(const std::size_t count, layers_to_make_one(parts, chain.layers));
+        if (count > 1) return std::optional(ShortenOrder{chain.volume.uuid, chain.layers[count].uuid, {}, chain.volume.vm_instance_uuid});
     }
     return std::optional<ShortenOrder>{};
 }
@@ -206,6 +208,8 @@ void Merger::work(const std::stop_token& stop) {
             std::unique_lock lock(mutex_);
             const auto patience = not_before_.empty() ? std::chrono::seconds(limits::kMergePause) : std::chrono::seconds(limits::kMergeRetryYielded);
             wake_.wait_for(lock, stop, patience, [this] { return noticed_; });
+            // Jobs come in bursts; what one of them left is seen with what the next ones leave.
+            if (noticed_) wake_.wait_for(lock, stop, limits::kMergeSettle, [] { return false; });
             noticed_ = false;
         }
         merge_what_needs_it(stop);
