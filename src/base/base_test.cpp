@@ -1,8 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <memory>
+#include <stop_token>
+#include <thread>
 
 #include "base/clock.hpp"
+#include "base/disk_precedence.hpp"
 #include "base/id.hpp"
 #include "base/task_group.hpp"
 
@@ -48,6 +53,26 @@ TEST(StepProofClock, GoesWithTheTimeSinceBootUntilToldToFollow) {
     EXPECT_EQ(clock.step(), -5'000);
     clock.follow(-5'000);
     EXPECT_EQ(clock.now().milliseconds, wall);
+}
+
+TEST(DiskPrecedence, ACopyWaitsForWhatIsUrgentButNotForEver) {
+    using std::chrono::steady_clock;
+    std::stop_source stop;
+    auto urgent = std::make_unique<UrgentDiskUse>();
+    std::atomic<bool> passed{false};
+    std::jthread copy([&] {
+        give_precedence(stop.get_token());  // its patience ends, although the use does not
+        passed = true;
+    });
+    EXPECT_FALSE(passed.load());
+    copy.join();
+    EXPECT_TRUE(passed.load());
+    stop.request_stop();
+    const auto begun = steady_clock::now();
+    give_precedence(stop.get_token());
+    EXPECT_LT(steady_clock::now() - begun, std::chrono::milliseconds(50));
+    urgent.reset();
+    give_precedence({});
 }
 
 TEST(ForEachParallel, CallsEveryIndexOnce) {

@@ -9,7 +9,9 @@
 #include <sys/syscall.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 namespace ramet::hypervisor {
 namespace {
@@ -59,6 +61,22 @@ Result<Fd> open_seed(const std::string& absolute_path) {
     return file;
 }
 
+namespace {
+
+// A tap that was just made can still be busy: a process that another thread starts holds every file of this one until its execve.
+bool attach_to_tap(int file, ifreq& request) {
+    constexpr auto kPatience = std::chrono::seconds(2);
+    constexpr auto kPause = std::chrono::milliseconds(1);
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (::ioctl(file, TUNSETIFF, &request) < 0) {
+        if (errno != EBUSY || std::chrono::steady_clock::now() > deadline) return false;
+        std::this_thread::sleep_for(kPause);
+    }
+    return true;
+}
+
+}  // namespace
+
 Result<std::vector<Fd>> open_tap(const std::string& name, std::int64_t queues) {
     struct ifreq request{};
     if (name.size() >= sizeof request.ifr_name) return fail(ErrorCode::invalid_argument, "A tap's name has at most 15 characters", name);
@@ -68,7 +86,7 @@ Result<std::vector<Fd>> open_tap(const std::string& name, std::int64_t queues) {
     for (std::int64_t queue = 0; queue < queues; ++queue) {
         Fd file(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
         if (!file.valid()) return unusable("A network device cannot be opened; the server needs the rights to use /dev/net/tun", name);
-        if (::ioctl(file.get(), TUNSETIFF, &request) < 0) return unusable("A VM's network device is not there or in use", name);
+        if (!attach_to_tap(file.get(), request)) return unusable("A VM's network device is not there or in use", name);
         files.push_back(std::move(file));
     }
     return files;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/disk_precedence.hpp"
 #include "storage/dir/copy_contents.hpp"
 #include "storage/dir/disk_copier.hpp"
 #include "storage/dir/merge_layers.hpp"
@@ -106,6 +107,7 @@ Result<void> DirStorage::create_overlay(const std::string& path, const Place& ba
     TRY(check_relative_path(backing.path));
     TRY_ASSIGN(const bool there, exists(path));
     if (there) return {};
+    const UrgentDiskUse urgent;
     const Qcow2Backing below{backing.root + "/" + backing.path, backing.format};
     struct stat status{};
     if (::lstat(below.absolute_path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -5,8 +5,10 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 
+#include "base/disk_precedence.hpp"
 #include "store/sqlite/connection.hpp"
 #include "store/sqlite/migrations.hpp"
 
@@ -115,6 +117,8 @@ void SqliteDatabase::run_batch(const std::deque<PendingWrite*>& batch) {
 
 void SqliteDatabase::commit(const std::deque<PendingWrite*>& batch) {
     const bool at_once = std::ranges::any_of(batch, [](const PendingWrite* write) { return write->durability == Durability::at_once; });
+    std::optional<UrgentDiskUse> urgent;
+    if (at_once) urgent.emplace();
     Result<void> alive = writer_->sync_commits(at_once);
     if (alive.has_value()) alive = writer_->run_script("BEGIN IMMEDIATE");
     std::size_t begun = 0;
