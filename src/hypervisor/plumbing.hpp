@@ -22,6 +22,7 @@ struct NetworkSpec {
     std::vector<std::string> dns;
     std::string dns_domain;
     bool dhcp = true;  // off for a bridge that has its own server
+    bool operator==(const NetworkSpec&) const = default;
 };
 
 struct PortSpec {

@@ -16,7 +16,8 @@ namespace ramet::hypervisor {
 
 namespace {
 
-constexpr std::size_t kHashDigits = 10;  // "rb" + 10 leaves room under the kernel's 15 characters
+constexpr auto kTrusted = std::chrono::seconds(10);  // a whole network is not looked at again before
+constexpr std::size_t kHashDigits = 10;              // "rb" + 10 leaves room under the kernel's 15 characters
 
 std::string bridge_mac(const std::string& name) {
     const std::string digits = derived_uuid_text("bridge-mac", name);
@@ -62,17 +63,40 @@ Result<NetworkState> LinuxPlumbing::choose_bridge(Netlink& netlink, const Networ
     return state;
 }
 
+// The network was whole a moment ago, and bridge and DHCP server are still there. A VM's start asks this; what else somebody may have taken
+// away (addresses, rules of NAT) is looked for less often.
+Result<bool> LinuxPlumbing::is_whole(Netlink& netlink, const NetworkState& state) {
+    {
+        const std::lock_guard lock(cache_mutex_);
+        const auto known = networks_.find(state.spec.l3.text());
+        const auto made = made_whole_.find(state.spec.l3.text());
+        if (known == networks_.end() || made == made_whole_.end() || known->second != state) return false;
+        if (std::chrono::steady_clock::now() - made->second > kTrusted) return false;
+    }
+    TRY_ASSIGN(const std::optional<Link> bridge, netlink.find(state.bridge));
+    return bridge && (state.foreign || bridge->up) && (!state.serves_dhcp() || DhcpServer(files_, state.bridge).running());
+}
+
 Result<void> LinuxPlumbing::ensure_network(const NetworkSpec& spec) {
     TRY(check(spec));
     const std::lock_guard lock(networks_mutex_);
-    TRY(files_.prepare());
     TRY_ASSIGN(Netlink netlink, Netlink::open());
-    TRY_ASSIGN(const std::optional<NetworkState> before, files_.network(spec.l3.text()));
     TRY_ASSIGN(const NetworkState state, choose_bridge(netlink, spec));
+    TRY_ASSIGN(const bool whole, is_whole(netlink, state));
+    if (whole) return {};
+    TRY(make_whole(netlink, state));
+    const std::lock_guard cache_lock(cache_mutex_);
+    made_whole_[spec.l3.text()] = std::chrono::steady_clock::now();
+    return {};
+}
+
+Result<void> LinuxPlumbing::make_whole(Netlink& netlink, const NetworkState& state) {
+    TRY(files_.prepare());
+    TRY_ASSIGN(const std::optional<NetworkState> before, files_.network(state.spec.l3.text()));
     TRY(files_.save(state));
     {
         const std::lock_guard cache_lock(cache_mutex_);
-        networks_[spec.l3.text()] = state;
+        networks_[state.spec.l3.text()] = state;
     }
     if (before && before->bridge != state.bridge && !before->foreign) TRY(sync_bridge(netlink, before->bridge));
     TRY(sync_rules());
@@ -155,6 +179,7 @@ Result<void> LinuxPlumbing::remove_network(const L3NetworkId& l3) {
     {
         const std::lock_guard cache_lock(cache_mutex_);
         networks_.erase(l3.text());
+        made_whole_.erase(l3.text());
     }
     if (!state) return {};
     // The file goes last: a call that was cut short is repeated and finds it.

@@ -1,6 +1,7 @@
 // The privileged implementation of the plumbing port. Constructed by open_plumbing() after its probe.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -36,6 +37,8 @@ public:
 private:
     std::string bridge_name(const L2NetworkId& l2) const;
     Result<NetworkState> choose_bridge(Netlink& netlink, const NetworkSpec& spec) const;
+    Result<bool> is_whole(Netlink& netlink, const NetworkState& state);
+    Result<void> make_whole(Netlink& netlink, const NetworkState& state);  // needs networks_mutex_
     // Makes bridge, addresses and DHCP server be what the stored networks but `leaving` say; needs networks_mutex_.
     Result<void> sync_bridge(Netlink& netlink, const std::string& bridge, const L3NetworkId* leaving = nullptr);
     Result<void> set_addresses(Netlink& netlink, int index, const std::vector<NetworkState>& members);
@@ -59,7 +62,8 @@ private:
 
     std::mutex cache_mutex_;  // short
     std::map<std::string, NetworkState> networks_;
-    std::set<std::string> fresh_dhcp_;  // bridges whose DHCP server has read every removal of a reservation
+    std::map<std::string, std::chrono::steady_clock::time_point> made_whole_;  // by L3 network: when all of it was last looked at
+    std::set<std::string> fresh_dhcp_;                                         // bridges whose DHCP server has read every removal of a reservation
 };
 
 }  // namespace ramet::hypervisor

@@ -18,6 +18,7 @@ struct NetworkState {
     std::string bridge;
     bool foreign = false;
     bool serves_dhcp() const { return spec.dhcp && !foreign && !spec.gateway.empty() && !spec.network_cidr.empty(); }
+    bool operator==(const NetworkState&) const = default;
 };
 
 struct PortState {
