@@ -100,15 +100,28 @@ Result<Saga> build_saga(lifecycle::Parts& parts, const Job& job) {
 
 }  // namespace
 
+namespace {
+
+// Only of memory that is kept: what a capture makes nothing waits for yet. One that waits has its MACs, and takes no others.
+std::vector<hypervisor::ReadyMachine> ready_machines(lifecycle::Parts& parts, const PreparedClone& prepared, const api::CloneVmInstance& message) {
+    const bool wants_macs = std::ranges::any_of(message.vm_nic_params, [](const api::VmNicParam& param) { return param.mac.has_value(); }) ||
+                            std::ranges::any_of(message.system_tags, [](const std::string& tag) { return tag.starts_with("customMac::"); });
+    if (wants_macs || !prepared.plan.memory || !prepared.checked.kept_memory) return {};
+    return parts.hypervisor.promise_ready({prepared.checked.kept_memory->directory}, prepared.plan.clones.size());
+}
+
+}  // namespace
+
 void register_clone_saga(workflow::Engine& engine, lifecycle::Parts& parts) {
     engine.add_kind("clone-vm", [&parts](const Job& job) { return build_saga(parts, job); });
 }
 
 Result<JobId> clone_vm(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     TRY_ASSIGN(const PreparedClone prepared, prepare(parts, request, message));
+    const std::vector<hypervisor::ReadyMachine> ready = ready_machines(parts, prepared, message);
     const lifecycle::JobOrder order{"clone-vm", "CloneVmInstance", source_uuid(message), "{}"};
     return lifecycle::submit(parts, request, order, [&](Transaction& transaction, Job& job) -> Result<void> {
-        TRY_ASSIGN(const Reserved reserved, reserve(transaction, request, message, prepared.checked, prepared.plan, parts.now()));
+        TRY_ASSIGN(const Reserved reserved, reserve(transaction, request, message, prepared.checked, prepared.plan, parts.now(), ready));
         job.plan = api::to_json(reserved.plan, api::Audience::storage);
         return {};
     });

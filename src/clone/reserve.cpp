@@ -1,6 +1,7 @@
 #include "clone/reserve.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "clone/choose.hpp"
 #include "clone/kept_source.hpp"
@@ -93,6 +94,22 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
     return blueprint;
 }
 
+// The clone goes on in a process that waits, if it can have that one's NICs: all of them, and none was asked to be another.
+Result<void> take_ready_nics(Transaction& transaction, const hypervisor::ReadyMachine& ready, std::vector<lifecycle::NicBlueprint>& nics) {
+    for (const lifecycle::NicBlueprint& nic : nics) {
+        const auto given = std::ranges::find(ready.nics, nic.nic.device_id, &hypervisor::ReadyNic::device_id);
+        if (nic.wanted_mac || given == ready.nics.end()) return {};
+        TRY_ASSIGN(const std::int64_t same, store::count<VmNic>(transaction, {{"mac", given->mac}}));
+        if (same > 0) return {};
+    }
+    for (lifecycle::NicBlueprint& nic : nics) {
+        const auto given = std::ranges::find(ready.nics, nic.nic.device_id, &hypervisor::ReadyNic::device_id);
+        nic.wanted_mac = given->mac;
+        nic.nic.internal_name = given->tap;
+    }
+    return {};
+}
+
 placement::VmNeeds needs_of(const CheckedClone& checked, const ClonePlan& plan, const api::CloneVmInstance& message) {
     placement::VmNeeds needs;
     needs.cpu = checked.source.vm.cpu_num;
@@ -137,13 +154,14 @@ Result<std::vector<HostId>> place_clones(Transaction& transaction, const Checked
 }  // namespace
 
 Result<Reserved> reserve(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message,
-                         const CheckedClone& checked, ClonePlan plan, Timestamp now) {
+                         const CheckedClone& checked, ClonePlan plan, Timestamp now, const std::vector<hypervisor::ReadyMachine>& ready) {
     if (plan.kept) TRY(require_kept_layers(transaction, checked.source.volumes));
     Reserved reserved{std::move(plan), {}};
     TRY_ASSIGN(const std::vector<HostId> hosts, place_clones(transaction, checked, reserved.plan, message));
     for (std::size_t i = 0; i < reserved.plan.clones.size(); ++i) {
         if (reserved.plan.clones[i].refusal) continue;
         TRY_ASSIGN(VmBlueprint blueprint, blueprint_of(transaction, checked, reserved.plan, request, message, i, now));
+        if (reserved.vms.size() < ready.size()) TRY(take_ready_nics(transaction, ready[reserved.vms.size()], blueprint.nics));
         if (!hosts[i].empty()) blueprint.vm.last_host_uuid = hosts[i];
         if (reserved.plan.strategy == Strategy::instant_start) blueprint.vm.host_uuid = hosts[i];
         reserved.vms.push_back(std::move(blueprint));

@@ -126,16 +126,7 @@ bool write_sparsely(int fd, const std::string& image) {
             offset += written;
         }
     }
-    return ::fsync(fd) == 0;
-}
-
-// The new name must outlast a power cut as the bytes do.
-bool sync_directory_of(const std::string& path) {
-    const int fd = ::open(path.substr(0, path.rfind('/') + 1).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return false;
-    const bool synced = ::fsync(fd) == 0 || errno == EINVAL;
-    ::close(fd);
-    return synced;
+    return true;
 }
 
 std::unexpected<Error> disk_failed(const std::string& path, int error_number) {
@@ -171,10 +162,8 @@ Result<void> write_seed(const std::string& path, const SeedSpec& seed) {
     const bool written = write_sparsely(fd, image);
     int error_number = errno;
     ::close(fd);
-    if (written && ::rename(partial.c_str(), path.c_str()) == 0) {
-        if (sync_directory_of(path)) return {};
-        return disk_failed(path, errno);
-    }
+    // Not brought to disk: every start makes it anew.
+    if (written && ::rename(partial.c_str(), path.c_str()) == 0) return {};
     if (written) error_number = errno;
     ::unlink(partial.c_str());
     return disk_failed(path, error_number);

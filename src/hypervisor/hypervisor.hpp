@@ -118,6 +118,23 @@ struct MemoryFacts {
     std::string layout;    // the devices the state belongs to; the adapter's own text, to be handed back unchanged
 };
 
+// Memory that is kept, and what processes that wait for a clone of it need to know.
+struct KeptMemory {
+    MemoryPlace place;
+    std::string layout;
+    std::vector<DiskSpec> disks;  // the captured layers, on which the clones' own stand; `volume` has no meaning
+};
+
+// What a process that waits was given already.
+struct ReadyNic {
+    std::int64_t device_id = 0;
+    std::string mac, tap;
+};
+struct ReadyMachine {
+    std::vector<ReadyNic> nics;
+};
+inline constexpr std::chrono::seconds kReadyPromise{60};
+
 struct Capabilities {
     std::string accelerator;         // "kvm" or "tcg"
     std::string accelerator_reason;  // why, for people
@@ -172,9 +189,13 @@ public:
     // Like start(), from a captured instant: every link is down whatever `spec` says, then the guest goes on. The VM's devices must be the
     // captured ones (invalid_argument names what differs). The files must stay as they are for as long as the process lives.
     virtual Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) = 0;
-    // Keeps `count` processes ready that need no more than a VM's own disks and NICs to go on from this memory: start_from_memory takes one
-    // where there is one. They are made in the background and end with this server; 0: those that there are end now.
-    virtual void keep_ready(const MemoryPlace& place, const std::string& layout, std::size_t count) = 0;
+    // Keeps `count` processes ready that need no more than a VM's own disks (and its NICs, where these have no taps) to go on from this memory:
+    // start_from_memory takes one where there is one. They are made in the background and end with this server; 0: those that there are end
+    // now, and `memory` needs no more than its place.
+    virtual void keep_ready(const KeptMemory& memory, std::size_t count) = 0;
+    // What up to `count` of those that wait have been given already, for this caller alone: a VM with just these NICs goes on in one of them. One
+    // that is not taken within kReadyPromise ends.
+    virtual std::vector<ReadyMachine> promise_ready(const MemoryPlace& place, std::size_t count) = 0;
     // Removes the files of a memory image that no process uses. Absent: success.
     virtual Result<void> remove_memory(const MemoryPlace& place) = 0;
     // Takes the NIC out and puts one with another MAC in, link up or down as `nic` says: a new identity on the wire without the guest's

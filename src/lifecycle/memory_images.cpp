@@ -5,6 +5,8 @@
 #include <set>
 
 #include "base/crash_point.hpp"
+#include "lifecycle/layers.hpp"
+#include "model/snapshots.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle {
@@ -131,19 +133,35 @@ Result<void> release_memory_image(Parts& parts, const VmId& vm) {
     return doomed ? remove_memory_image(parts, *doomed) : Result<void>();
 }
 
+namespace {
+
+Result<std::vector<hypervisor::DiskSpec>> kept_disks(Transaction& transaction, const CheckpointId& checkpoint) {
+    std::vector<hypervisor::DiskSpec> disks;
+    TRY_ASSIGN(const std::vector<CheckpointVolume> volumes, store::list<CheckpointVolume>(transaction, {{"checkpointUuid", checkpoint.text()}}));
+    for (const CheckpointVolume& volume : volumes) {
+        hypervisor::DiskSpec& disk = disks.emplace_back(hypervisor::DiskSpec{volume.volume_uuid, volume.device_id, {}});
+        TRY_ASSIGN(disk.chain_top_first, chain_of(transaction, volume.layer_uuid));
+    }
+    return disks;
+}
+
+}  // namespace
+
 Result<void> keep_processes_ready(Parts& parts) {
     if (parts.ready_processes == 0) return {};
-    TRY_ASSIGN(const std::vector<MemoryImage> images, store::read(parts.database(), [](Transaction& transaction) -> Result<std::vector<MemoryImage>> {
+    TRY_ASSIGN(const std::vector<hypervisor::KeptMemory> kept,
+               store::read(parts.database(), [](Transaction& transaction) -> Result<std::vector<hypervisor::KeptMemory>> {
                    TRY_ASSIGN(const std::vector<Checkpoint> checkpoints, store::list<Checkpoint>(transaction));
-                   std::vector<MemoryImage> found;
+                   std::vector<hypervisor::KeptMemory> found;
                    for (const Checkpoint& checkpoint : checkpoints) {
                        if (!checkpoint.memory_image_uuid) continue;
-                       TRY_ASSIGN(MemoryImage image, store::get<MemoryImage>(transaction, checkpoint.memory_image_uuid->text()));
-                       found.push_back(std::move(image));
+                       TRY_ASSIGN(const MemoryImage image, store::get<MemoryImage>(transaction, checkpoint.memory_image_uuid->text()));
+                       hypervisor::KeptMemory& memory = found.emplace_back(hypervisor::KeptMemory{{image.directory}, image.layout, {}});
+                       TRY_ASSIGN(memory.disks, kept_disks(transaction, checkpoint.uuid));
                    }
                    return found;
                }));
-    for (const MemoryImage& image : images) parts.hypervisor.keep_ready({image.directory}, image.layout, parts.ready_processes);
+    for (const hypervisor::KeptMemory& memory : kept) parts.hypervisor.keep_ready(memory, parts.ready_processes);
     return {};
 }
 

@@ -50,8 +50,8 @@ class Kept(InstantWorld):
         end = time.monotonic() + patience
         while time.monotonic() < end:
             found = self.ready()
-            # One that waits has opened its VNC socket: it has been made as a whole.
-            if len(found) == count and all(os.path.exists(f"/proc/{pid}/cwd/vnc.sock") for pid in found):
+            # One that waits has its pid file: it has been made as a whole.
+            if len(found) == count and all(os.path.exists(f"/proc/{pid}/cwd/pid") for pid in found):
                 time.sleep(0.5)  # until the server has taken note of it
                 return found
             time.sleep(0.1)
@@ -117,6 +117,8 @@ class Kept(InstantWorld):
         self.assertEqual(waiting, [int((run / "pid").read_text().split()[0])])
         guest = self.guest(vm)
         self.assertEqual([token, "soon"], guest.run("cat /run/token; hostname", 60).split())
+        address = "cat /sys/class/net/eth0/address"
+        self.assertEqual(vm["vmNics"][0]["mac"], guest.run(address))
         guest.run("echo mine >/root/mark; sync")
         volume = self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": 16 << 20}})["inventory"]
         self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{vm['uuid']}", {"params": {}})
@@ -131,10 +133,26 @@ class Kept(InstantWorld):
         self.assertEqual([token, "mine", "of-soon"], self.guest(second).run("cat /run/token /root/mark; hostname", 60).split())
         guest.run("(sleep 0.2; reboot -f) >/dev/null 2>&1 </dev/null &")
         self.wait_for_boot(guest)
-        self.assertEqual(["mine", "soon"], guest.run("cat /root/mark; hostname").split())
+        self.assertEqual(["mine", "soon", vm["vmNics"][0]["mac"]], guest.run("cat /root/mark; hostname; " + address).split())
         self.api.action(vm["uuid"], "stopVmInstance", type="cold")
         self.api.action(vm["uuid"], "startVmInstance")
         self.assertEqual("mine", self.guest(vm).run("cat /root/mark", 90))
+
+    def test_clones_that_a_waiting_process_cannot_serve_are_made_without_it(self):
+        token = self.agent.run("cat /run/token")
+        checkpoint = self.keep()
+        waiting = self.wait_for_ready(1)
+        l3 = self.api.vm(self.source["uuid"])["vmNics"][0]["l3NetworkUuid"]
+        mac = "fa:00:5e:00:53:07"
+        own = self.clones_of(checkpoint, "own-mac", vmNicParams=[{"l3NetworkUuid": l3, "mac": mac}])[0]
+        self.assertEqual([mac, mac, token], [own["vmNics"][0]["mac"], *self.guest(own).run("cat /sys/class/net/eth0/address /run/token", 60).split()])
+        self.assertEqual(waiting, self.ready())
+        pair = self.clones_of(checkpoint, "first", "second")
+        pids = [int((pathlib.Path(self.server.data_dir) / "run" / vm["uuid"] / "pid").read_text().split()[0]) for vm in pair]
+        self.assertEqual(1, len(set(waiting) & set(pids)), (waiting, pids))
+        for vm in pair:
+            found = self.guest(vm).run("cat /sys/class/net/eth0/address /run/token; hostname", 60).split()
+            self.assertEqual([vm["vmNics"][0]["mac"], token, vm["name"]], found)
 
     def test_no_process_is_left_waiting_by_a_server_that_ended(self):
         self.keep()

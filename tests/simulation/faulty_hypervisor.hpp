@@ -70,8 +70,9 @@ public:
     Result<void> memory_fits(const std::string& layout) override {
         return call("memory_fits", {}, [&] { return inner_.memory_fits(layout); });
     }
-    void keep_ready(const hypervisor::MemoryPlace& place, const std::string& layout, std::size_t count) override {
-        inner_.keep_ready(place, layout, count);
+    void keep_ready(const hypervisor::KeptMemory& memory, std::size_t count) override { inner_.keep_ready(memory, count); }
+    std::vector<hypervisor::ReadyMachine> promise_ready(const hypervisor::MemoryPlace& place, std::size_t count) override {
+        return inner_.promise_ready(place, count);
     }
     Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout) override {
         return call("start_from_memory", spec.vm, [&] { return inner_.start_from_memory(spec, place, layout); });

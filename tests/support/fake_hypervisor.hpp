@@ -240,7 +240,8 @@ public:
     }
 
     Result<void> memory_fits(const std::string&) override { return {}; }
-    void keep_ready(const hypervisor::MemoryPlace&, const std::string&, std::size_t) override {}
+    void keep_ready(const hypervisor::KeptMemory&, std::size_t) override {}
+    std::vector<hypervisor::ReadyMachine> promise_ready(const hypervisor::MemoryPlace&, std::size_t) override { return {}; }
 
     Result<void> remove_memory(const hypervisor::MemoryPlace& place) override {
         const std::lock_guard lock(mutex_);

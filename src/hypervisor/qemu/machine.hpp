@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 
@@ -60,6 +61,8 @@ public:
     Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop,
                                        const WhileStopped& while_stopped);
     Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
+    // On a machine of its own, with nothing but `ready`'s process: gives it its devices and the captured state.
+    Result<void> load_ready(ReadyProcess& ready, const MemoryPlace& place);
     Result<void> swap_nic(const NicSpec& nic);
     Result<std::vector<DiskTop>> disk_tops();
     Result<void> shorten_disk(const ShortenSpec& spec, const storage::CopyObserver& observer, const std::stop_token& stop);
@@ -115,11 +118,20 @@ private:
     Result<void> end_capture(MemoryCapture& capture, Result<std::string> state);
     Result<std::string> migration_status();
     Result<void> leave_migration(bool running);  // from "postmigrate" to running or paused
+    Result<std::string> wait_until_loaded();     // QEMU's run state then
     Result<void> begin_from_memory();
+    Result<void> let_go_on();
     Result<bool> unplug_nic(const NicSpec& nic);
 
     // machine_ready.cpp
     Result<void> start_ready(ReadyProcess ready, const DomainSpec& spec, const MemoryPlace& place);
+    Result<void> complete_and_load(const ReadyProcess& ready, const MemoryPlace& place);
+    Result<void> begin_loading(const MemoryPlace& place);
+    Result<std::string> plug_layers(std::int64_t device_id, std::span<const storage::Place> chain_top_first, bool writable_top);  // the top's node
+    Result<void> plug_node(const DiskSpec& disk, const std::string& node);
+    Result<void> plug_blank_disk(const DiskSpec& disk);
+    Result<void> exchange_blank_layer(const DiskSpec& disk);
+    Result<std::int64_t> size_of_node(const std::string& node);
     Result<void> plug_fresh_disk(const DiskSpec& disk);
     Result<void> exchange_seed(const std::string& seed_image);
     Result<void> plug_fresh_nic(const NicSpec& nic);

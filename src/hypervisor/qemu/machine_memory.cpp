@@ -267,18 +267,25 @@ Result<void> Machine::leave_migration(bool running) {
 
 // --- going on from a captured instant
 
-Result<void> Machine::begin_from_memory() {
+Result<std::string> Machine::wait_until_loaded() {
     const Deadline deadline = steady_clock::now() + kLoadPatience;
-    std::string status;
     while (true) {
-        TRY_ASSIGN(status, run_state());
-        if (status != "inmigrate" && status != "prelaunch") break;
+        TRY_ASSIGN(std::string status, run_state());
+        if (status != "inmigrate" && status != "prelaunch") return status;
         if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU does not finish loading the captured state");
         std::this_thread::sleep_for(kPollPause);
     }
+}
+
+Result<void> Machine::begin_from_memory() {
+    TRY_ASSIGN(const std::string status, wait_until_loaded());
     if (status == "running") return {};  // this start, repeated
     if (status != "paused") return fail(ErrorCode::operation_failed, "The VM cannot go on from the captured state", "QEMU says " + status);
     for (const NicSpec& nic : record_.spec.nics) TRY(set_link_of(nic, false));
+    return let_go_on();
+}
+
+Result<void> Machine::let_go_on() {
     crash_point("qemu.memory.loaded");
     TRY(ask("cont"));
     return {};
@@ -297,7 +304,7 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
         if (status != "inmigrate") return begin_from_memory();
         kill_run();  // a start that was cut off; whether the state was on its way is not known
     }
-    if (std::optional<ReadyProcess> ready = surroundings_.ready != nullptr ? surroundings_.ready->take(place) : std::nullopt) {
+    if (std::optional<ReadyProcess> ready = surroundings_.ready != nullptr ? surroundings_.ready->take(place, wanted) : std::nullopt) {
         const Result<void> started = finish_start(start_ready(std::move(*ready), wanted, place));
         if (started.has_value()) return {};
         telemetry::log_warning("VM {}: a process that was kept ready is of no use ({}); another is started", vm_.text(), started.error().detail);

@@ -1,17 +1,24 @@
-// A VM that goes on in a process started in advance (ready_pool.hpp): it gets the VM's directory, its disks, its NICs and its seed, then the
-// captured state.
+// A VM that goes on in a process started in advance (ready_pool.hpp), and what that process is given before.
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include "base/crash_point.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "hypervisor/qemu/memory_files.hpp"
 #include "hypervisor/qemu/ready_pool.hpp"
+#include "storage/qcow2_writer.hpp"
 #include "telemetry/log.hpp"
 
 namespace ramet::hypervisor {
 
 namespace json = boost::json;
+
+namespace {
+
+std::string blank_node(std::int64_t device_id) { return "d" + std::to_string(device_id) + "blank"; }
+
+}  // namespace
 
 Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, const MemoryPlace& place) {
     TRY(adopt(std::move(ready.process), true));
@@ -24,26 +31,111 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
     TRY(directory_->write_record(record_, false));
     const Result<void> written = directory_->write_pid(run_->process);
     if (!written.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), written.error().detail);  // the scan finds it all the same
-    for (const DiskSpec& disk : spec.disks) TRY(plug_fresh_disk(disk));
+    if (ready.loaded) {
+        for (const DiskSpec& disk : spec.disks) TRY(exchange_blank_layer(disk));
+    } else {
+        for (const DiskSpec& disk : spec.disks) TRY(plug_fresh_disk(disk));
+        for (const NicSpec& nic : spec.nics) TRY(plug_fresh_nic(nic));
+    }
     if (!spec.seed_image.empty()) TRY(exchange_seed(spec.seed_image));
-    for (const NicSpec& nic : spec.nics) TRY(plug_fresh_nic(nic));
+    if (ready.loaded) {
+        TRY(let_go_on());
+        for (const DiskSpec& disk : spec.disks) (void)ask("blockdev-del", {{"node-name", blank_node(disk.device_id)}});  // of no use, and no harm
+        return {};
+    }
+    TRY(begin_loading(place));
+    return begin_from_memory();
+}
+
+Result<void> Machine::begin_loading(const MemoryPlace& place) {
     TRY_ASSIGN(const Fd state, open_state(place));
     TRY_ASSIGN(Qmp* const qmp, monitor());
     TRY(qmp->run("getfd", {{"fdname", "state"}}, state.get()));
     TRY(ask("migrate-incoming", {{"uri", "fd:state"}}));
-    return begin_from_memory();
+    return {};
+}
+
+// All that can be done while nobody waits.
+Result<void> Machine::load_ready(ReadyProcess& ready, const MemoryPlace& place) {
+    directory_ = std::move(ready.directory);
+    qmp_ = std::move(ready.qmp);
+    Result<void> loaded = complete_and_load(ready, place);
+    ready.loaded = loaded.has_value();
+    ready.qmp = std::move(qmp_);
+    ready.directory = std::move(*directory_);
+    return loaded;
+}
+
+Result<void> Machine::complete_and_load(const ReadyProcess& ready, const MemoryPlace& place) {
+    for (const DiskSpec& disk : ready.disks) TRY(plug_blank_disk(disk));
+    for (const NicSpec& nic : ready.nics) TRY(plug_fresh_nic(nic));
+    TRY(ask("migrate-set-capabilities", {{"capabilities", json::array{json::object{{"capability", "late-block-activate"}, {"state", true}}}}}));
+    TRY(begin_loading(place));
+    TRY_ASSIGN(const std::string status, wait_until_loaded());
+    if (status != "paused") return fail(ErrorCode::operation_failed, "The captured state cannot be loaded in advance", "QEMU says " + status);
+    for (const NicSpec& nic : ready.nics) TRY(set_link_of(nic, false));
+    return {};
+}
+
+Result<std::string> Machine::plug_layers(std::int64_t device_id, std::span<const storage::Place> chain_top_first, bool writable_top) {
+    std::string below;
+    const std::size_t levels = chain_top_first.size();
+    for (std::size_t level = 0; level < levels; ++level) {
+        TRY(add_fresh_layer(device_id, level, chain_top_first[levels - 1 - level], writable_top && level + 1 == levels, below));
+        below = format_node(device_id, level);
+    }
+    return below;
 }
 
 Result<void> Machine::plug_fresh_disk(const DiskSpec& disk) {
-    std::string below;
-    const std::size_t levels = disk.chain_top_first.size();
-    for (std::size_t level = 0; level < levels; ++level) {
-        TRY(add_fresh_layer(disk.device_id, level, disk.chain_top_first[levels - 1 - level], level + 1 == levels, below));
-        below = format_node(disk.device_id, level);
-    }
-    json::object device = disk_device_options(disk.device_id, disk.volume, below);
+    TRY_ASSIGN(const std::string top, plug_layers(disk.device_id, disk.chain_top_first, true));
+    return plug_node(disk, top);
+}
+
+Result<void> Machine::plug_node(const DiskSpec& disk, const std::string& node) {
+    json::object device = disk_device_options(disk.device_id, disk.volume, node);
     if (disk.device_id == 0) device["bootindex"] = 0;
     TRY(ask("device_add", std::move(device)));
+    return {};
+}
+
+// An image in memory on top of the captured layers, as large as they are. What it holds is never read: it is exchanged before.
+Result<void> Machine::plug_blank_disk(const DiskSpec& disk) {
+    TRY_ASSIGN(const std::string below, plug_layers(disk.device_id, disk.chain_top_first, false));
+    TRY_ASSIGN(const std::int64_t size_bytes, size_of_node(below));
+    Fd image(::memfd_create("blank", MFD_CLOEXEC));
+    if (!image.valid()) return fail(ErrorCode::operation_failed, "There is no memory for a disk that waits for its own");
+    TRY(storage::write_qcow2(image.get(), size_bytes, std::nullopt));
+    const std::string file = blank_node(disk.device_id);
+    const std::string node = format_node(disk.device_id, disk.chain_top_first.size());
+    TRY_ASSIGN(const std::string name, hand_over(std::move(image), file, false));
+    TRY(ask("blockdev-add", file_node_options(file, name, false)));
+    TRY(ask("blockdev-add", format_node_options(node, file, DiskFormat::qcow2, below, false)));
+    return plug_node(disk, node);
+}
+
+Result<std::int64_t> Machine::size_of_node(const std::string& node) {
+    TRY_ASSIGN(const json::value reply, ask("query-named-block-nodes", {{"flat", true}}));
+    if (!reply.is_array()) return fail(ErrorCode::internal, "QEMU's answer makes no sense", "query-named-block-nodes");
+    for (const json::value& entry : reply.as_array()) {
+        if (text_in(entry, "node-name") != node) continue;
+        const json::value* image = entry.as_object().if_contains("image");
+        const json::value* size = image != nullptr && image->is_object() ? image->as_object().if_contains("virtual-size") : nullptr;
+        if (size != nullptr && size->is_int64()) return size->as_int64();
+    }
+    return fail(ErrorCode::internal, "QEMU does not tell how large a disk is", node);
+}
+
+// The clone's own layer in the place of the blank one, under the same node: from here on the disk is as any other.
+Result<void> Machine::exchange_blank_layer(const DiskSpec& disk) {
+    const std::size_t level = disk.chain_top_first.size() - 1;
+    const std::string file = file_node(disk.device_id, level);
+    TRY_ASSIGN(Fd layer, open_layer_handle(disk.chain_top_first.front(), surroundings_.user));
+    TRY_ASSIGN(const std::string name, hand_over(std::move(layer), file, false));
+    TRY(ask("blockdev-add", file_node_options(file, name, false)));
+    const std::string below = level == 0 ? "" : format_node(disk.device_id, level - 1);
+    TRY(ask("blockdev-reopen",
+            {{"options", json::array{format_node_options(format_node(disk.device_id, level), file, DiskFormat::qcow2, below, false)}}}));
     return {};
 }
 

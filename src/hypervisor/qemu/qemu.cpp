@@ -139,7 +139,8 @@ public:
         TRY(check_spec(spec));
         return machine(spec.vm)->start_from_memory(spec, place, layout);
     }
-    void keep_ready(const MemoryPlace& place, const std::string& layout, std::size_t count) override { ready_.keep(place, layout, count); }
+    void keep_ready(const KeptMemory& memory, std::size_t count) override { ready_.keep(memory, count); }
+    std::vector<ReadyMachine> promise_ready(const MemoryPlace& place, std::size_t count) override { return ready_.promise(place, count); }
     Result<void> remove_memory(const MemoryPlace& place) override { return remove_memory_files(place); }
     Result<void> swap_nic(const VmId& vm, const NicSpec& nic) override { return machine(vm)->swap_nic(nic); }
     Result<std::vector<DiskTop>> disk_tops(const VmId& vm) override { return machine(vm)->disk_tops(); }

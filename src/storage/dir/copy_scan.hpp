@@ -14,8 +14,8 @@
 
 #include "base/result.hpp"
 #include "storage/dir/chain_map.hpp"
-#include "storage/dir/qcow2_writer.hpp"
 #include "storage/primary_storage.hpp"
+#include "storage/qcow2_writer.hpp"
 
 namespace ramet::storage {
 

@@ -14,7 +14,7 @@
 #include "storage/dir/copy_contents.hpp"
 #include "storage/dir/disk_copier.hpp"
 #include "storage/dir/merge_layers.hpp"
-#include "storage/dir/qcow2_writer.hpp"
+#include "storage/qcow2_writer.hpp"
 
 namespace ramet::storage {
 

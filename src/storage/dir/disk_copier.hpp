@@ -6,8 +6,8 @@
 
 #include "base/result.hpp"
 #include "storage/dir/copy_scan.hpp"
-#include "storage/dir/qcow2_writer.hpp"
 #include "storage/primary_storage.hpp"
+#include "storage/qcow2_writer.hpp"
 #include "storage/throttle.hpp"
 
 namespace ramet::storage {

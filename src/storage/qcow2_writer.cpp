@@ -1,4 +1,4 @@
-#include "storage/dir/qcow2_writer.hpp"
+#include "storage/qcow2_writer.hpp"
 
 #include <unistd.h>
 #include <algorithm>
