@@ -78,30 +78,36 @@ Result<void> erase_vm_rows(Transaction& transaction, const VmId& vm) {
     return {};
 }
 
-// All that the domain needs around it.
-Result<hypervisor::DomainSpec> prepare_domain(Parts& parts, const VmId& vm) {
-    TRY_ASSIGN(Launch launch, load_launch(parts, vm));
+Result<void> plug_nics(Parts& parts, const Launch& launch) {
     for (const hypervisor::NetworkSpec& network : launch.networks) TRY(parts.shared.plumbing.ensure_network(network));
     for (const VmNic& nic : launch.rows.nics) {
         TRY(parts.shared.plumbing.plug(port_spec(launch.rows, nic)));
         crash_point("nic-plugged");
     }
-    TRY(write_seed(parts, launch));
-    crash_point("seed-written");
-    return std::move(launch.domain);
+    return {};
 }
 
 }  // namespace
 
 Result<void> start_domain(Parts& parts, const VmId& vm) {
     TRY(release_memory_image(parts, vm));  // a process that mapped one has ended: this one boots
-    TRY_ASSIGN(const hypervisor::DomainSpec domain, prepare_domain(parts, vm));
-    return parts.hypervisor.start(domain);
+    TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
+    TRY(plug_nics(parts, launch));
+    TRY(write_seed(parts, launch));
+    crash_point("seed-written");
+    return parts.hypervisor.start(launch.domain);
 }
 
 Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image) {
-    TRY_ASSIGN(const hypervisor::DomainSpec domain, prepare_domain(parts, vm));
-    return parts.hypervisor.start_from_memory(domain, {image.directory}, image.layout);
+    TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
+    TRY(write_seed(parts, launch));
+    crash_point("seed-written");
+    return parts.hypervisor.start_from_memory(launch.domain, {image.directory}, image.layout);
+}
+
+Result<void> plug_domain(Parts& parts, const VmId& vm) {
+    TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
+    return plug_nics(parts, launch);
 }
 
 Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop) {

@@ -108,8 +108,11 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm);
 Result<void> demolish_vms_of_job(Parts& parts, const JobId& job);
 // Starts the domain of a VM whose rows are complete: networks, taps, seed, process. Repeatable.
 Result<void> start_domain(Parts& parts, const VmId& vm);
-// The same, going on from a captured instant, with every link down. The VM must have been noted as the image's user.
+// Seed and process only, going on from a captured instant, with every link down: the network is not missed before a link goes up. The VM must have
+// been noted as the image's user.
 Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image);
+// Networks and taps of a VM whose process has its NICs already. Repeatable.
+Result<void> plug_domain(Parts& parts, const VmId& vm);
 Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop);
 
 }  // namespace ramet::lifecycle

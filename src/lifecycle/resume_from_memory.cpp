@@ -16,16 +16,20 @@ Result<Output> ResumeFromMemory::run(StepContext& step) {
     // An earlier run saw it run: where its disks are now, the captured memory does not fit any more.
     TRY_ASSIGN(const VmInstance known,
                store::read(parts_.database(), [&](store::Transaction& transaction) { return store::get<VmInstance>(transaction, vm_.text()); }));
-    if (known.state == VmState::running) return Output{};
+    if (known.state != VmState::running) TRY(go_on());
+    TRY(plug_domain(parts_, vm_));
+    return Output{};
+}
+
+Result<void> ResumeFromMemory::go_on() {
     TRY_ASSIGN(const MemoryImage image, use_memory_image(parts_, vm_, image_));
     crash_point("memory-used");
     TRY(start_domain_from_memory(parts_, vm_, image));
     crash_point("memory-resumed");
-    TRY(parts_.database().write([&](store::Transaction& transaction) -> Result<void> {
+    return parts_.database().write([&](store::Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));
         return set_vm_state(transaction, std::move(vm), VmState::running, parts_.now());
-    }));
-    return Output{};
+    });
 }
 
 Result<void> ResumeFromMemory::undo(StepContext&) { return stop_domain(parts_, vm_, hypervisor::StopMode::cold, {}); }

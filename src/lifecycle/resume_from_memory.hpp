@@ -17,6 +17,7 @@ public:
     std::vector<std::string> locks() const override { return {vm_.text()}; }
 
 private:
+    Result<void> go_on();
     Parts& parts_;
     VmId vm_;
     MemoryImageId image_;

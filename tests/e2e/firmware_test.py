@@ -44,9 +44,11 @@ def read(size):
 
 def ask_tpm(guest, request, patience=60):
     """Sends one command to the guest's TPM device; returns the response code and the response."""
-    octets = "".join(f"\\x{byte:02x}" for byte in request)
-    answer = guest.run(f"exec 3<>/dev/tpm0; printf '{octets}' >&3; dd bs=4096 count=1 <&3 2>/dev/null | base64", patience)
+    octets = "".join(f"\\{byte:03o}" for byte in request)  # octal: what every shell's printf knows
+    answer = guest.run(f"exec 3<>/dev/tpm0 && printf '{octets}' >&3 && dd bs=4096 count=1 <&3 | base64", patience)
     answer = base64.b64decode(answer)
+    if len(answer) < 10:
+        raise RuntimeError(f"the TPM answered {answer!r}")
     return int.from_bytes(answer[6:10], "big"), answer
 
 

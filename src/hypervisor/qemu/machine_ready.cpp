@@ -14,12 +14,6 @@ namespace ramet::hypervisor {
 
 namespace json = boost::json;
 
-namespace {
-
-std::string blank_node(std::int64_t device_id) { return "d" + std::to_string(device_id) + "blank"; }
-
-}  // namespace
-
 Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, const MemoryPlace& place) {
     TRY(adopt(std::move(ready.process), true));
     qmp_ = std::move(ready.qmp);
@@ -33,16 +27,12 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
     if (!written.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), written.error().detail);  // the scan finds it all the same
     if (ready.loaded) {
         for (const DiskSpec& disk : spec.disks) TRY(exchange_blank_layer(disk));
-    } else {
-        for (const DiskSpec& disk : spec.disks) TRY(plug_fresh_disk(disk));
-        for (const NicSpec& nic : spec.nics) TRY(plug_fresh_nic(nic));
+        if (!spec.seed_image.empty()) TRY(exchange_seed(spec.seed_image));
+        return let_go_on();
     }
+    for (const DiskSpec& disk : spec.disks) TRY(plug_fresh_disk(disk));
     if (!spec.seed_image.empty()) TRY(exchange_seed(spec.seed_image));
-    if (ready.loaded) {
-        TRY(let_go_on());
-        for (const DiskSpec& disk : spec.disks) (void)ask("blockdev-del", {{"node-name", blank_node(disk.device_id)}});  // of no use, and no harm
-        return {};
-    }
+    for (const NicSpec& nic : spec.nics) TRY(plug_fresh_nic(nic));
     TRY(begin_loading(place));
     return begin_from_memory();
 }
@@ -106,11 +96,11 @@ Result<void> Machine::plug_blank_disk(const DiskSpec& disk) {
     Fd image(::memfd_create("blank", MFD_CLOEXEC));
     if (!image.valid()) return fail(ErrorCode::operation_failed, "There is no memory for a disk that waits for its own");
     TRY(storage::write_qcow2(image.get(), size_bytes, std::nullopt));
-    const std::string file = blank_node(disk.device_id);
     const std::string node = format_node(disk.device_id, disk.chain_top_first.size());
-    TRY_ASSIGN(const std::string name, hand_over(std::move(image), file, false));
-    TRY(ask("blockdev-add", file_node_options(file, name, false)));
-    TRY(ask("blockdev-add", format_node_options(node, file, DiskFormat::qcow2, below, false)));
+    TRY_ASSIGN(const std::string name, hand_over(std::move(image), "blank", false));
+    json::object options = format_node_options(node, "", DiskFormat::qcow2, below, false);
+    options["file"] = {{"driver", "file"}, {"filename", name}};  // without a name of its own, so that it goes when it is exchanged
+    TRY(ask("blockdev-add", std::move(options)));
     return plug_node(disk, node);
 }
 
