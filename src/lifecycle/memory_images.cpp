@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/crash_point.hpp"
-#include "lifecycle/layers.hpp"
+#include "lifecycle/rows.hpp"
 #include "model/snapshots.hpp"
 #include "store/table.hpp"
 

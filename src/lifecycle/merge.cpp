@@ -115,6 +115,7 @@ Result<std::vector<std::string>> volumes_with_long_chains(Transaction& transacti
     TRY_ASSIGN(const std::vector<store::Values> rows,
                transaction.query(sql, {std::string(name_of(VolumeStatus::ready)), static_cast<std::int64_t>(limits::kFoldDepthMin)}));
     std::vector<std::string> found;
+    found.reserve(rows.size());
     for (const store::Values& row : rows) found.push_back(std::get<std::string>(row.at(0)));
     return found;
 }
