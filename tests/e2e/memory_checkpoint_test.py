@@ -129,7 +129,8 @@ class Kept(InstantWorld):
         self.wait_for_ready(1)
         self.restart()
         self.assertEqual("Running", self.api.vm(vm["uuid"])["state"])
-        second = self.clone("of-soon", vm=vm)[0][0]
+        (second,), detail = self.clone("of-soon", vm=vm)
+        self.assertNotIn("late-block-activate", detail["capture"]["liveReason"])
         self.assertEqual([token, "mine", "of-soon"], self.guest(second).run("cat /run/token /root/mark; hostname", 60).split())
         guest.run("(sleep 0.2; reboot -f) >/dev/null 2>&1 </dev/null &")
         self.wait_for_boot(guest)

@@ -38,7 +38,9 @@ constexpr auto kUnplugLook = 20ms;
 constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
 
 Result<void> migration_switches(Qmp& qmp, bool background) {
-    json::array switches{json::object{{"capability", "background-snapshot"}, {"state", background}}};
+    // A process that was kept ready still has the second one on, with which QEMU refuses the first.
+    json::array switches{json::object{{"capability", "late-block-activate"}, {"state", false}},
+                         json::object{{"capability", "background-snapshot"}, {"state", background}}};
     TRY(qmp.run("migrate-set-capabilities", {{"capabilities", std::move(switches)}}));
     return {};
 }
