@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kSeed = 1;
 constexpr std::uint64_t kCallsMax = 200;
-constexpr std::uint64_t kPart = 36;  // of the faults a pull request plants one in so many; the others are the night's
+constexpr std::uint64_t kPart = 12;  // of the faults a pull request plants one in so many; the others are the night's
 constexpr std::array kModes{std::string_view("once"), std::string_view("from then on"), std::string_view("with its answer lost")};
 
 Seam::Decide fault_at(std::uint64_t nth, std::string_view mode) {
