@@ -1,5 +1,6 @@
 // Named places at which a test kills the process: RAMET_CRASH_POINT=<name>[#<n>] in the environment ends it with SIGKILL
-// at the n-th passage (1 if left out). Without the variable a crash point costs one relaxed load. A simulation watches them by a hook
+// at the n-th passage (1 if left out), RAMET_STOP_POINT stops it there with SIGSTOP, so that a test can do something to a VM's process just then
+// and let it go on. Without the variable a crash point costs one relaxed load. A simulation watches them by a hook
 // instead: it is told of every passage and decides itself what happens there.
 #pragma once
 

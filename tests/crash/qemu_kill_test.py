@@ -1,0 +1,99 @@
+"""kill -9 of QEMU, the source's or the clone's, at every step of an instant clone: the server is stopped at a named point, the process is killed, and
+the server goes on. The call tells what became of the clone, a source that lives runs on, one that died shows as Stopped, and nothing is left."""
+import json
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from instants import COUNTER, InstantWorld  # noqa: E402
+
+CAPTURING = ("run:capture", "qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming", "qemu.memory.captured", "memory-captured-before-row")
+WITHOUT_PROCESS = ("ran:capture", "memory-used", "qemu.recorded")
+WITH_PROCESS = ("qemu.launched", "qemu.memory.loaded", "memory-resumed", "nic-plugged", "ran:resume", "run:gate", "gate-passed", "job-before-report")
+
+
+class Killed(InstantWorld):
+    def pid_of(self, vm):
+        return int((pathlib.Path(self.server.data_dir) / "run" / vm / "pid").read_text().split()[0])
+
+    def process_of_the_clone(self):
+        """By its working directory: its pid file comes a moment later."""
+        run, found = str(pathlib.Path(self.server.data_dir) / "run") + "/", []
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                name = os.readlink(entry / "cwd").removeprefix(run)
+            except OSError:
+                continue
+            if len(name) == 32 and name != self.source["uuid"]:
+                found.append(int(entry.name))
+        self.assertEqual(1, len(found), found)
+        return found[0]
+
+    def wait_until(self, holds, what, patience=90):
+        end = time.monotonic() + patience
+        while not holds():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.01)
+
+    def server_is_stopped(self):
+        stat = pathlib.Path(f"/proc/{self.server.process.pid}/stat").read_text()
+        return stat.rsplit(")", 1)[1].split()[0] in "Tt"
+
+    def kill_at(self, point, victim):
+        """One clone, whose server stops at the point while `victim` says whose process is killed; whether it was made."""
+        self.server.stop()
+        self.server.start(RAMET_STOP_POINT=point)
+        type(self).api = self.server.api()
+        jobs = []
+        caller = threading.Thread(target=lambda: jobs.append(self.begin(["c"])))  # the answer may come after the stop
+        caller.start()
+        try:
+            self.wait_until(self.server_is_stopped, f"{point} was never passed", 20)
+            os.kill(victim(), signal.SIGKILL)
+            time.sleep(0.2)  # until it has ended
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
+            caller.join()
+        self.wait_until(lambda: self.api.send("GET", "/zstack/v1/api-jobs/" + jobs[0])[0] != 202, f"the job does not end after {point}")
+        status, text, _ = self.api.send("GET", "/zstack/v1/api-jobs/" + jobs[0])
+        self.assertIn(status, (200, 503), text)
+        made = status == 200 and json.loads(text)["result"]["numberOfClonedVm"] == 1
+        if not made:
+            self.assertIn("details", text)
+        self.assertEqual(int(made), len(self.api.rows("/vm-instances", "name=c")), text)
+        return made
+
+    def revive_source(self):
+        self.wait_until(lambda: self.api.vm(self.source["uuid"])["state"] == "Stopped", "a source that died does not show as Stopped")
+        self.api.action(self.source["uuid"], "startVmInstance")
+        self.agent.call("guest-ping", 90)
+        self.agent.run(COUNTER)
+
+    def test_a_source_that_dies(self):
+        for point in CAPTURING + WITHOUT_PROCESS:
+            with self.subTest(point):
+                made = self.kill_at(point, lambda: self.pid_of(self.source["uuid"]))
+                self.assertTrue(made or point in CAPTURING, "a clone whose source was captured needs it no more")
+                self.tearDown()
+                self.revive_source()
+
+    def test_a_clone_that_dies(self):
+        for point in WITH_PROCESS:
+            with self.subTest(point):
+                made = self.kill_at(point, self.process_of_the_clone)
+                self.assertFalse(made and point not in ("gate-passed", "job-before-report"), "it died before it was anybody's")
+                if made:
+                    clone = self.api.rows("/vm-instances", "name=c")[0]["uuid"]
+                    self.wait_until(lambda: self.api.vm(clone)["state"] == "Stopped", "a clone that died does not show as Stopped")
+                self.tearDown()
+                self.counts_on(self.agent, 1)
+                self.assertEqual("Running", self.api.vm(self.source["uuid"])["state"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
