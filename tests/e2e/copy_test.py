@@ -261,10 +261,10 @@ class Copy(World):
         body = {"cloneVmInstance": {"names": ["c1", "c2"], "copy": "full", "bandwidth": 4 * MIB, "strategy": "CreateStopped"}}
         self.assertEqual(202, self.api.send("PUT", "/zstack/v1" + self.path, body, {"X-Job-UUID": job})[0])
         end = time.monotonic() + 20
-        while not list(self.primary.rglob("*.partial")) and time.monotonic() < end:
+        while self.api.get("/jobs/" + job)["progress"] <= 33 and time.monotonic() < end:  # the capture alone is a third of the steps
             time.sleep(0.05)
-        time.sleep(1.5)
-        self.assertGreater(self.api.get("/jobs/" + job)["progress"], 33)  # the capture alone is a third of the steps
+        self.assertGreater(self.api.get("/jobs/" + job)["progress"], 33)
+        self.assertNotEqual([], list(self.primary.rglob("*.partial")))
         begun = time.monotonic()
         self.api.delete("/jobs/" + job)
         while self.api.send("GET", "/zstack/v1/api-jobs/" + job)[0] == 202 and time.monotonic() < begun + 20:
