@@ -233,11 +233,21 @@ class Kept(InstantWorld):
                 end = time.monotonic() + 60
                 while any(finding["kind"] == "unfinished job" for finding in self.doctor()) and time.monotonic() < end:
                     time.sleep(0.1)
-                for vm in self.api.rows("/vm-instances"):
-                    if vm["uuid"] != self.source["uuid"]:
-                        self.expunge(vm["uuid"])
+                made = [vm for vm in self.api.rows("/vm-instances") if vm["uuid"] != self.source["uuid"]]
+                if point == "qemu.ready-taken":
+                    self.assertEqual(2, len(made))
+                    for vm in made:
+                        self.keeps_what_it_writes(vm)
+                for vm in made:
+                    self.expunge(vm["uuid"])
                 self.assert_nothing_left_over()
                 self.assertEqual(1, len(self.images()))
+
+    def keeps_what_it_writes(self, vm):
+        self.guest(vm).run("echo kept >/root/kept; sync", 60)
+        self.api.action(vm["uuid"], "stopVmInstance", type="cold")
+        self.api.action(vm["uuid"], "startVmInstance")
+        self.assertEqual("kept", self.guest(vm).run("cat /root/kept", 90))
 
 
 if __name__ == "__main__":

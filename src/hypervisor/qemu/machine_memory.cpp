@@ -281,7 +281,6 @@ Result<std::string> Machine::wait_until_loaded() {
 
 Result<void> Machine::begin_from_memory() {
     TRY_ASSIGN(const std::string status, wait_until_loaded());
-    if (status == "running") return {};  // this start, repeated
     if (status != "paused") return fail(ErrorCode::operation_failed, "The VM cannot go on from the captured state", "QEMU says " + status);
     for (const NicSpec& nic : record_.spec.nics) TRY(set_link_of(nic, false));
     return let_go_on();
@@ -303,8 +302,10 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
     TRY_ASSIGN(const bool running, alive());
     if (running) {
         TRY_ASSIGN(const std::string status, run_state());
-        if (status != "inmigrate") return begin_from_memory();
-        kill_run();  // a start that was cut off; whether the state was on its way is not known
+        if (status == "running") return {};  // this start, repeated
+        if (status != "inmigrate" && status != "paused")
+            return fail(ErrorCode::operation_failed, "The VM cannot go on from the captured state", "QEMU says " + status);
+        kill_run();  // a start that was cut off before the first instruction: how far it came with state and disks is not known
     }
     if (std::optional<ReadyProcess> ready = surroundings_.ready != nullptr ? surroundings_.ready->take(place, wanted) : std::nullopt) {
         const Result<void> started = finish_start(start_ready(std::move(*ready), wanted, place));
