@@ -52,15 +52,16 @@ bool same_places(std::span<const storage::Place> a, std::span<const storage::Pla
     });
 }
 
-// A process without its state serves every VM; one with it only that which was promised its NICs and stands on its layers.
-bool serves(const ReadyProcess& ready, const DomainSpec& spec) {
-    if (!ready.loaded) return true;
-    const bool nics = std::ranges::all_of(spec.nics, [&](const NicSpec& wanted) {
-        return std::ranges::any_of(
-            ready.nics, [&](const NicSpec& nic) { return nic.device_id == wanted.device_id && nic.mac == wanted.mac && nic.tap == wanted.tap; });
-    });
-    return nics && spec.nics.size() == ready.nics.size() && spec.disks.size() == ready.disks.size() &&
-           std::ranges::all_of(spec.disks, [&](const DiskSpec& wanted) {
+bool has_nics_of(const ReadyProcess& ready, const DomainSpec& spec) {
+    return spec.nics.size() == ready.nics.size() && std::ranges::all_of(spec.nics, [&](const NicSpec& wanted) {
+               return std::ranges::any_of(ready.nics, [&](const NicSpec& nic) {
+                   return nic.device_id == wanted.device_id && nic.mac == wanted.mac && nic.tap == wanted.tap;
+               });
+           });
+}
+
+bool stands_on_layers_of(const ReadyProcess& ready, const DomainSpec& spec) {
+    return spec.disks.size() == ready.disks.size() && std::ranges::all_of(spec.disks, [&](const DiskSpec& wanted) {
                const auto disk = std::ranges::find(ready.disks, wanted.device_id, &DiskSpec::device_id);
                return disk != ready.disks.end() && !wanted.chain_top_first.empty() &&
                       same_places(std::span(wanted.chain_top_first).subspan(1), disk->chain_top_first);
@@ -145,14 +146,14 @@ std::optional<ReadyProcess> ReadyPool::take(const MemoryPlace& place, const Doma
     changed_.notify_all();
     std::vector<ReadyProcess>& waiting = kept->second.waiting;
     for (auto found = waiting.begin(); found != waiting.end();) {
-        if (!serves(*found, spec)) {
+        if (found->loaded && !has_nics_of(*found, spec)) {
             ++found;
             continue;
         }
         ReadyProcess ready = std::move(*found);
         found = waiting.erase(found);
-        if (!has_ended(ready.process)) return ready;
-        dismiss(std::move(ready));
+        if (!has_ended(ready.process) && (!ready.loaded || stands_on_layers_of(ready, spec))) return ready;
+        dismiss(std::move(ready));  // and lets go of the VM's taps
     }
     return std::nullopt;
 }
