@@ -56,23 +56,21 @@ TEST(StepProofClock, GoesWithTheTimeSinceBootUntilToldToFollow) {
 }
 
 TEST(DiskPrecedence, ACopyWaitsForWhatIsUrgentButNotForEver) {
-    using std::chrono::steady_clock;
-    std::stop_source stop;
+    using std::chrono::milliseconds, std::chrono::steady_clock;
+    const auto waited = [](const std::stop_token& stop) {
+        const auto begun = steady_clock::now();
+        give_precedence(stop);
+        return steady_clock::now() - begun;
+    };
     auto urgent = std::make_unique<UrgentDiskUse>();
-    std::atomic<bool> passed{false};
-    std::jthread copy([&] {
-        give_precedence(stop.get_token());  // its patience ends, although the use does not
-        passed = true;
-    });
-    EXPECT_FALSE(passed.load());
-    copy.join();
-    EXPECT_TRUE(passed.load());
+    EXPECT_GE(waited({}), milliseconds(50));  // and returns, although the use does not end
+    std::stop_source stop;
     stop.request_stop();
-    const auto begun = steady_clock::now();
-    give_precedence(stop.get_token());
-    EXPECT_LT(steady_clock::now() - begun, std::chrono::milliseconds(50));
+    bool at_once = false;  // in one of many tries: a machine may be busy
+    for (int i = 0; i < 50 && !at_once; ++i) at_once = waited(stop.get_token()) < milliseconds(50);
+    EXPECT_TRUE(at_once);
     urgent.reset();
-    give_precedence({});
+    EXPECT_GE(waited({}), milliseconds(1));  // what comes next of the same call
 }
 
 TEST(ForEachParallel, CallsEveryIndexOnce) {

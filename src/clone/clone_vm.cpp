@@ -98,10 +98,6 @@ Result<Saga> build_saga(lifecycle::Parts& parts, const Job& job) {
     return saga;
 }
 
-}  // namespace
-
-namespace {
-
 // Only of memory that is kept: what a capture makes nothing waits for yet. One that waits has its MACs, and takes no others.
 std::vector<hypervisor::ReadyMachine> ready_machines(lifecycle::Parts& parts, const PreparedClone& prepared, const api::CloneVmInstance& message) {
     const bool wants_macs = std::ranges::any_of(message.vm_nic_params, [](const api::VmNicParam& param) { return param.mac.has_value(); }) ||
