@@ -12,6 +12,7 @@
 #include "clone/memory_gate.hpp"
 #include "clone/report.hpp"
 #include "clone/reserve.hpp"
+#include "lifecycle/create_vm.hpp"
 #include "lifecycle/memory_images.hpp"
 #include "lifecycle/resume_from_memory.hpp"
 #include "store/table.hpp"
@@ -100,9 +101,8 @@ Result<Saga> build_saga(lifecycle::Parts& parts, const Job& job) {
 
 // Only of memory that is kept: what a capture makes nothing waits for yet. One that waits has its MACs, and takes no others.
 std::vector<hypervisor::ReadyMachine> ready_machines(lifecycle::Parts& parts, const PreparedClone& prepared, const api::CloneVmInstance& message) {
-    const bool wants_macs = std::ranges::any_of(message.vm_nic_params, [](const api::VmNicParam& param) { return param.mac.has_value(); }) ||
-                            std::ranges::any_of(message.system_tags, [](const std::string& tag) { return tag.starts_with("customMac::"); });
-    if (wants_macs || !prepared.plan.memory || !prepared.checked.kept_memory) return {};
+    if (!prepared.plan.memory || !prepared.checked.kept_memory) return {};
+    if (lifecycle::asks_for_mac(message.vm_nic_params, message.system_tags)) return {};
     return parts.hypervisor.promise_ready({prepared.checked.kept_memory->directory}, prepared.plan.clones.size());
 }
 

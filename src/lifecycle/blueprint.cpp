@@ -91,6 +91,11 @@ void apply_nic_param(NicBlueprint& nic, const api::VmNicParam& param, std::size_
     if (param.multi_queue_num) nic.nic.multi_queue_num = param.multi_queue_num;
 }
 
+bool asks_for_mac(const std::vector<api::VmNicParam>& params, const std::vector<std::string>& system_tags) {
+    return std::ranges::any_of(params, [](const api::VmNicParam& param) { return param.mac.has_value(); }) ||
+           std::ranges::any_of(system_tags, [](const std::string& tag) { return tag.starts_with(kCustomMacTag); });
+}
+
 Result<void> apply_address_tags(std::vector<NicBlueprint>& nics, const std::vector<std::string>& system_tags) {
     for (const std::string& tag : system_tags) {
         const bool is_ip = tag.starts_with(kStaticIpTag);

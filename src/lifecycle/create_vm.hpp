@@ -19,6 +19,8 @@ void apply_nic_param(NicBlueprint& nic, const api::VmNicParam& param, std::size_
 // What the tags staticIp::{l3}::{ip} and customMac::{l3}::{mac} ask for. invalid_argument: no NIC on that network, or a NIC parameter that
 // asks for something else.
 Result<void> apply_address_tags(std::vector<NicBlueprint>& nics, const std::vector<std::string>& system_tags);
+// Whether a NIC is to have a MAC of the caller's, by a parameter or by a tag.
+bool asks_for_mac(const std::vector<api::VmNicParam>& params, const std::vector<std::string>& system_tags);
 Volume volume_row(const VolumeId& uuid, const VmInstance& vm, VolumeType type, std::int64_t device_id, std::int64_t size, Timestamp now);
 // Fills in the volume's first layer on `storage`, with its path and top.
 Layer first_layer(Volume& volume, const PrimaryStorage& storage, const AccountId& account, const std::optional<LayerId>& parent, Timestamp now);
