@@ -34,6 +34,8 @@ class Copy(World):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        # Bytes on the disk are measured around calls here: nothing else may write meanwhile.
+        cls.api.put("/global-configurations/volume/backgroundMerge/actions", {"updateGlobalConfig": {"value": "false"}})
         cls.primary = cls.server.data_dir / "primary"
         cls.source = cls.api.create_vm("web01", cls.image["uuid"], strategy="CreateStopped")
         cls.path = f"/vm-instances/{cls.source['uuid']}/actions"
