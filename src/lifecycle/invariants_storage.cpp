@@ -45,11 +45,11 @@ std::optional<LayerFile> read_layer_file(const Rows& rows, const Layer& layer) {
         return file;
     }
     file.header = *header;
-    constexpr std::uint32_t kBackingBytesMax = 1023;  // the format's own bound
-    if (header->backing_offset == 0) return file;
-    file.backing.resize(std::min(header->backing_bytes, kBackingBytesMax));
-    const auto read = storage::read_at(fd.get(), std::as_writable_bytes(std::span(file.backing)), static_cast<std::int64_t>(header->backing_offset));
-    if (!read.has_value() || *read != file.backing.size()) file.problem = "its backing file's name cannot be read";
+    const Result<std::string> backing = storage::read_backing_name(fd.get(), *header);
+    if (backing.has_value())
+        file.backing = *backing;
+    else
+        file.problem = backing.error().message;
     return file;
 }
 
@@ -65,6 +65,16 @@ bool is_settled(const Rows& rows, const Layer& layer) {
     if (layer.image_uuid || layer.sealed) return true;
     return std::ranges::any_of(rows.volumes,
                                [&](const Volume& volume) { return volume.top_layer_uuid == layer.uuid && volume.status == VolumeStatus::ready; });
+}
+
+// A merge names the new parent in the file first and in the rows next.
+bool is_being_changed(const Rows& rows, const Layer& layer) {
+    const auto volume = std::ranges::find(rows.volumes, std::optional(layer.uuid), &Volume::top_layer_uuid);
+    if (volume == rows.volumes.end()) return false;
+    return std::ranges::any_of(rows.unfinished, [&](const Job& job) {
+        if (job.state == JobState::stuck) return false;
+        return job.target_uuid == volume->uuid.text() || (volume->vm_instance_uuid && job.target_uuid == volume->vm_instance_uuid->text());
+    });
 }
 
 }  // namespace
@@ -117,7 +127,7 @@ Result<Findings> no_partial_file_is_left(Parts&, const Survey& survey) {
 Result<Findings> headers_name_the_parents_of_the_rows(Parts&, const Survey& survey) {
     Findings findings;
     for (const Layer& layer : survey.rows.layers) {
-        if (!is_settled(survey.rows, layer) || layer.format != DiskFormat::qcow2) continue;
+        if (!is_settled(survey.rows, layer) || is_being_changed(survey.rows, layer) || layer.format != DiskFormat::qcow2) continue;
         const std::optional<LayerFile> file = read_layer_file(survey.rows, layer);
         if (!file || !file->problem.empty()) continue;  // I1 and I2 tell
         const Layer* parent = layer_of(survey.rows, layer.parent_uuid);

@@ -129,6 +129,22 @@ Result<void> follow_disk(Parts& parts, const VolumeId& id, const VmId& vm) {
     return remove_layers(parts, doomed);
 }
 
+// A QEMU that ends while it copies may have named the base in the top's header already, with part of the copy still in its memory: the layers
+// between are needed, as the rows have it.
+Result<void> name_parent_of_rows(Parts& parts, const VolumeId& id, const VmId& vm) {
+    TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
+    if (state != hypervisor::DomainState::shut_off) return {};
+    TRY_ASSIGN(const std::vector<storage::Place> chain,
+               store::read(parts.database(), [&](Transaction& transaction) -> Result<std::vector<storage::Place>> {
+                   TRY_ASSIGN(const std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+                   if (!volume || !volume->top_layer_uuid) return std::vector<storage::Place>{};
+                   return chain_of(transaction, *volume->top_layer_uuid);
+               }));
+    if (chain.empty() || chain.front().format != DiskFormat::qcow2) return {};
+    TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(chain.front().root));
+    return storage->set_backing(chain.front().path, chain.size() > 1 ? std::optional(chain[1]) : std::nullopt);
+}
+
 Result<void> shorten_online(Parts& parts, const Chain& chain, const ShortenOrder& order, const ShortenPace& pace) {
     hypervisor::ShortenSpec spec{chain.volume.uuid, std::nullopt, pace.bytes_per_second_max};
     if (chain.base) spec.base = chain.places[*chain.base];
@@ -246,6 +262,7 @@ Result<void> undo_shorten(Parts& parts, const ShortenOrder& order) {
         // Whatever it says: a VM that is off, or that never had such a disk, copies nothing.
         (void)parts.hypervisor.shorten_disk(*found.volume->vm_instance_uuid, {order.volume, std::nullopt, 0}, {}, ended.get_token());
         TRY(follow_disk(parts, order.volume, *found.volume->vm_instance_uuid));
+        TRY(name_parent_of_rows(parts, order.volume, *found.volume->vm_instance_uuid));
     }
     if (!found.merged || found.merged->sealed || (found.volume && found.volume->top_layer_uuid == order.merged)) return {};  // it ended well
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(found.place.root));

@@ -90,6 +90,8 @@ public:
     virtual Result<CopyEstimate> estimate_copy(const std::vector<Place>& chain_top_first, std::int64_t size_bytes, Provisioning provisioning) = 0;
     virtual Result<CopyEstimate> estimate_reflink(const std::vector<Place>& chain_top_first, std::int64_t size_bytes) = 0;
     virtual Result<CopySpeed> copy_speed() = 0;
+    // Makes the header of an overlay, which nobody may have open, name `backing` (nothing: no layer). What the overlay holds stays as it is.
+    virtual Result<void> set_backing(const std::string& path, const std::optional<Place>& backing) = 0;
     // A new overlay over `base` that holds what the upper layers hold. None of them may be written meanwhile; all stay as they are.
     virtual Result<void> merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) = 0;
     // Brings a checked image file in (image cache). The file keeps its format.

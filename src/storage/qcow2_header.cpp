@@ -21,7 +21,8 @@ constexpr std::uint64_t kCompressionType = 1U << 3;
 constexpr std::uint64_t kRefcountTableBytesMax = 8ULL << 20;  // QEMU's own bound
 constexpr std::uint32_t kSnapshotsMax = 65536;                // QEMU's own bound
 constexpr std::uint64_t kSnapshotEntryBytesMin = 40;
-constexpr int kExtensionsMax = 64;  // real images carry two or three
+constexpr std::uint32_t kBackingBytesMax = 1023;  // the format's own bound
+constexpr int kExtensionsMax = 64;                // real images carry two or three
 
 std::unexpected<Error> refuse(const std::string& why) { return fail(ErrorCode::image_failed, "the image is refused: " + why); }
 
@@ -138,6 +139,14 @@ Result<Qcow2Header> read_qcow2_header(int fd, std::int64_t file_bytes) {
     }
     TRY(read_extensions(fd, header));
     return header;
+}
+
+Result<std::string> read_backing_name(int fd, const Qcow2Header& header) {
+    if (header.backing_offset == 0) return std::string();
+    std::string name(std::min(header.backing_bytes, kBackingBytesMax), '\0');
+    TRY_ASSIGN(const std::size_t got, read_at(fd, std::as_writable_bytes(std::span(name)), static_cast<std::int64_t>(header.backing_offset)));
+    if (got != name.size()) return refuse("its backing file's name cannot be read");
+    return name;
 }
 
 Result<void> check_qcow2_layer(const Qcow2Header& header, std::int64_t file_bytes) {

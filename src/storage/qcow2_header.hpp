@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/result.hpp"
 
@@ -43,6 +44,11 @@ struct Qcow2Header {
 
 // image_failed when the bytes are no whole qcow2 header of version 2 or 3.
 Result<Qcow2Header> read_qcow2_header(int fd, std::int64_t file_bytes);
+
+// The name that the header has for what the image stands on, as it is written there; empty: it stands on nothing. At most 1023 bytes, the
+// format's own bound.
+// image_failed when it cannot be read.
+Result<std::string> read_backing_name(int fd, const Qcow2Header& header);
 
 // May the image be opened as one layer? Everything except its backing file: sizes, tables, features, encryption, data file.
 Result<void> check_qcow2_layer(const Qcow2Header& header, std::int64_t file_bytes);

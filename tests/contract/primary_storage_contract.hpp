@@ -76,6 +76,21 @@ TEST_P(PrimaryStorageContract, AnOverlayNeedsTheLayerItBuildsOn) {
     EXPECT_TRUE(nothing_left());
 }
 
+TEST_P(PrimaryStorageContract, AnOverlayCanBeMadeToNameAnotherLayerOrNoneAndARepeatIsSuccess) {
+    ASSERT_TRUE(primary().create_empty("a.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_overlay("b.qcow2", place("a.qcow2"), kSize).has_value());
+    ASSERT_TRUE(primary().create_overlay("c.qcow2", place("b.qcow2"), kSize).has_value());
+    for (const std::optional<storage::Place>& backing :
+         {std::optional(place("a.qcow2")), std::optional<storage::Place>(), std::optional(place("b.qcow2"))}) {
+        for (int i = 0; i < 2; ++i) {
+            const Result<void> named = primary().set_backing("c.qcow2", backing);
+            EXPECT_TRUE(named.has_value()) << named.error().message << " | " << named.error().detail;
+        }
+    }
+    EXPECT_FALSE(primary().set_backing("absent.qcow2", place("a.qcow2")).has_value());
+    EXPECT_FALSE(primary().set_backing("../c.qcow2", place("a.qcow2")).has_value());
+}
+
 TEST_P(PrimaryStorageContract, RefusesPathsThatLeaveTheRoot) {
     ASSERT_TRUE(primary().create_empty("base.qcow2", kSize, storage::Provisioning::thin).has_value());
     for (const char* path : {"", "/etc/x", "../x", "a/../../x", "a/./x", "a//x", "a/", "."}) {

@@ -1,13 +1,15 @@
-"""kill -9 of the server at every named point of making a chain shorter: by FlattenVmInstance, of a VM that is off and one that runs, and by the
+"""kill -9 of the server, and of QEMU, at every named point of making a chain shorter: by FlattenVmInstance, of a VM that is off and one that runs, and by the
 capture that finds a full chain. After a restart the job is terminal, the disks hold what they held, nothing is left that nobody owns."""
 import os
 import pathlib
+import signal
 import sys
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from chains import Written, make_writer_image  # noqa: E402
+from stop_points import StopPoints  # noqa: E402
 from support import World  # noqa: E402
 
 STEP = ["run:flatten-0", "ran:flatten-0"]
@@ -17,7 +19,7 @@ ROOM = ["merge-reserved", "storage.renamed", "merged-before-rows", "merged", "la
 UNDO = ["undo-after-intent", "undo-after-effect"]
 
 
-class MergeKill(World):
+class MergeKill(StopPoints, World):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -120,6 +122,22 @@ class MergeKill(World):
                 clone.assert_content()
                 self.assert_whole(vm, other)
         self.assertEqual([], missed)
+
+    def test_a_qemu_that_dies_while_its_disk_is_flattened(self):
+        for point in ONLINE:
+            with self.subTest(point=point):
+                vm, other = self.source(4)
+                vm.start_paused()
+                job = self.job_uuid()
+                flatten = lambda: self.api.send("PUT", f"/zstack/v1/vm-instances/{vm.uuid}/actions", {"flattenVmInstance": {}}, {"X-Job-UUID": job})  # noqa: E731
+                with self.stopped_at(point, flatten):
+                    time.sleep(0.3)  # what QEMU was told to do it does meanwhile
+                    os.kill(self.pid_of(vm.uuid), signal.SIGKILL)
+                    time.sleep(0.2)
+                self.wait_until(lambda: self.api_status(job) != 202, f"the job does not end after {point}")
+                self.wait_until(lambda: self.api.vm(vm.uuid)["state"] == "Stopped", "a VM that died does not show as Stopped")
+                self.assertEqual(200 if point in ("qemu.stream.whole", "shortened-before-rows", "shortened") else 503, self.api_status(job))
+                self.assert_whole(vm, other)
 
     def test_a_clone_whose_source_s_chain_is_full(self):
         missed = []

@@ -31,6 +31,9 @@ public:
     Result<void> create_overlay(const std::string& path, const storage::Place& backing, std::int64_t size) override {
         return writing("create_overlay", path, {}, [&] { return inner_->create_overlay(path, backing, size); });
     }
+    Result<void> set_backing(const std::string& path, const std::optional<storage::Place>& backing) override {
+        return call("set_backing", path, [&] { return inner_->set_backing(path, backing); });
+    }
     Result<void> full_copy(const std::vector<storage::Place>& chain, const std::string& path, std::int64_t size, storage::Provisioning provisioning,
                            const storage::CopyObserver& observer, std::stop_token stop, storage::Throttle* throttle) override {
         return writing("full_copy", path, stop, [&] { return inner_->full_copy(chain, path, size, provisioning, observer, stop, throttle); });

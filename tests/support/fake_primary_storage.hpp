@@ -170,6 +170,17 @@ public:
         return storage::CopySpeed{limits::kGiB, "a fake's"};
     }
 
+    Result<void> set_backing(const std::string& path, const std::optional<storage::Place>& backing) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("set_backing", path));
+        TRY(check_path(path));
+        if (backing) TRY(check_path(backing->path));
+        const auto found = files_.find(path);
+        if (found == files_.end()) return fail(ErrorCode::operation_failed, "the disk is not there", path);
+        found->second.backing = backing ? backing->root + "/" + backing->path : "";
+        return leave(due);
+    }
+
     Result<void> merge_layers(const storage::MergeSpec& spec, const storage::CopyObserver& observer, std::stop_token stop) override {
         std::int64_t bytes = 0;
         Due due;

@@ -180,6 +180,7 @@ private:
     Result<bool> begin_stream(const ShortenSpec& spec);              // false: there is nothing between top and base
     Result<Stream> look_at_stream(const DiskSpec& disk);
     Result<bool> take_stream_on(const ShortenSpec& spec, const storage::CopyObserver& observer);  // true: it has ended well
+    Result<void> flush_top(const DiskSpec& disk, const std::vector<std::int64_t>& levels);        // `levels`: those that are left
     Result<void> finish_stream(DiskSpec& disk);
     Result<void> cancel_stream(DiskSpec& disk);
     Result<void> settle_streams();  // an earlier server's: finished when whole, else ended

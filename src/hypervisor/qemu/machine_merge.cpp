@@ -125,7 +125,18 @@ void Machine::remove_stale_layers(const DiskSpec& disk) {
     for (const std::int64_t level : stale) remove_layer(disk.device_id, static_cast<std::size_t>(level));
 }
 
-// QEMU has let go of the layers between; the record follows, then the job is forgotten, then the files are closed. Each may be repeated.
+// What a copy wrote is in QEMU's caches still, while the file's header names the base already: a QEMU that is killed now loses it. No command
+// flushes; but an image that is opened anew, with the options it has, is flushed first.
+Result<void> Machine::flush_top(const DiskSpec& disk, const std::vector<std::int64_t>& levels) {
+    const std::string below = levels.size() == 1 ? "" : format_node(disk.device_id, static_cast<std::size_t>(levels[1]));
+    const std::string file = file_node(disk.device_id, static_cast<std::size_t>(levels.front()));
+    const json::object options = format_node_options(top_node(disk), file, DiskFormat::qcow2, below, false);
+    TRY(ask("blockdev-reopen", {{"options", json::array{options}}}));
+    return {};
+}
+
+// QEMU has let go of the layers between: the top is brought to disk, the record follows, then the job is forgotten, then the files are closed.
+// Each may be repeated.
 Result<void> Machine::finish_stream(DiskSpec& disk) {
     if (const auto stream = record_.streams.find(disk.volume.text()); stream != record_.streams.end()) {
         const std::vector<std::int64_t> levels = levels_of(disk);
@@ -136,6 +147,7 @@ Result<void> Machine::finish_stream(DiskSpec& disk) {
             kept.push_back(levels[i]);
             chain.push_back(disk.chain_top_first[i]);
         }
+        TRY(flush_top(disk, kept));
         disk.chain_top_first = std::move(chain);
         record_.levels[disk.volume.text()] = std::move(kept);
         record_.streams.erase(stream);

@@ -142,6 +142,19 @@ TEST_F(QemuMerge, WhenQemuEndsInTheMiddleTheDiskIsAsItWas) {
     expect_contents(spec);
 }
 
+// The layers between are removed after a merge: by then what they held must be in the file, not in a process that can be killed.
+TEST_F(QemuMerge, AKilledQemuLosesNothingOfWhatWasMerged) {
+    for (const bool alone : {false, true}) {
+        const DomainSpec spec = started(GuestMode::idle, 4);
+        const auto& chain = spec.disks[1].chain_top_first;
+        const std::optional<storage::Place> base = alone ? std::nullopt : std::optional(chain[3]);
+        ASSERT_TRUE(qemu().shorten_disk(spec.vm, {spec.disks[1].volume, base, 0}, {}, {}).has_value());
+        vms_.crash(spec.vm);
+        EXPECT_EQ(backing_depth(chain[0]), alone ? 1 : 3);
+        expect_contents(spec);
+    }
+}
+
 class QemuMergeCrash : public QemuMerge, public testing::WithParamInterface<const char*> {};
 
 // The server dies at a crash point; the next one takes the VM up and merges again.

@@ -13,7 +13,9 @@
 #include "base/disk_precedence.hpp"
 #include "storage/dir/copy_contents.hpp"
 #include "storage/dir/disk_copier.hpp"
+#include "storage/dir/image_tool.hpp"
 #include "storage/dir/merge_layers.hpp"
+#include "storage/qcow2_header.hpp"
 #include "storage/qcow2_writer.hpp"
 
 namespace ramet::storage {
@@ -116,6 +118,27 @@ Result<void> DirStorage::create_overlay(const std::string& path, const Place& ba
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
     TRY(write_qcow2(file.fd(), size_bytes, below));
     return file.publish();
+}
+
+Result<void> DirStorage::set_backing(const std::string& path, const std::optional<Place>& backing) {
+    TRY(check_relative_path(path));
+    if (backing) TRY(check_relative_path(backing->path));
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDWR | O_NONBLOCK));
+    if (!file.valid()) return fail(ErrorCode::operation_failed, "the disk is not there", path);
+    struct stat status{};
+    if (::fstat(file.get(), &status) != 0) return io_error("looking at a disk", errno, path);
+    TRY_ASSIGN(const Qcow2Header header, read_qcow2_header(file.get(), status.st_size));
+    TRY(check_qcow2_layer(header, status.st_size));
+    TRY_ASSIGN(const std::string present, read_backing_name(file.get(), header));
+    const std::string wanted = backing ? backing->root + "/" + backing->path : "";
+    if (present == wanted) return {};
+    ToolRun run;
+    run.arguments = {"rebase", "-u", "-f", "qcow2", "-b", wanted};
+    if (backing) run.arguments.insert(run.arguments.end(), {"-F", std::string(name_of(backing->format))});
+    run.arguments.push_back(inherited_name(0));
+    run.inherit = {file.get()};
+    run.run_as = owner_;
+    return run_image_tool(run, {});
 }
 
 Result<void> DirStorage::merge_layers(const MergeSpec& spec, const CopyObserver& observer, std::stop_token stop) {

@@ -34,6 +34,8 @@ public:
                               const CopyObserver& observer, std::stop_token stop) override;
     Result<CopyEstimate> estimate_copy(const std::vector<Place>& chain_top_first, std::int64_t size_bytes, Provisioning provisioning) override;
     Result<CopyEstimate> estimate_reflink(const std::vector<Place>& chain_top_first, std::int64_t size_bytes) override;
+    // By qemu-img, as `owner`, when the header names another one.
+    Result<void> set_backing(const std::string& path, const std::optional<Place>& backing) override;
     // Of the last copy of 32 MiB and more onto this storage since the server started; else of 16 MiB written to a nameless file, once.
     Result<CopySpeed> copy_speed() override;
     // In-process. operation_failed for layers of a form that this server never makes.

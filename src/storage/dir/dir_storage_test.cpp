@@ -238,6 +238,28 @@ TEST_F(DirStorageTest, AFullCopyHoldsTheSameBytesAndNothingBelow) {
     EXPECT_GE(primary().allocated_bytes("thick.qcow2").value(), kSize);
 }
 
+TEST_F(DirStorageTest, AnOverlayThatIsMadeToNameAnotherLayerKeepsWhatItHolds) {
+    write_file(absolute("base.raw"), std::string(kSize, 'b'));
+    ASSERT_TRUE(primary().create_overlay("middle.qcow2", place("base.raw", DiskFormat::raw), kSize).has_value());
+    ASSERT_EQ(qemu_io("middle.qcow2", "write -P 0x22 1M 2M"), 0);
+    ASSERT_TRUE(primary().create_overlay("top.qcow2", place("middle.qcow2"), kSize).has_value());
+    ASSERT_EQ(qemu_io("top.qcow2", "write -P 0x33 512k 64k"), 0);
+    const auto named = [this](const std::optional<Place>& backing) {
+        const Result<void> done = primary().set_backing("top.qcow2", backing);
+        EXPECT_TRUE(done.has_value()) << done.error().message << " | " << done.error().detail;
+        EXPECT_EQ(qemu_io("top.qcow2", "read -P 0x33 512k 64k"), 0);
+        EXPECT_EQ(run_command({"qemu-img", "check", "-f", "qcow2", absolute("top.qcow2")}).exit_status, 0);
+        return run_command({"qemu-img", "info", "-f", "qcow2", absolute("top.qcow2")}).output;
+    };
+    const std::string on_raw = named(place("base.raw", DiskFormat::raw));
+    EXPECT_NE(on_raw.find("backing file: " + absolute("base.raw")), std::string::npos) << on_raw;
+    EXPECT_NE(on_raw.find("backing file format: raw"), std::string::npos) << on_raw;
+    EXPECT_EQ(qemu_io("top.qcow2", "read -P 0x62 1M 2M"), 0);
+    EXPECT_EQ(named(std::nullopt).find("backing file"), std::string::npos);
+    EXPECT_NE(named(place("middle.qcow2")).find("backing file format: qcow2"), std::string::npos);
+    EXPECT_EQ(qemu_io("top.qcow2", "read -P 0x22 1M 2M"), 0);
+}
+
 TEST_F(DirStorageTest, ACopyFromARawLayerIsExact) {
     std::string contents(1 << 20, '\0');
     contents.replace(4096, 6, "ramet!");
