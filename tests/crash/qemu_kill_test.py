@@ -5,22 +5,19 @@ import os
 import pathlib
 import signal
 import sys
-import threading
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from instants import COUNTER, InstantWorld  # noqa: E402
+from stop_points import StopPoints  # noqa: E402
 
 CAPTURING = ("run:capture", "qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming", "qemu.memory.captured", "memory-captured-before-row")
 WITHOUT_PROCESS = ("ran:capture", "memory-used", "qemu.recorded")
 WITH_PROCESS = ("qemu.launched", "qemu.memory.loaded", "memory-resumed", "nic-plugged", "ran:resume", "run:gate", "gate-passed", "job-before-report")
 
 
-class Killed(InstantWorld):
-    def pid_of(self, vm):
-        return int((pathlib.Path(self.server.data_dir) / "run" / vm / "pid").read_text().split()[0])
-
+class Killed(StopPoints, InstantWorld):
     def process_of_the_clone(self):
         """By its working directory: its pid file comes a moment later."""
         run, found = str(pathlib.Path(self.server.data_dir) / "run") + "/", []
@@ -34,31 +31,12 @@ class Killed(InstantWorld):
         self.assertEqual(1, len(found), found)
         return found[0]
 
-    def wait_until(self, holds, what, patience=90):
-        end = time.monotonic() + patience
-        while not holds():
-            self.assertLess(time.monotonic(), end, what)
-            time.sleep(0.01)
-
-    def server_is_stopped(self):
-        stat = pathlib.Path(f"/proc/{self.server.process.pid}/stat").read_text()
-        return stat.rsplit(")", 1)[1].split()[0] in "Tt"
-
     def kill_at(self, point, victim):
         """One clone, whose server stops at the point while `victim` says whose process is killed; whether it was made."""
-        self.server.stop()
-        self.server.start(RAMET_STOP_POINT=point)
-        type(self).api = self.server.api()
         jobs = []
-        caller = threading.Thread(target=lambda: jobs.append(self.begin(["c"])))  # the answer may come after the stop
-        caller.start()
-        try:
-            self.wait_until(self.server_is_stopped, f"{point} was never passed", 20)
+        with self.stopped_at(point, lambda: jobs.append(self.begin(["c"]))):
             os.kill(victim(), signal.SIGKILL)
             time.sleep(0.2)  # until it has ended
-        finally:
-            self.server.process.send_signal(signal.SIGCONT)
-            caller.join()
         self.wait_until(lambda: self.api.send("GET", "/zstack/v1/api-jobs/" + jobs[0])[0] != 202, f"the job does not end after {point}")
         status, text, _ = self.api.send("GET", "/zstack/v1/api-jobs/" + jobs[0])
         self.assertIn(status, (200, 503), text)
