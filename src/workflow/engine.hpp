@@ -7,6 +7,7 @@
 //   queued ──► running ──► succeeded
 //      │          └──► undoing ──► failed | cancelled     every step reverted
 //      └► cancelled       └──────► stuck                  an undo failed kStepRetryMax times; an operator decides
+// An undo that meets a full disk waits for room.
 #pragma once
 
 #include <chrono>

@@ -207,6 +207,17 @@ TEST(Engine, TriesAnUndoAgainBeforeItGivesUp) {
     EXPECT_EQ(toys.world.leftovers(), "");
 }
 
+TEST(Engine, WaitsWithAnUndoForRoomOnAFullDisk) {
+    for (const char* where : {"/capture", "abandon"}) {
+        ToyShape shape = trunk_only();
+        shape.faults["/tidy"].kind = ToyFault::Kind::fail_after;
+        shape.faults[where] = {ToyFault::Kind::none, static_cast<int>(limits::kStepRetryMax) + 2, ErrorCode::storage_full};
+        Toys toys(shape);
+        EXPECT_EQ(toys.end_of(toys.start()).state, JobState::failed) << where;
+        EXPECT_EQ(toys.world.leftovers(), "") << where;
+    }
+}
+
 TEST(Engine, IsStuckWhenAnUndoKeepsFailingAndTouchesNothingBeforeIt) {
     ToyShape shape = trunk_only();
     shape.faults["/tidy"].kind = ToyFault::Kind::fail_after;

@@ -111,7 +111,10 @@ bool Run::undo_step(Step& step, JobStep& row) {
 
 namespace {
 
-// Calls until it works, kStepRetryMax times at most, with growing pauses.
+constexpr std::chrono::milliseconds kLastPause{1000};
+
+// Calls until it works, kStepRetryMax times at most, with growing pauses. A full disk is waited for: it gets room again one day, and nobody
+// could do more about it than that.
 Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, const std::stop_token& shutdown,
                        const std::function<Result<void>()>& call) {
     for (std::size_t tried = 1;; ++tried) {
@@ -124,9 +127,13 @@ Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, 
             outcome = Error{ErrorCode::internal, "an internal error in " + what, "an object that is no exception was thrown", nullptr, {}};
         }
         if (outcome.has_value()) return outcome;
-        telemetry::log_warning("{} failed, try {} of {}: {} {}", what, tried, limits::kStepRetryMax, outcome.error().message, outcome.error().detail);
-        if (tried >= limits::kStepRetryMax || !pause(wait, shutdown)) return outcome;
-        wait *= 4;
+        const bool full = outcome.error().code == ErrorCode::storage_full;
+        if (!full || tried <= limits::kStepRetryMax)
+            telemetry::log_warning("{} failed, try {} of {}: {} {}", what, tried,
+                                   full ? "as many as it takes" : std::to_string(limits::kStepRetryMax), outcome.error().message,
+                                   outcome.error().detail);
+        if ((!full && tried >= limits::kStepRetryMax) || !pause(wait, shutdown)) return outcome;
+        wait = std::min(wait * 4, kLastPause);
     }
 }
 

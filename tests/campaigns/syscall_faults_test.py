@@ -195,7 +195,7 @@ class SyscallFaults(World):
         acknowledged, ends, begun = set(), 0, time.monotonic()
         for first in range(1, 101 if NIGHTLY else 5):
             self.preload.arm("fsync", errno.EIO, first, 1, "ramet.db")
-            for number in range(20):
+            for number in range(first + 20):
                 name = f"synced-{first}-{number}"
                 try:
                     status, _, _ = self.api.send("POST", "/zstack/v1/zones", {"params": {"name": name}})

@@ -20,6 +20,7 @@ struct ToyFault {
     enum class Kind : std::uint8_t { none, fail_before, fail_half, fail_after, throws };
     Kind kind = Kind::none;
     int undo_failures = 0;  // this many undos fail first; a big number: always
+    ErrorCode undo_error = ErrorCode::operation_failed;
 };
 
 struct ToyShape {
@@ -112,10 +113,12 @@ public:
         const std::lock_guard lock(mutex_);
         return events_;
     }
-    bool undo_fails(const std::string& key) {
+    std::optional<ErrorCode> undo_fails(const std::string& key) {
         const std::lock_guard lock(mutex_);
         const auto fault = shape.faults.find(key);
-        return fault != shape.faults.end() && fault->second.undo_failures > 0 && fault->second.undo_failures-- > 0;
+        if (fault == shape.faults.end() || fault->second.undo_failures <= 0) return std::nullopt;
+        --fault->second.undo_failures;
+        return fault->second.undo_error;
     }
     ToyFault::Kind fault(const std::string& key) {
         const std::lock_guard lock(mutex_);
@@ -165,7 +168,7 @@ public:
         world_.note("undo " + key);
         if (!world_.gate("undo " + key).pass(context.stop())) return fail(ErrorCode::cancelled, "told to stop");
         world_.drop(thing(context, ".b"));
-        if (world_.undo_fails(key)) return fail(ErrorCode::operation_failed, "undo of " + key + " was made to fail");
+        if (const auto code = world_.undo_fails(key)) return fail(*code, "undo of " + key + " was made to fail");
         world_.drop(thing(context, ".a"));
         return {};
     }
@@ -208,7 +211,7 @@ inline Result<workflow::Saga> ToyWorld::saga(const Job& row) {
     });
     saga.abandon([this](const Error& cause) -> Result<void> {
         note("abandon " + cause.message);
-        if (undo_fails("abandon")) return fail(ErrorCode::operation_failed, "abandon was made to fail");
+        if (const auto code = undo_fails("abandon")) return fail(*code, "abandon was made to fail");
         return {};
     });
     return saga;
