@@ -1,10 +1,12 @@
 #include "simulation/scenarios.hpp"
 
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
 
 #include "base/limits.hpp"
+#include "identity/accounts.hpp"
 #include "lifecycle/checkpoints.hpp"
 #include "lifecycle/destroy.hpp"
 #include "lifecycle/flatten.hpp"
@@ -12,6 +14,8 @@
 #include "lifecycle/snapshots.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/images.hpp"
+#include "storage/file.hpp"
+#include "storage/qcow2_writer.hpp"
 
 namespace ramet::sim {
 
@@ -213,6 +217,40 @@ void add_chains(std::vector<Scenario>& all) {
     all.push_back({"clean garbage", after(with_source("running"), &litter), &clean, &clean});
 }
 
+// Outside of what the server owns. Without a header it is no image.
+std::string incoming_file(Client& client, bool is_image) {
+    const std::string file = std::filesystem::path(client.server().machine().data_dir).parent_path().string() + "/incoming.qcow2";
+    const storage::UniqueFd fd(::open(file.c_str(), O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600));
+    const Result<void> written = is_image ? storage::write_qcow2(fd.get(), limits::kMiB, std::nullopt) : Result<void>();
+    if (!fd.valid() || !written.has_value()) throw std::runtime_error("the image to be added cannot be written");
+    return file;
+}
+
+void add_image(Client& client, bool is_image) {
+    api::AddImage message;
+    message.name = "added";
+    message.url = "file://" + incoming_file(client, is_image);
+    message.format = "qcow2";
+    for (const BackupStorage& storage : client.rows<BackupStorage>()) message.backup_storage_uuids.push_back(storage.uuid);
+    client.wait(resources::add_image(client.parts().shared, identity::admin_caller(), message, JobId::random()));
+}
+
+void remove_image(Client& client, bool for_good) {
+    const std::vector<Image> found = client.rows<Image>({{"name", "added"}});
+    if (found.empty()) throw std::runtime_error("the scenario has no image 'added'");
+    (void)resources::delete_image(client.parts().shared, identity::admin_caller(), {found.front().uuid, {}});
+    if (for_good) (void)resources::expunge_image(client.parts().shared, identity::admin_caller(), {found.front().uuid, {}});
+}
+
+void add_images(std::vector<Scenario>& all) {
+    const Act nothing = [](Client&) {};
+    const Act add = [](Client& client) { add_image(client, true); };
+    all.push_back({"add an image", nothing, add});
+    all.push_back({"add a file that is no image", nothing, [](Client& client) { add_image(client, false); }});
+    all.push_back({"delete an image", add, [](Client& client) { remove_image(client, false); }});
+    all.push_back({"expunge an image", add, [](Client& client) { remove_image(client, true); }});
+}
+
 }  // namespace
 
 std::function<void(Client&)> with_source(const std::string& state) {
@@ -230,6 +268,7 @@ std::vector<Scenario> scenarios() {
     add_volumes(all);
     add_snapshots(all);
     add_chains(all);
+    add_images(all);
     return all;
 }
 
