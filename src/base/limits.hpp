@@ -55,7 +55,6 @@ inline constexpr std::int64_t kNicsPerVmMax = 16;
 inline constexpr std::int64_t kSnapshotDistanceMax = 128;  // ZStack's bound on a line of snapshots; a layer each
 inline constexpr std::int64_t kVolumeBytesMin = 1 * kMiB;
 inline constexpr std::int64_t kVolumeBytesMax = 64 * kTiB;       // qcow2 with 64 KiB clusters, L1 of 1 MiB
-inline constexpr std::int64_t kCpuOverProvisioning = 10;         // contract 9.1
 inline constexpr std::int64_t kStorageReservedBytes = 1 * kGiB;  // contract 9.2
 inline constexpr std::chrono::seconds kGracefulStopTimeout{60};  // then the power button is replaced by the plug
 inline constexpr std::chrono::seconds kQmpTimeout{20};           // one monitor command

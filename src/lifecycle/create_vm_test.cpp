@@ -26,6 +26,7 @@ protected:
         pool.image.size = pool.image.actual_size = 64 << 20;
         pool.storage.status = pool.host.status = Connection::connected;
         pool.host.cpu_num = 8;
+        pool.host.total_cpu_capacity = 80;
         test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) -> Result<void> {
             TRY(store::update(transaction, pool.image));
             TRY(store::update(transaction, pool.storage));

@@ -5,6 +5,7 @@
 
 #include "api/json.hpp"
 #include "lifecycle/invariants.hpp"
+#include "resources/global_configs.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle::checks {
@@ -182,8 +183,10 @@ Result<Findings> addresses_are_unique(Parts& parts, const Survey&) {
     return findings;
 }
 
-Result<Findings> hosts_hold_what_they_carry(Parts&, const Survey& survey) {
+Result<Findings> hosts_hold_what_they_carry(Parts& parts, const Survey& survey) {
     Findings findings;
+    TRY_ASSIGN(const double memory_ratio,
+               store::read(parts.database(), [](store::Transaction& transaction) { return resources::memory_ratio(transaction); }));
     for (const Host& host : survey.rows.hosts) {
         std::int64_t cpus = 0;
         std::int64_t memory = 0;
@@ -192,7 +195,8 @@ Result<Findings> hosts_hold_what_they_carry(Parts&, const Survey& survey) {
             cpus += vm.cpu_num;
             memory += vm.memory_size;
         }
-        if (cpus > host.total_cpu_capacity || memory > host.total_memory_capacity)
+        const double memory_capacity = static_cast<double>(host.total_memory_capacity) * memory_ratio;
+        if (cpus > host.total_cpu_capacity || static_cast<double>(memory) > memory_capacity)
             findings.push_back("host '" + host.name + "' carries " + std::to_string(cpus) + " CPUs and " + std::to_string(memory) +
                                " bytes of memory");
     }

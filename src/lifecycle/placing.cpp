@@ -3,24 +3,41 @@
 #include <algorithm>
 
 #include "model/vm.hpp"
+#include "resources/global_configs.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle {
 
 using store::Transaction;
 
+namespace {
+
+// The database adds up: a host may have thousands, and each clone asks.
+Result<void> count_vms(Transaction& transaction, placement::HostFacts& facts) {
+    const std::string sql =
+        "SELECT COUNT(*), SUM(\"cpuNum\"), SUM(\"memorySize\") FROM \"" + std::string(describe<VmInstance>().table) + "\" WHERE \"hostUuid\" = $1";
+    TRY_ASSIGN(const std::vector<store::Values> rows, transaction.query(sql, {facts.host.uuid.text()}));
+    const auto number = [&](std::size_t column) {
+        const auto* const held = std::get_if<std::int64_t>(&rows.at(0).at(column));
+        return held == nullptr ? 0 : *held;  // no VM: no sum
+    };
+    facts.vm_count = number(0);
+    facts.used_cpu = number(1);
+    facts.used_memory = number(2);
+    return {};
+}
+
+}  // namespace
+
 Result<std::vector<placement::HostFacts>> host_facts(Transaction& transaction) {
     TRY_ASSIGN(const std::vector<Host> hosts, store::list<Host>(transaction));
+    TRY_ASSIGN(const double memory_ratio, resources::memory_ratio(transaction));
     std::vector<placement::HostFacts> all;
     for (const Host& host : hosts) {
         placement::HostFacts facts;
         facts.host = host;
-        TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"hostUuid", host.uuid.text()}}));
-        for (const VmInstance& vm : vms) {
-            facts.used_cpu += vm.cpu_num;
-            facts.used_memory += vm.memory_size;
-        }
-        facts.vm_count = static_cast<std::int64_t>(vms.size());
+        facts.memory_ratio = memory_ratio;
+        TRY(count_vms(transaction, facts));
         TRY_ASSIGN(const auto storages, store::list<PrimaryStorageClusterRef>(transaction, {{"clusterUuid", host.cluster_uuid.text()}}));
         for (const auto& ref : storages) facts.storages.push_back(ref.primary_storage_uuid);
         TRY_ASSIGN(const auto networks, store::list<L2NetworkClusterRef>(transaction, {{"clusterUuid", host.cluster_uuid.text()}}));

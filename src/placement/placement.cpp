@@ -51,6 +51,9 @@ std::string too_small(const Candidate& candidate, const VmNeeds& needs) {
     if (candidate.free_cpu < needs.cpu) {
         return std::to_string(needs.cpu) + " vCPUs needed, " + std::to_string(std::max<std::int64_t>(0, candidate.free_cpu)) + " free";
     }
+    if (memory_capacity(candidate.facts->host) < needs.memory) {
+        return bytes_text(needs.memory) + " of memory needed by one VM, " + bytes_text(memory_capacity(candidate.facts->host)) + " there in all";
+    }
     if (candidate.free_memory < needs.memory) {
         return bytes_text(needs.memory) + " of memory needed, " + bytes_text(std::max<std::int64_t>(0, candidate.free_memory)) + " free";
     }
@@ -91,8 +94,6 @@ std::unexpected<Error> no_host(std::span<const HostFacts> hosts, const std::vect
 
 }  // namespace
 
-std::int64_t cpu_capacity(const Host& host) { return host.cpu_num * limits::kCpuOverProvisioning; }
-
 std::int64_t memory_capacity(const Host& host) {
     const std::int64_t total = host.total_memory_capacity;
     return total - (total >= 8 * limits::kGiB ? limits::kGiB : total / 10);
@@ -102,7 +103,8 @@ Result<std::vector<Decision>> place_vms(std::span<const HostFacts> hosts, const 
     std::vector<Candidate> candidates;
     for (const HostFacts& facts : hosts) {
         if (!unfit(facts, needs).empty()) continue;
-        candidates.push_back({&facts, cpu_capacity(facts.host) - facts.used_cpu, memory_capacity(facts.host) - facts.used_memory, facts.vm_count});
+        const auto memory = static_cast<std::int64_t>(static_cast<double>(memory_capacity(facts.host)) * facts.memory_ratio);
+        candidates.push_back({&facts, facts.host.total_cpu_capacity - facts.used_cpu, memory - facts.used_memory, facts.vm_count});
     }
     std::vector<Decision> decisions;
     decisions.reserve(count);

@@ -15,7 +15,8 @@
 namespace ramet::placement {
 
 struct HostFacts {
-    Host host;                  // cpu_num and total_memory_capacity are the machine's own
+    Host host;                  // total_memory_capacity is the machine's own
+    double memory_ratio = 1;    // bytes of memory that may be given away for each that there is
     std::int64_t used_cpu = 0;  // vCPUs of the VMs placed here
     std::int64_t used_memory = 0;
     std::int64_t vm_count = 0;
@@ -42,9 +43,7 @@ struct Decision {
     std::string reason;  // for the plan that people read: "last host", "fewest VMs (3)"
 };
 
-// vCPUs and memory a host may give away in all: processors x limits::kCpuOverProvisioning; memory less the reserve that the
-// host keeps for itself (1 GiB from 8 GiB on, else a tenth).
-std::int64_t cpu_capacity(const Host& host);
+// The memory of a host less the reserve that it keeps for itself (1 GiB from 8 GiB on, else a tenth). No VM may have more, whatever the ratio.
 std::int64_t memory_capacity(const Host& host);
 
 // One decision per VM, in order; each takes its share before the next is placed. The last host first if there is room, then the

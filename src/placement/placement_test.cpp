@@ -26,6 +26,7 @@ HostFacts make_host(const std::string& name) {
     facts.host.cluster_uuid = kCluster;
     facts.host.status = Connection::connected;
     facts.host.cpu_num = 4;
+    facts.host.total_cpu_capacity = 40;
     facts.host.total_memory_capacity = 16 * kGiB;
     facts.storages = {kStorage};
     facts.l2_networks = {kNetwork};
@@ -107,6 +108,24 @@ TEST(Placement, FillsToTheLastVcpuAndByte) {
     const Result<std::vector<Decision>> two = place_vms(std::vector{facts}, needs, 2);
     ASSERT_FALSE(two.has_value());
     EXPECT_NE(two.error().message.find("VM 2 of 2"), std::string::npos) << two.error().message;
+}
+
+TEST(Placement, GivesAwayMoreMemoryThanThereIsWhereThatIsWantedAndNeverToOneVm) {
+    HostFacts facts = make_host("host-1");
+    facts.memory_ratio = 1.5;
+    VmNeeds needs = make_needs();
+    needs.memory = 15 * kGiB;
+    EXPECT_TRUE(place_vms(std::vector{facts}, needs, 1).has_value());
+    facts.used_memory = 15 * kGiB;
+    needs.memory = 7 * kGiB + 512 * kMiB;
+    EXPECT_TRUE(place_vms(std::vector{facts}, needs, 1).has_value());
+    needs.memory += kMiB;
+    EXPECT_FALSE(place_vms(std::vector{facts}, needs, 1).has_value());
+    facts.used_memory = 0;
+    needs.memory = 16 * kGiB;
+    const Result<std::vector<Decision>> one = place_vms(std::vector{facts}, needs, 1);
+    ASSERT_FALSE(one.has_value());
+    EXPECT_NE(one.error().message.find("needed by one VM"), std::string::npos) << one.error().message;
 }
 
 TEST(Placement, SpreadsOverTheHostsWithTheFewestVms) {

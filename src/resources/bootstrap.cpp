@@ -44,7 +44,7 @@ struct Places {
     Cluster cluster;
 };
 
-Result<Places> add_places(Founder& founder, const MachineFacts& machine) {
+Result<Places> add_places(Transaction& transaction, Founder& founder, const MachineFacts& machine) {
     Places places;
     places.zone.name = kDefaultZoneName;
     places.zone.is_default = true;
@@ -58,7 +58,7 @@ Result<Places> add_places(Founder& founder, const MachineFacts& machine) {
     host.cluster_uuid = places.cluster.uuid;
     host.name = machine.host_name;
     host.architecture = machine.architecture;
-    take_machine_facts(host, machine);
+    TRY(take_machine_facts(transaction, host, machine));
     TRY(founder.add_known(host));
     return places;
 }
@@ -134,7 +134,7 @@ Result<void> add_offerings(Founder& founder) {
 
 Result<void> refresh(Transaction& transaction, Host host, const MachineFacts& machine, Timestamp now) {
     host.architecture = machine.architecture;
-    take_machine_facts(host, machine);
+    TRY(take_machine_facts(transaction, host, machine));
     host.last_op_date = now;
     return store::update(transaction, host);
 }
@@ -143,15 +143,16 @@ Result<void> refresh(Transaction& transaction, Host host, const MachineFacts& ma
 
 HostId local_host_uuid() { return HostId::derived("ramet", "this machine"); }
 
-void take_machine_facts(Host& host, const MachineFacts& machine) {
+Result<void> take_machine_facts(Transaction& transaction, Host& host, const MachineFacts& machine) {
     host.status = Connection::connected;
     host.cpu_num = machine.cpu_num;
-    host.total_cpu_capacity = machine.cpu_num * limits::kCpuOverProvisioning;
+    TRY_ASSIGN(host.total_cpu_capacity, cpu_capacity(transaction, machine.cpu_num));
     host.total_memory_capacity = machine.memory_bytes;
-    if (machine.accelerator.empty()) return;  // measured without asking the hypervisor: its words stand
+    if (machine.accelerator.empty()) return {};  // measured without asking the hypervisor: its words stand
     host.accelerator = machine.accelerator;
     host.accelerator_reason = machine.accelerator_reason;
     host.hypervisor_version = machine.hypervisor_version;
+    return {};
 }
 
 Result<void> bootstrap(Parts& parts, const identity::Caller& admin, const MachineFacts& machine) {
@@ -164,7 +165,7 @@ Result<void> bootstrap(Parts& parts, const identity::Caller& admin, const Machin
         TRY_ASSIGN(std::optional<Host> host, store::find<Host>(transaction, {{"uuid", local_host_uuid().text()}}));
         if (host) return refresh(transaction, std::move(*host), machine, now);
         Founder founder(transaction, admin, now);
-        TRY_ASSIGN(const Places places, add_places(founder, machine));
+        TRY_ASSIGN(const Places places, add_places(transaction, founder, machine));
         TRY(add_storages(founder, places, primary->root(), backup_url));
         TRY(add_network(founder, places, machine));
         return add_offerings(founder);

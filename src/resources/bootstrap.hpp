@@ -35,7 +35,7 @@ std::string pick_free_network(const std::vector<std::string>& used);
 Result<void> bootstrap(Parts& parts, const identity::Caller& admin, const MachineFacts& machine);
 
 // What was measured, into the row of this machine.
-void take_machine_facts(Host& host, const MachineFacts& machine);
+Result<void> take_machine_facts(store::Transaction& transaction, Host& host, const MachineFacts& machine);
 
 inline constexpr std::string_view kDefaultZoneName = "zone1";
 inline constexpr std::string_view kDefaultClusterName = "cluster1";

@@ -5,6 +5,7 @@
 #include "base/limits.hpp"
 #include "model/resources.hpp"
 #include "model/vm.hpp"
+#include "resources/global_configs.hpp"
 
 namespace ramet::resources {
 namespace {
@@ -56,7 +57,10 @@ Result<void> read_layers(store::Transaction& transaction, const std::vector<std:
 
 Result<ComputedInputs> read_computed_inputs(store::Transaction& transaction, const RowsByType& rows) {
     ComputedInputs inputs;
-    if (rows.contains(&describe<Host>())) TRY(read_used_by_host(transaction, inputs));
+    if (rows.contains(&describe<Host>())) {
+        TRY(read_used_by_host(transaction, inputs));
+        TRY_ASSIGN(inputs.memory_ratio, memory_ratio(transaction));
+    }
     std::vector<std::string> volumes;
     for_each_row<Volume>(rows, [&](const Volume& volume) {
         if (volume.status == VolumeStatus::ready) volumes.push_back(volume.uuid.text());
@@ -72,7 +76,8 @@ void fill_computed(const RowsByType& rows, const ComputedInputs& inputs, const L
         const auto used = inputs.used_by_host.find(host.uuid.text());
         const ComputedInputs::Used taken = used == inputs.used_by_host.end() ? ComputedInputs::Used{} : used->second;
         host.available_cpu_capacity = std::max<std::int64_t>(0, host.total_cpu_capacity - taken.cpus);
-        host.available_memory_capacity = std::max<std::int64_t>(0, host.total_memory_capacity - taken.memory_bytes);
+        const double memory = static_cast<double>(host.total_memory_capacity) * inputs.memory_ratio;
+        host.available_memory_capacity = std::max<std::int64_t>(0, static_cast<std::int64_t>(memory) - taken.memory_bytes);
     });
     for_each_row<PrimaryStorage>(rows, [&](PrimaryStorage& storage) {
         const PhysicalCapacity physical = facts.capacity ? facts.capacity(storage.url) : PhysicalCapacity{};

@@ -1,5 +1,5 @@
 // Fields that no row holds: they are worked out when a row is shown.
-// - host: available CPU and memory = total less what the VM instances on it were given;
+// - host: available CPU and memory = total (memory: times its over-provisioning) less what the VM instances on it were given;
 // - primary storage: capacities are the file system's. Volumes are thin and share their layers, so the virtual sizes of a thousand clones
 //   say nothing about room; availableCapacity is therefore what is physically free less limits::kStorageReservedBytes;
 // - backup storage: the file system's;
@@ -24,6 +24,7 @@ struct ComputedInputs {
         std::string path;
     };
     std::map<std::string, Used> used_by_host;
+    double memory_ratio = 1;
     std::map<std::string, std::vector<LayerFile>> layers_by_volume;
     SnapshotsByTree snapshots_by_tree;
 };

@@ -2,13 +2,14 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 
 #include "resources/use_case.hpp"
 
 namespace ramet::resources {
 namespace {
 
-enum class Form : std::uint8_t { deletion_policy, boolean, seconds, count };
+enum class Form : std::uint8_t { deletion_policy, boolean, seconds, count, ratio };
 
 struct KnownConfig {
     std::string_view category, name, default_value;
@@ -16,7 +17,7 @@ struct KnownConfig {
     std::string_view description;
 };
 
-constexpr std::array<KnownConfig, 14> kKnown{{
+constexpr std::array<KnownConfig, 16> kKnown{{
     {"vm", "deletionPolicy", "Delay", Form::deletion_policy,
      "What destroying a VM instance does: Direct removes it at once, Delay keeps it for expungePeriod, Never keeps it until it is expunged by hand."},
     {"vm", "expungePeriod", "604800", Form::seconds, "How long a destroyed VM instance can be recovered, in seconds."},
@@ -31,12 +32,16 @@ constexpr std::array<KnownConfig, 14> kKnown{{
     {"volume", "backgroundMerge", "true", Form::boolean, "Whether long chains of layers are merged in the background."},
     {"image", "expungePeriod", "259200", Form::seconds, "How long a deleted image can be recovered, in seconds."},
     {"kvm", "dataVolume.maxNum", "24", Form::count, "How many data volumes a VM instance may have."},
+    {"host", "cpu.overProvisioning.ratio", "10", Form::ratio, "How many virtual CPUs a host may give away for each CPU it has."},
+    {"mevoco", "overProvisioning.memory", "1", Form::ratio,
+     "How many bytes of memory a host may give away for each that it has; more than 1 relies on guests that leave some unused or share it."},
     {"identity", "session.timeout", "7200", Form::seconds, "How long an unused session stays valid, in seconds."},
     {"identity", "session.maxConcurrent", "500", Form::count, "How many sessions an account may have at once."},
 }};
 
 constexpr std::int64_t kSecondsMax = 10LL * 365 * 24 * 3600;
 constexpr std::int64_t kCountMax = 100'000;
+constexpr double kRatioMax = 1000;
 
 std::string key_of(std::string_view category, std::string_view name) { return std::string(category) + "." + std::string(name); }
 
@@ -63,6 +68,23 @@ std::optional<std::int64_t> parse_number(std::string_view text) {
     return number;
 }
 
+std::optional<double> parse_ratio(std::string_view text) {
+    double ratio = 0;
+    const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), ratio, std::chars_format::fixed);
+    if (error != std::errc{} || stopped != text.data() + text.size() || !std::isfinite(ratio)) return std::nullopt;
+    return ratio;
+}
+
+// What hosts may give away follows at once; what was given away already stays.
+Result<void> apply_cpu_ratio(store::Transaction& transaction) {
+    TRY_ASSIGN(const std::vector<Host> hosts, store::list<Host>(transaction));
+    for (Host host : hosts) {
+        TRY_ASSIGN(host.total_cpu_capacity, cpu_capacity(transaction, host.cpu_num));
+        TRY(store::update(transaction, host));
+    }
+    return {};
+}
+
 Result<void> check_value(const KnownConfig& known, std::string_view value) {
     const auto refuse = [&](const std::string& must) {
         return fail(ErrorCode::invalid_argument,
@@ -80,6 +102,11 @@ Result<void> check_value(const KnownConfig& known, std::string_view value) {
         const std::optional<std::int64_t> number = parse_number(value);
         const std::int64_t most = known.form == Form::seconds ? kSecondsMax : kCountMax;
         if (!number || *number < 1 || *number > most) return refuse("a number from 1 to " + std::to_string(most));
+        return {};
+    }
+    case Form::ratio: {
+        const std::optional<double> ratio = parse_ratio(value);
+        if (!ratio || *ratio < 1 || *ratio > kRatioMax) return refuse("a number from 1 to 1000, such as 1.5");
         return {};
     }
     }
@@ -111,6 +138,20 @@ Result<std::int64_t> global_config_number(store::Transaction& transaction, std::
     return *number;
 }
 
+Result<double> global_config_ratio(store::Transaction& transaction, std::string_view category, std::string_view name) {
+    TRY_ASSIGN(const std::string value, global_config(transaction, category, name));
+    const std::optional<double> ratio = parse_ratio(value);
+    if (!ratio) return fail(ErrorCode::internal, "a setting is not a number; set it again", key_of(category, name) + " = " + value);
+    return *ratio;
+}
+
+Result<std::int64_t> cpu_capacity(store::Transaction& transaction, std::int64_t cpus) {
+    TRY_ASSIGN(const double ratio, global_config_ratio(transaction, "host", "cpu.overProvisioning.ratio"));
+    return static_cast<std::int64_t>(static_cast<double>(cpus) * ratio);
+}
+
+Result<double> memory_ratio(store::Transaction& transaction) { return global_config_ratio(transaction, "mevoco", "overProvisioning.memory"); }
+
 Result<std::string> update_global_config(Parts& parts, const identity::Caller&, const api::UpdateGlobalConfig& request) {
     const KnownConfig* const known = find_known(request.category, request.name);
     if (known == nullptr) {
@@ -124,7 +165,8 @@ Result<std::string> update_global_config(Parts& parts, const identity::Caller&, 
         TRY_ASSIGN(std::optional<GlobalConfig> row, store::find<GlobalConfig>(transaction, {{"uuid", key}}));
         GlobalConfig changed = row ? std::move(*row) : default_row(*known);
         changed.value = value;
-        return row ? store::update(transaction, changed) : store::insert(transaction, changed);
+        TRY(row ? store::update(transaction, changed) : store::insert(transaction, changed));
+        return key == "host.cpu.overProvisioning.ratio" ? apply_cpu_ratio(transaction) : Result<void>();
     };
     TRY(parts.database.write(work));
     return parts.inventory.reply<GlobalConfig>(key);

@@ -33,12 +33,11 @@ Result<std::string> change_host_state(Parts& parts, const identity::Caller&, con
 
 Result<std::string> reconnect_host(Parts& parts, const identity::Caller&, const api::ReconnectHost& request) {
     const MachineFacts machine = measure_machine();
-    return alter<Host>(parts, request.uuid.text(), [&](Host& host, store::Transaction&) -> Result<void> {
+    return alter<Host>(parts, request.uuid.text(), [&](Host& host, store::Transaction& transaction) -> Result<void> {
         if (host.uuid != local_host_uuid()) {
             return fail(ErrorCode::operation_failed, "the host '" + host.name + "' is not the machine this server runs on; start the server there");
         }
-        take_machine_facts(host, machine);
-        return {};
+        return take_machine_facts(transaction, host, machine);
     });
 }
 

@@ -123,6 +123,25 @@ TEST_F(UseCase, AHostIsRenamedMeasuredAndNotMaintained) {
     EXPECT_EQ(member(get_cpu_memory_capacity(parts, pool.admin, all), "totalCpu"), "0");
 }
 
+TEST_F(UseCase, AHostGivesAwayAsMuchAsTheRatiosSay) {
+    const auto host = [this] { return pool.rows<Host>().at(0); };
+    const auto capacity = [this](const char* name) {
+        api::GetCpuMemoryCapacity all;
+        all.all = true;
+        return std::stoll(member(get_cpu_memory_capacity(parts, pool.admin, all), name));
+    };
+    EXPECT_EQ(capacity("totalCpu"), host().cpu_num * 10);
+    const std::int64_t memory = capacity("availableMemory");
+    ASSERT_TRUE(update_global_config(parts, pool.admin, {"host", "cpu.overProvisioning.ratio", "2.5"}).has_value());
+    ASSERT_TRUE(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.memory", "2"}).has_value());
+    EXPECT_EQ(capacity("totalCpu"), host().cpu_num * 5 / 2);
+    EXPECT_EQ(capacity("availableMemory"), memory * 2);
+    ASSERT_TRUE(reconnect_host(parts, pool.admin, {local_host_uuid()}).has_value());
+    EXPECT_EQ(host().total_cpu_capacity, host().cpu_num * 5 / 2) << "measured anew, the ratio stays";
+    ASSERT_TRUE(update_global_config(parts, pool.admin, {"host", "cpu.overProvisioning.ratio", std::nullopt}).has_value());
+    EXPECT_EQ(capacity("totalCpu"), host().cpu_num * 10);
+}
+
 TEST_F(UseCase, AStorageIsAttachedToTheClustersOfItsZone) {
     const Result<std::string> made = add_local_primary_storage(parts, pool.admin, storage_request("/srv//disks/./a/"));
     EXPECT_EQ(member(made, "url"), "/srv/disks/a");
@@ -278,6 +297,8 @@ TEST_F(UseCase, ASettingIsCheckedAndCanBeReset) {
                    "Direct, Delay or Never");
     expect_refusal(update_global_config(parts, pool.admin, {"vm", "expungePeriod", "soon"}), ErrorCode::invalid_argument, "a number");
     expect_refusal(update_global_config(parts, pool.admin, {"vm", "expungePeriod", "0"}), ErrorCode::invalid_argument, "a number");
+    expect_refusal(update_global_config(parts, pool.admin, {"host", "cpu.overProvisioning.ratio", "0.5"}), ErrorCode::invalid_argument, "1.5");
+    expect_refusal(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.memory", "nan"}), ErrorCode::invalid_argument, "1.5");
     expect_refusal(update_global_config(parts, pool.admin, {"vm", "nonsense", "1"}), ErrorCode::not_found, "vm.nonsense");
 }
 

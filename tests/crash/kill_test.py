@@ -13,6 +13,7 @@ from lanes import Lane, Wrong, each_alone, side_by_side
 NIGHTLY = os.environ.get("RAMET_CAMPAIGN") == "nightly"
 ROUNDS = 10 if NIGHTLY else 1
 LANES = 2
+TRIES = 3
 
 DO = [f"step-{when}" for when in ("before-intent", "after-intent", "after-effect", "after-done")]
 UNDO = [f"undo-{when}" for when in ("before-intent", "after-intent", "after-effect", "after-done")]
@@ -56,6 +57,9 @@ class Lanes(unittest.TestCase):
             return lane.killed_in_clone(first, later=later, **call)
 
         results = side_by_side(self.lanes, cases, kill)
+        # The last passages of an undo need that every branch had begun: where one failed sooner, there was less to take back that time.
+        for _ in range(0 if optional else TRIES - 1):
+            results |= side_by_side(self.lanes, [case for case, passed in results.items() if passed is False], kill)
         wrong = [str(result) if isinstance(result, Wrong) else f"{case}: {result!r}" for case, result in results.items() if isinstance(result, Exception)]
         missed = [case for case, passed in results.items() if passed is False]
         print(f"{len(cases)} cases, {len(cases) - len(missed)} killed, {len(wrong)} wrong, in {time.monotonic() - begun:.0f} s", flush=True)
