@@ -51,8 +51,9 @@ using workflow::StepContext;
 
 namespace {
 
-constexpr std::size_t kGatesAtOnce = 8;                     // they wait for guests most of the time
-constexpr std::chrono::milliseconds kGatePatience{60'000};  // SSH keys on a slow machine
+constexpr std::size_t kGatesAtOnce = 8;                            // they wait for guests most of the time
+constexpr std::chrono::milliseconds kGatePatience{60'000};         // SSH keys on a slow machine
+constexpr std::chrono::milliseconds kGatePatiencePerClone{3'000};  // each of many guests has a smaller share of the machine
 
 std::string entries_json(const std::vector<GateEntry>& entries) {
     std::string text;
@@ -106,7 +107,8 @@ Result<void> MemoryGate::pass(const VmId& vm, GateEntry& entry, const std::stop_
         TRY_ASSIGN(const guest::GateRequest request, store::read(parts_.database(), [&](Transaction& transaction) {
                        return request_for(transaction, vm, memory_of(plan_, job_), parts_.shared.plumbing.privileged());
                    }));
-        const std::chrono::milliseconds patience = std::min<std::chrono::milliseconds>(kGatePatience, std::chrono::seconds(plan_.wait_seconds));
+        const std::chrono::milliseconds needed = kGatePatience + static_cast<int>(plan_.clones.size()) * kGatePatiencePerClone;
+        const std::chrono::milliseconds patience = std::min<std::chrono::milliseconds>(needed, std::chrono::seconds(plan_.wait_seconds));
         TRY_ASSIGN(entry.facts, guest::pass_instant_gate(parts_.hypervisor, request, patience, stop));
     }
     crash_point("gate-passed");
