@@ -153,8 +153,10 @@ void MemoryGate::pass_or_remove(Waiting& one, const std::stop_token& stop) {
     Result<void> passed = fail(ErrorCode::operation_failed, "it ended before it had an identity of its own");
     if (stop.stop_requested())
         passed = fail(ErrorCode::cancelled, "cancelled");
-    else if (one.runs)
+    else if (one.runs) {
+        parts_.hypervisor.in_background(one.vm, false);
         passed = pass(one.vm, one.entry, stop);
+    }
     one.entry.gate_milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
     if (passed.has_value()) return;
     telemetry::log_warning("VM {}: {} ({})", one.vm.text(), passed.error().message, passed.error().detail);

@@ -250,6 +250,10 @@ TEST_P(HypervisorContract, GoesOnFromACapturedInstant) {
         ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
         EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);
     }
+    for (const bool wanted : {true, false}) {
+        vms().in_background(clone.vm, wanted);
+        EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);
+    }
     EXPECT_TRUE(vms().set_link(clone.vm, clone.nics[0].nic, true).has_value());
     EXPECT_TRUE(vms().reset(clone.vm).has_value());
     EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);

@@ -74,6 +74,7 @@ public:
     std::vector<hypervisor::ReadyMachine> promise_ready(const hypervisor::MemoryPlace& place, std::size_t count) override {
         return inner_.promise_ready(place, count);
     }
+    void in_background(const VmId& vm, bool wanted) override { inner_.in_background(vm, wanted); }
     Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout) override {
         return call("start_from_memory", spec.vm, [&] { return inner_.start_from_memory(spec, place, layout); });
     }

@@ -264,8 +264,11 @@ std::vector<std::string> World::violations(Client& client, bool stuck_is_no_viol
     const Result<void> looked = doctor();
     if (!looked.has_value()) found.push_back("the doctor could not look: " + looked.error().message + " " + looked.error().detail);
     // What the doctor cannot see afterwards and this machine can.
-    for (const auto& [vm, domain] : client.vms().domains())
+    for (const auto& [vm, domain] : client.vms().domains()) {
         if (domain.freezes != domain.thaws) found.push_back("I9: VM " + vm.text() + " was frozen and not thawed");
+        if (domain.background && domain.state != hypervisor::DomainState::shut_off)
+            found.push_back("VM " + vm.text() + " was left in the background");
+    }
     for (const VmInstance& vm : client.rows<VmInstance>({{"state", std::string(name_of(VmState::paused))}})) {
         const auto domain = client.vms().domain(vm.uuid);
         if (domain && domain->state == hypervisor::DomainState::running) found.push_back("I10: VM " + vm.uuid.text() + " is Paused and its CPUs run");

@@ -29,6 +29,7 @@ public:
         bool refuses_freeze = false;               // the agent answers, but freezes nothing
         int freezes = 0, thaws = 0;                // each freeze that was tried has its thaw
         bool holds_nics = false;                   // nor of a NIC
+        bool background = false;                   // its guest gives way to everything else
         std::string from_memory;                   // the image's directory it goes on from
         std::map<std::string, std::string> files;  // what the agent wrote and reads
     };
@@ -240,6 +241,10 @@ public:
     }
 
     Result<void> memory_fits(const std::string&) override { return {}; }
+    void in_background(const VmId& vm, bool wanted) override {
+        const std::lock_guard lock(mutex_);
+        if (const auto domain = domains_.find(vm); domain != domains_.end()) domain->second.background = wanted;
+    }
     void keep_ready(const hypervisor::KeptMemory&, std::size_t) override {}
     std::vector<hypervisor::ReadyMachine> promise_ready(const hypervisor::MemoryPlace&, std::size_t) override { return {}; }
 

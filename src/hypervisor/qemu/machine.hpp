@@ -61,6 +61,7 @@ public:
     Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop,
                                        const WhileStopped& while_stopped);
     Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
+    void in_background(bool wanted);
     // On a machine of its own, with nothing but `ready`'s process: gives it its devices and the captured state.
     Result<void> load_ready(ReadyProcess& ready, const MemoryPlace& place);
     Result<void> swap_nic(const NicSpec& nic);

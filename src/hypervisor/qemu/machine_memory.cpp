@@ -6,10 +6,14 @@
 //   paused:                 cut disks ─ migrate ─────────────── sends memory ────────────────► done ─ cont, stop (gives the disks back)
 //
 // What is sent comes through a pipe (stream_pipe.hpp) and is taken apart on the way (stream_splitter.hpp).
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <string>
 #include <thread>
 
 #include "base/crash_point.hpp"
@@ -35,6 +39,7 @@ constexpr auto kMigrationEnd = 10s;    // from the stream's last byte to QEMU's 
 constexpr auto kLoadPatience = 60s;    // of a clone's device state; megabytes at most
 constexpr auto kPollPause = 1ms;
 constexpr auto kUnplugLook = 20ms;
+constexpr int kBackgroundNice = 19;                    // a seventieth of what others get, where there are others
 constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
 
 Result<void> migration_switches(Qmp& qmp, bool background) {
@@ -317,6 +322,21 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
     Result<void> started = launch_process(record_.spec, *directory_, &opening);
     if (started.has_value()) started = begin_from_memory();
     return finish_start(std::move(started));
+}
+
+// All threads: the guest's, and those that work for it. Linux may share its processors out among sessions first (sched_autogroup_enabled), of which
+// each VM is one; then the niceness of threads counts within them only.
+void Machine::in_background(bool wanted) {
+    const std::lock_guard lock(mutex_);
+    if (::geteuid() != 0 || !alive().value_or(false)) return;
+    const int nice = wanted ? kBackgroundNice : 0;
+    const std::string process = "/proc/" + std::to_string(run_->process.pid);
+    std::error_code gone;
+    for (const auto& thread : std::filesystem::directory_iterator(process + "/task", gone)) {
+        const std::string number = thread.path().filename();
+        (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(std::stoul(number)), nice);
+    }
+    if (::getsid(run_->process.pid) == run_->process.pid) std::ofstream(process + "/autogroup") << nice;
 }
 
 // --- a NIC with another MAC

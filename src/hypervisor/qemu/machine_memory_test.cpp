@@ -1,8 +1,14 @@
 // Memory captures of real guests of one sector.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <set>
+#include <string>
 #include <thread>
 
 #include "hypervisor/qemu/command_line.hpp"
@@ -63,6 +69,24 @@ TEST_F(MemoryCapture, SealsTheMemoryAndOpensItForEachClone) {
     }
     EXPECT_TRUE(read_file(place.directory + "/ram") == before) << "a clone wrote to the image";
     EXPECT_TRUE(vms_.hypervisor().remove_memory(place).has_value());
+}
+
+TEST_F(MemoryCapture, AVmInTheBackgroundGetsItsPriorityBack) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can give a priority back";
+    const auto niceness = [this] {
+        std::set<int> found;
+        for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(vms_.process_of(source_.vm)->pid) + "/task"))
+            found.insert(::getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoul(thread.path().filename()))));
+        return found;
+    };
+    const std::string group = "/proc/" + std::to_string(vms_.process_of(source_.vm)->pid) + "/autogroup";  // absent in some kernels
+    vms_.hypervisor().in_background(source_.vm, true);
+    EXPECT_EQ(niceness(), std::set<int>{19});
+    if (std::filesystem::exists(group)) { EXPECT_THAT(read_file(group), testing::EndsWith("nice 19\n")); }
+    vms_.hypervisor().in_background(source_.vm, false);
+    EXPECT_EQ(niceness(), std::set<int>{0});
+    if (std::filesystem::exists(group)) { EXPECT_THAT(read_file(group), testing::EndsWith("nice 0\n")); }
+    vms_.hypervisor().in_background(VmId::random(), true);  // of nobody: nothing
 }
 
 TEST_F(MemoryCapture, OfARealStreamNoPrefixIsTakenForTheWhole) {

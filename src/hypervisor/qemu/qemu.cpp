@@ -135,6 +135,7 @@ public:
         return machine(vm)->capture_memory(overlays, place, stop, while_stopped);
     }
     Result<void> memory_fits(const std::string& layout) override { return check_layout(layout, surroundings_->capabilities); }
+    void in_background(const VmId& vm, bool wanted) override { machine(vm)->in_background(wanted); }
     Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) override {
         TRY(check_spec(spec));
         return machine(spec.vm)->start_from_memory(spec, place, layout);
