@@ -150,13 +150,12 @@ Result<std::vector<MemoryGate::Waiting>> MemoryGate::waiting_clones() {
 
 void MemoryGate::pass_or_remove(Waiting& one, const std::stop_token& stop) {
     const auto begun = std::chrono::steady_clock::now();
+    if (one.runs) parts_.hypervisor.in_background(one.vm, false);
     Result<void> passed = fail(ErrorCode::operation_failed, "it ended before it had an identity of its own");
     if (stop.stop_requested())
         passed = fail(ErrorCode::cancelled, "cancelled");
-    else if (one.runs) {
-        parts_.hypervisor.in_background(one.vm, false);
+    else if (one.runs)
         passed = pass(one.vm, one.entry, stop);
-    }
     one.entry.gate_milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun).count();
     if (passed.has_value()) return;
     telemetry::log_warning("VM {}: {} ({})", one.vm.text(), passed.error().message, passed.error().detail);

@@ -331,9 +331,9 @@ void Machine::in_background(bool wanted) {
     if (::geteuid() != 0 || !alive().value_or(false)) return;
     const int nice = wanted ? kBackgroundNice : 0;
     const std::string process = "/proc/" + std::to_string(run_->process.pid);
-    std::error_code gone;
-    for (const auto& thread : std::filesystem::directory_iterator(process + "/task", gone)) {
-        const std::string number = thread.path().filename();
+    std::error_code gone;  // it may end meanwhile
+    for (std::filesystem::directory_iterator thread(process + "/task", gone), end; thread != end && !gone; thread.increment(gone)) {
+        const std::string number = thread->path().filename();
         (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(std::stoul(number)), nice);
     }
     if (::getsid(run_->process.pid) == run_->process.pid) std::ofstream(process + "/autogroup") << nice;
