@@ -87,6 +87,8 @@ TEST_P(PrimaryStorageContract, AnOverlayCanBeMadeToNameAnotherLayerOrNoneAndARep
             EXPECT_TRUE(named.has_value()) << named.error().message << " | " << named.error().detail;
         }
     }
+    ASSERT_TRUE(primary().seal("c.qcow2").has_value());
+    EXPECT_TRUE(primary().set_backing("c.qcow2", place("b.qcow2")).has_value()) << "a sealed one that names it already";
     EXPECT_FALSE(primary().set_backing("absent.qcow2", place("a.qcow2")).has_value());
     EXPECT_FALSE(primary().set_backing("../c.qcow2", place("a.qcow2")).has_value());
 }

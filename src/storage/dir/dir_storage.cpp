@@ -123,7 +123,7 @@ Result<void> DirStorage::create_overlay(const std::string& path, const Place& ba
 Result<void> DirStorage::set_backing(const std::string& path, const std::optional<Place>& backing) {
     TRY(check_relative_path(path));
     if (backing) TRY(check_relative_path(backing->path));
-    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDWR | O_NONBLOCK));
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));  // it may be sealed, and right as it is
     if (!file.valid()) return fail(ErrorCode::operation_failed, "the disk is not there", path);
     struct stat status{};
     if (::fstat(file.get(), &status) != 0) return io_error("looking at a disk", errno, path);
