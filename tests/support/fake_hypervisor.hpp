@@ -12,27 +12,14 @@
 #include <vector>
 
 #include "hypervisor/hypervisor.hpp"
+#include "support/fake_domain.hpp"
 #include "support/hypervisor_fault.hpp"
 
 namespace ramet::test {
 
 class FakeHypervisor final : public hypervisor::Hypervisor {
 public:
-    struct Domain {
-        hypervisor::DomainSpec spec;  // with the chains as they are now
-        hypervisor::DomainState state = hypervisor::DomainState::shut_off;
-        bool written = false;                      // the guest wrote since the tops were opened
-        bool write_failed = false;                 // it is paused for that
-        bool agent = false;                        // a guest agent answers
-        bool tpm_crashed = false;                  // the process behind its TPM has ended
-        bool holds_disks = false;                  // the guest does not let go of a disk
-        bool refuses_freeze = false;               // the agent answers, but freezes nothing
-        int freezes = 0, thaws = 0;                // each freeze that was tried has its thaw
-        bool holds_nics = false;                   // nor of a NIC
-        bool background = false;                   // its guest gives way to everything else
-        std::string from_memory;                   // the image's directory it goes on from
-        std::map<std::string, std::string> files;  // what the agent wrote and reads
-    };
+    using Domain = FakeDomain;
     using Exec = std::function<hypervisor::ExecResult(const VmId&, const std::string& program, const std::vector<std::string>& arguments,
                                                       const std::string& input)>;
 
