@@ -184,6 +184,12 @@ class Agent:
                 raise RuntimeError(answer["error"])
             return answer["return"]
 
+    def what_is_known(self):
+        """What the guest, its QEMU and the server last said."""
+        run = pathlib.Path(self.path).parent
+        logs = {"guest": run / "serial.log", "QEMU": run / "qemu.log", "server": pathlib.Path(str(run.parents[1]) + ".log")}
+        return "\n".join(f"{name}: {path.read_text(errors='replace')[-1500:] if path.exists() else 'no log'}" for name, path in logs.items())
+
     def call(self, command, patience=60, **arguments):
         end = time.monotonic() + patience
         while True:
@@ -191,7 +197,7 @@ class Agent:
                 return self._exchange(command, arguments, min(2.0, patience))
             except (OSError, ValueError):
                 if time.monotonic() > end:
-                    raise TimeoutError(f"the guest agent behind {self.path} does not answer")
+                    raise TimeoutError(f"the guest agent behind {self.path} does not answer\n{self.what_is_known()}")
                 time.sleep(0.1)
 
     def run(self, script, patience=60):

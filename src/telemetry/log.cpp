@@ -3,6 +3,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace ramet::telemetry {
 namespace {
 
@@ -27,7 +29,22 @@ spdlog::level::level_enum to_spdlog(Level level) {
 
 }  // namespace
 
-void write_log(Level level, const std::string& line) { logger().log(to_spdlog(level), "{}", line); }
+std::string one_line(std::string text) {
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+    if (std::ranges::none_of(text, is_control)) return text;
+    std::string told;
+    for (const char c : text) {
+        if (c == '\n')
+            told += "\\n";
+        else if (is_control(c))
+            told += fmt::format("\\x{:02x}", c);
+        else
+            told += c;
+    }
+    return told;
+}
+
+void write_log(Level level, const std::string& line) { logger().log(to_spdlog(level), "{}", one_line(line)); }
 void set_log_level(Level level) { logger().set_level(to_spdlog(level)); }
 
 }  // namespace ramet::telemetry

@@ -1,4 +1,5 @@
-// The log: one line per event on standard error, for the operator. Thread-safe. Secrets never go in.
+// The log: one line per event on standard error, for the operator. Thread-safe. Secrets never go in. What others said, QEMU or a guest, may be part
+// of a line: it cannot begin a line of its own.
 #pragma once
 
 #include <fmt/format.h>
@@ -9,6 +10,7 @@ namespace ramet::telemetry {
 enum class Level : unsigned char { debug, info, warning, error };
 
 void write_log(Level level, const std::string& line);
+std::string one_line(std::string text);  // control characters as \\n and \\xNN, the rest as it is
 void set_log_level(Level level);
 
 template <class... Arguments>

@@ -32,6 +32,22 @@ std::string working_directory_of(pid_t pid) {
     return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
+const char* signal_text(int number) {
+    const char* const text = ::sigdescr_np(number);
+    return text == nullptr ? "unknown" : text;
+}
+
+// A guest that powers off makes QEMU exit with 0; every other end is QEMU's own, and its last words are all there is to explain it.
+void tell_end(const std::string& run_root, const VmId& vm, std::optional<int> code) {
+    const std::optional<RunDirectory> directory = RunDirectory::find(run_root, vm);
+    const std::string words = directory ? directory->log_tail() : "";
+    if (code == 0 && words.empty()) return;
+    const std::string how = !code        ? "QEMU has ended"
+                            : *code > 128 ? fmt::format("QEMU was ended by signal {} ({})", *code - 128, signal_text(*code - 128))
+                                          : fmt::format("QEMU has ended with code {}", *code);
+    telemetry::log_warning("VM {}: {}{}{}", vm.text(), how, words.empty() ? "" : "; its last words: ", words);
+}
+
 }  // namespace
 
 // --- the process
@@ -55,8 +71,9 @@ Result<void> Machine::adopt(Process process, bool stop_asked) {
     auto run = std::make_shared<Run>();
     run->process = std::move(process);
     run->stop_asked = stop_asked;
-    TRY(surroundings_.watch.watch(run->process, [run, vm = vm_, &surroundings = surroundings_] {
+    TRY(surroundings_.watch.watch(run->process, [run, vm = vm_, &surroundings = surroundings_](std::optional<int> code) {
         if (run->stop_asked) return;
+        tell_end(surroundings.options.run_root, vm, code);
         std::function<void(const VmId&)> listener;
         {
             const std::lock_guard lock(surroundings.listener_mutex);
@@ -253,7 +270,7 @@ Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& direc
 // The end of a VM's TPM is its own only while the VM goes on.
 void Machine::watch_tpm() {
     if (record_.spec.tpm_state.empty() || !run_) return;
-    const auto lost = [run = run_, vm = vm_] {
+    const auto lost = [run = run_, vm = vm_](std::optional<int>) {
         if (run->stop_asked || wait_for_end(run->process, kTpmAfterQemu)) return;
         telemetry::log_error("VM {}: the process of its TPM has ended; the guest's TPM answers nothing until the VM is stopped and started",
                              vm.text());

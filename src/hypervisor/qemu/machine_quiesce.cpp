@@ -76,7 +76,7 @@ Result<Freeze> Machine::begin_freeze(Quiesce quiesce, Deadline deadline) {
     }
     crash_point("quiesce.probed");
     TRY_ASSIGN(Freeze freeze, Freeze::begin({surroundings_.options.guard_binary, surroundings_.user, directory.get()}, std::move(agent), deadline));
-    const Result<void> watched = surroundings_.watch.watch(freeze.guard(), [] {});
+    const Result<void> watched = surroundings_.watch.watch(freeze.guard(), [](std::optional<int>) {});
     if (!watched.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), watched.error().detail);
     if (freeze.timed_out()) agent_silent_until_ = after(limits::kAgentSilenceKept);
     return freeze;

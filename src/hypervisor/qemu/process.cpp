@@ -244,7 +244,7 @@ ExitWatch::~ExitWatch() {
     thread_.join();
 }
 
-Result<void> ExitWatch::watch(const Process& process, std::function<void()> ended) {
+Result<void> ExitWatch::watch(const Process& process, Ended ended) {
     const int copy = ::fcntl(process.pidfd.get(), F_DUPFD_CLOEXEC, 3);
     if (copy < 0) return fail(ErrorCode::internal, "Too many open files", std::string("dup: ") + std::strerror(errno));
     const std::lock_guard lock(mutex_);
@@ -276,8 +276,7 @@ void ExitWatch::work(const std::stop_token& stop) {
             ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, watched.pidfd.get(), nullptr);
         }
         const Process ended{-1, 0, std::move(watched.pidfd)};
-        reap(ended, false);
-        watched.ended();
+        watched.ended(reap(ended, false));
     }
 }
 

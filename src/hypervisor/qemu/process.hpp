@@ -64,12 +64,14 @@ public:
     ~ExitWatch();
     ExitWatch(const ExitWatch&) = delete;
     ExitWatch& operator=(const ExitWatch&) = delete;
-    Result<void> watch(const Process& process, std::function<void()> ended);  // keeps a pidfd of its own
+    // Keeps a pidfd of its own. The callback is given what reap() found.
+    using Ended = std::function<void(std::optional<int> code)>;
+    Result<void> watch(const Process& process, Ended ended);
 
 private:
     struct Watched {
         Fd pidfd;
-        std::function<void()> ended;
+        Ended ended;
     };
     void work(const std::stop_token& stop);
     Fd epoll_;
