@@ -59,7 +59,7 @@ class Killed(StopPoints, InstantWorld):
                 self.assertTrue(made or point in CAPTURING, "a clone whose source was captured needs it no more")
                 self.tearDown()
                 self.revive_source()
-                self.assertIn(f"VM {self.source['uuid']}: QEMU was ended by signal 9", self.server.log_tail(200))
+                self.assertIn(f"VM {self.source['uuid']}: QEMU has ended", self.server.log_tail(20))  # not a child of this server: no code
 
     def test_a_clone_that_dies(self):
         for point in WITH_PROCESS:
