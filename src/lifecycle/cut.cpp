@@ -214,25 +214,29 @@ Result<void> Cut::adopt(const Source& source, bool reused, const Keep& keep) {
             TRY(storage->seal(disk.top.path));
         }
     }
-    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
-                   SealedLayers sealed;
-                   std::vector<LayerId> overtaken;  // reserved before a crash; another job has made the cut since
-                   for (const Source::Disk& disk : source.disks) {
-                       sealed.push_back(reused ? *disk.top.parent_uuid : disk.top.uuid);
-                       if (reused) overtaken.push_back(disk.overlay.uuid);
-                       if (reused || disk.adopted) continue;
-                       TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, disk.volume.uuid.text()));
-                       volume.top_layer_uuid = disk.overlay.uuid;
-                       volume.install_path = disk.overlay_place.root + "/" + disk.overlay.path;
-                       TRY(store::update(transaction, volume));
-                       TRY_ASSIGN(Layer top, store::get<Layer>(transaction, disk.top.uuid.text()));
-                       top.sealed = true;
-                       top.untouched = false;
-                       TRY(store::update(transaction, top));
-                   }
-                   if (keep) TRY(keep(transaction, sealed));
-                   return doom_chains(transaction, overtaken);
-               }));
+    const auto follow = [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+        SealedLayers sealed;
+        std::vector<LayerId> overtaken;  // reserved before a crash; another job has made the cut since
+        for (const Source::Disk& disk : source.disks) {
+            sealed.push_back(reused ? *disk.top.parent_uuid : disk.top.uuid);
+            if (reused && disk.reserved) overtaken.push_back(disk.overlay.uuid);
+            if (reused || disk.adopted) continue;
+            TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, disk.volume.uuid.text()));
+            volume.top_layer_uuid = disk.overlay.uuid;
+            volume.install_path = disk.overlay_place.root + "/" + disk.overlay.path;
+            TRY(store::update(transaction, volume));
+            TRY_ASSIGN(Layer top, store::get<Layer>(transaction, disk.top.uuid.text()));
+            top.sealed = true;
+            top.untouched = false;
+            TRY(store::update(transaction, top));
+        }
+        if (keep) TRY(keep(transaction, sealed));
+        return doom_chains(transaction, overtaken);
+    };
+    // Where nothing was cut and nothing is to be removed, a power cut takes back rows alone, and the instant is found again.
+    const bool rows_alone = reused && std::ranges::none_of(source.disks, &Source::Disk::reserved);
+    const Durability durability = rows_alone ? Durability::with_next : Durability::at_once;
+    TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), follow, durability));
     discard_layers(parts_, doomed);
     return {};
 }
