@@ -3,18 +3,16 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 #include <sodium.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
+#include <array>
 #include <thread>
 #include <utility>
 
 #include "base/id.hpp"
 #include "event_stream.hpp"
+#include "interrupt.hpp"
+#include "saved_login.hpp"
 
 namespace ramet::cli {
 
@@ -28,7 +26,10 @@ constexpr long kAnswerSeconds = 120;
 constexpr std::size_t kReplyBytesMax = 256U << 20U;
 constexpr std::chrono::milliseconds kPollPauseMin{20}, kPollPauseMax{1000};
 constexpr std::chrono::milliseconds kShowAfter{100};
+constexpr std::chrono::milliseconds kRetryPause{500};
 constexpr long kSilenceSeconds = 60;  // the server speaks every 15
+constexpr const char* kNotLoggedIn = "not logged in; run `ramet login`, or set RAMET_PASSWORD";
+constexpr const char* kLoginExpired = "the login has expired; run `ramet login`, or set RAMET_PASSWORD";
 
 std::string sha512_hex(const std::string& clear) {
     std::array<unsigned char, crypto_hash_sha512_BYTES> hash{};
@@ -39,45 +40,11 @@ std::string sha512_hex(const std::string& clear) {
     return text;
 }
 
-std::filesystem::path session_file() {
-    const char* config = std::getenv("XDG_CONFIG_HOME");
-    const char* home = std::getenv("HOME");
-    const std::filesystem::path base =
-        config != nullptr && *config != '\0' ? std::filesystem::path(config) : std::filesystem::path(home != nullptr ? home : "/") / ".config";
-    return base / "ramet" / "login.json";
-}
-
 std::size_t append_body(char* data, std::size_t size, std::size_t count, void* target) {
     auto& body = *static_cast<std::string*>(target);
     if (body.size() + size * count > kReplyBytesMax) return 0;
     body.append(data, size * count);
     return size * count;
-}
-
-std::string text_of(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string{};
-}
-
-Error error_of(const HttpReply& reply) {
-    boost::system::error_code failed;
-    const json::value parsed = json::parse(reply.body, failed);
-    if (!failed && parsed.is_object() && parsed.as_object().contains("error") && parsed.at("error").is_object()) {
-        const json::object& error = parsed.at("error").as_object();
-        const std::string code = text_of(error, "code");
-        std::string details = text_of(error, "details");
-        if (details.empty()) details = text_of(error, "description");
-        return Error{code == "ID.1001" ? ErrorCode::session_invalid : ErrorCode::operation_failed, "error " + code + ": " + details, {}, nullptr, {}};
-    }
-    return Error{
-        ErrorCode::operation_failed, fmt::format("the server answered HTTP {}: {}", reply.status, reply.body.substr(0, 500)), {}, nullptr, {}};
-}
-
-Result<json::object> object_of(const HttpReply& reply) {
-    boost::system::error_code failed;
-    json::value parsed = json::parse(reply.body, failed);
-    if (failed || !parsed.is_object()) return fail(ErrorCode::operation_failed, "the server's answer is no JSON object; is --server right?");
-    return std::move(parsed.as_object());
 }
 
 }  // namespace
@@ -101,41 +68,11 @@ std::string percent_encode(const std::string& text) {
 
 ApiClient::ApiClient(Connection connection) : connection_(std::move(connection)), curl_(std::make_unique<Curl>()) {
     while (connection_.server.ends_with('/')) connection_.server.pop_back();
-    load_session();
+    session_ = saved_session(connection_.server, connection_.account);
 }
 ApiClient::~ApiClient() = default;
 
-void ApiClient::load_session() {
-    std::ifstream file(session_file());
-    const std::string text((std::istreambuf_iterator<char>(file)), {});
-    boost::system::error_code failed;
-    const json::value saved = json::parse(text, failed);
-    if (failed || !saved.is_object()) return;
-    const json::value* entry = saved.as_object().if_contains(connection_.server + " " + connection_.account);
-    if (entry != nullptr && entry->is_string()) session_ = entry->as_string();
-}
-
-Result<void> ApiClient::save_session() const {
-    const std::filesystem::path path = session_file();
-    std::error_code error;
-    std::filesystem::create_directories(path.parent_path(), error);
-    json::object all;
-    {
-        std::ifstream file(path);
-        const std::string text((std::istreambuf_iterator<char>(file)), {});
-        boost::system::error_code failed;
-        json::value saved = json::parse(text, failed);
-        if (!failed && saved.is_object()) all = std::move(saved.as_object());
-    }
-    all[connection_.server + " " + connection_.account] = session_;
-    const std::string partial = path.string() + ".partial";
-    const mode_t before = ::umask(0077);
-    std::ofstream(partial) << json::serialize(all) << '\n';
-    ::umask(before);
-    std::filesystem::rename(partial, path, error);
-    if (error) return fail(ErrorCode::operation_failed, "the login cannot be saved in " + path.string() + ": " + error.message());
-    return {};
-}
+std::string ApiClient::url_of(const std::string& path) const { return connection_.server + std::string(kBase) + path; }
 
 Result<HttpReply> ApiClient::send(const std::string& method, const std::string& url, const std::string& body, bool with_session) {
     CURL* handle = curl_->handle;
@@ -170,15 +107,28 @@ Result<HttpReply> ApiClient::send(const std::string& method, const std::string& 
     return reply;
 }
 
-Result<void> ApiClient::log_in(const std::string& clear_password) {
+Result<void> ApiClient::begin_session(const std::string& clear_password) {
     const json::object body{{"logInByAccount", {{"accountName", connection_.account}, {"password", sha512_hex(clear_password)}}}};
-    TRY_ASSIGN(const HttpReply reply, send("PUT", connection_.server + std::string(kBase) + "/accounts/login", json::serialize(body), false));
+    TRY_ASSIGN(const HttpReply reply, send("PUT", url_of("/accounts/login"), json::serialize(body), false));
     if (reply.status != 200) return error_of(reply);
     TRY_ASSIGN(const json::object answer, object_of(reply));
     const json::value* inventory = answer.if_contains("inventory");
     if (inventory == nullptr || !inventory->is_object()) return fail(ErrorCode::operation_failed, "the server's login answer has no session");
     session_ = text_of(inventory->as_object(), "uuid");
-    return save_session();
+    return {};
+}
+
+Result<void> ApiClient::log_in(const std::string& clear_password) {
+    TRY(begin_session(clear_password));
+    return save_session(connection_.server, connection_.account, session_);
+}
+
+// A session of the password at hand; saved where it can be, so that the next command need not log in.
+Result<void> ApiClient::need_session(const char* without_password) {
+    if (!connection_.password) return fail(ErrorCode::session_invalid, without_password);
+    TRY(begin_session(*connection_.password));
+    (void)save_session(connection_.server, connection_.account, session_);
+    return {};
 }
 
 Result<json::object> ApiClient::get(const std::string& path) { return request("GET", path, {}, true); }
@@ -188,23 +138,16 @@ Result<json::object> ApiClient::call(const std::string& method, const std::strin
 }
 
 Result<json::object> ApiClient::request(const std::string& method, const std::string& path, const std::string& body, bool may_log_in) {
-    if (session_.empty() && may_log_in) {
-        if (!connection_.password) return fail(ErrorCode::session_invalid, "not logged in; run `ramet login`, or set RAMET_PASSWORD");
-        TRY(log_in(*connection_.password));
-    }
-    TRY_ASSIGN(const HttpReply reply, send(method, connection_.server + std::string(kBase) + path, body, true));
-    Result<json::object> answer = json::object{};
+    if (session_.empty() && may_log_in) TRY(need_session(kNotLoggedIn));
+    TRY_ASSIGN(const HttpReply reply, send(method, url_of(path), body, true));
     if (reply.status == 202) {
         TRY_ASSIGN(const json::object accepted, object_of(reply));
-        answer = await(text_of(accepted, "location"));
-    } else if (reply.status == 200) {
-        answer = object_of(reply);
-    } else {
-        answer = error_of(reply);
+        return await(text_of(accepted, "location"));
     }
-    if (answer.has_value() || answer.error().code != ErrorCode::session_invalid || !may_log_in) return answer;
-    if (!connection_.password) return fail(ErrorCode::session_invalid, "the login has expired; run `ramet login`, or set RAMET_PASSWORD");
-    TRY(log_in(*connection_.password));
+    if (reply.status == 200) return object_of(reply);
+    Error error = error_of(reply);
+    if (error.code != ErrorCode::session_invalid || !may_log_in) return error;
+    TRY(need_session(kLoginExpired));
     return request(method, path, body, false);
 }
 
@@ -217,15 +160,12 @@ std::size_t feed(char* data, std::size_t size, std::size_t count, void* reader) 
 }  // namespace
 
 Result<void> ApiClient::events(const std::string& path, const std::function<void(const std::string&, const std::string&)>& listener) {
-    if (session_.empty()) {
-        if (!connection_.password) return fail(ErrorCode::session_invalid, "not logged in; run `ramet login`, or set RAMET_PASSWORD");
-        TRY(log_in(*connection_.password));
-    }
+    if (session_.empty()) TRY(need_session(kNotLoggedIn));
     Curl curl;
     EventReader reader(listener);
     curl_slist* headers = curl_slist_append(nullptr, ("Authorization: OAuth " + session_).c_str());
     headers = curl_slist_append(headers, "Accept: text/event-stream");
-    curl_easy_setopt(curl.handle, CURLOPT_URL, (connection_.server + std::string(kBase) + path).c_str());
+    curl_easy_setopt(curl.handle, CURLOPT_URL, url_of(path).c_str());
     curl_easy_setopt(curl.handle, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl.handle, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl.handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
@@ -241,21 +181,50 @@ Result<void> ApiClient::events(const std::string& path, const std::function<void
     return {};
 }
 
+// The job goes on while the server is restarted or cut off: only after a while is it left to the user.
+Result<HttpReply> ApiClient::ask_about(const std::string& job, const std::string& path) {
+    bool may_log_in = connection_.password.has_value();
+    for (;;) {
+        Result<HttpReply> reply = send("GET", url_of(path), {}, true);
+        if (reply.has_value() && !is_nobody_there(*reply)) {
+            away_since_.reset();
+            const bool expired = reply->status != 200 && reply->status != 202 && error_of(*reply).code == ErrorCode::session_invalid;
+            if (!expired || !may_log_in) return reply;
+            TRY(need_session(kLoginExpired));
+            may_log_in = false;
+            continue;
+        }
+        const auto now = std::chrono::steady_clock::now();
+        if (!away_since_) away_since_ = now;
+        if (now - *away_since_ >= connection_.patience) {
+            return fail(ErrorCode::operation_failed,
+                        fmt::format("the server has been away for {} s: {}; {}", connection_.patience.count(),
+                                    reply.has_value() ? error_of(*reply).message : reply.error().message, job_goes_on(job)));
+        }
+        std::this_thread::sleep_for(kRetryPause);
+    }
+}
+
 Result<json::object> ApiClient::await(const std::string& location) {
-    last_job_ = location.substr(location.rfind('/') + 1);
-    const std::string url =
-        connection_.server + std::string(kBase) + "/api-jobs/" + last_job_;  // the address we reached, whatever the server calls itself
+    const std::string job = location.substr(location.rfind('/') + 1);  // asked for where we reached the server, whatever it calls itself
+    const InterruptNote note(job);
+    if (tell_) tell_(job);
     std::chrono::milliseconds pause = kPollPauseMin;
     for (;;) {
-        TRY_ASSIGN(const HttpReply reply, send("GET", url, {}, true));
-        if (reply.status != 202) {
-            if (reply.status == 200) return object_of(reply);
-            return error_of(reply);
-        }
+        TRY_ASSIGN(const HttpReply reply, ask_about(job, "/api-jobs/" + job));
+        if (reply.status == 200) return object_of(reply);
+        if (reply.status != 202) return error_of(reply);
         std::this_thread::sleep_for(pause);
-        if (show_ && pause >= kShowAfter) std::exchange(show_, nullptr)(*this, last_job_);
+        if (show_ && pause >= kShowAfter) std::exchange(show_, nullptr)(*this, job);
         pause = std::min(pause * 3 / 2, kPollPauseMax);
     }
+}
+
+Result<json::object> ApiClient::job(const std::string& uuid) {
+    if (session_.empty()) TRY(need_session(kNotLoggedIn));
+    TRY_ASSIGN(const HttpReply reply, ask_about(uuid, "/jobs/" + uuid));
+    if (reply.status != 200) return error_of(reply);
+    return object_of(reply);
 }
 
 Result<json::array> ApiClient::query(const std::string& path, const std::vector<std::string>& conditions) {
@@ -268,9 +237,13 @@ Result<json::array> ApiClient::query(const std::string& path, const std::vector<
 }
 
 Result<std::string> ApiClient::resolve(const std::string& path, const std::string& kind, const std::string& name_or_uuid) {
-    if (is_uuid_text(name_or_uuid)) return name_or_uuid;
-    TRY_ASSIGN(const json::array rows, query(path, {"name=" + name_or_uuid}));
-    if (rows.empty()) return fail(ErrorCode::not_found, fmt::format("there is no {} named '{}'; see `ramet {} list`", kind, name_or_uuid, kind));
+    const bool by_uuid = is_uuid_text(name_or_uuid);
+    TRY_ASSIGN(const json::array rows, query(path, {(by_uuid ? "uuid=" : "name=") + name_or_uuid}));
+    if (rows.empty()) {
+        const char* which = path.ends_with("/group") ? " --groups" : "";  // of snapshots, of whole VMs
+        return fail(ErrorCode::not_found,
+                    fmt::format("there is no {} {} '{}'; see `ramet {} list{}`", kind, by_uuid ? "with uuid" : "named", name_or_uuid, kind, which));
+    }
     if (rows.size() == 1) return text_of(rows.front().as_object(), "uuid");
     std::string uuids;
     for (const json::value& row : rows) uuids += "\n  " + text_of(row.as_object(), "uuid");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "http_reply.hpp"
 
 namespace ramet::cli {
 
@@ -16,28 +18,27 @@ struct Connection {
     std::string server = "http://127.0.0.1:8080";
     std::string account = "admin";
     std::optional<std::string> password;  // clear; from RAMET_PASSWORD or the prompt
-};
-
-struct HttpReply {
-    long status = 0;
-    std::string body;
+    std::chrono::seconds patience{60};    // with a server that is away while a job is waited for
 };
 
 class ApiClient {
 public:
     explicit ApiClient(Connection connection);
     ~ApiClient();
-    Result<void> log_in(const std::string& clear_password);  // saves the session for later commands
+    Result<void> log_in(const std::string& clear_password);  // saves the session for later commands; fails when it cannot
     // `path` below /zstack/v1. An asynchronous call is awaited. The answer is the final body.
     Result<boost::json::object> get(const std::string& path);
     Result<boost::json::object> call(const std::string& method, const std::string& path, const boost::json::object& body);
-    // All rows a query finds.
+    // How a job stands. Like the wait for an asynchronous call, it outlasts a restart of the server.
+    Result<boost::json::object> job(const std::string& uuid);
+    // All rows a query finds. `path` may have parameters.
     Result<boost::json::array> query(const std::string& path, const std::vector<std::string>& conditions);
-    // A uuid as it is, else the one resource of this name.
+    // The uuid of the one resource of this name or uuid; not_found when there is none.
     Result<std::string> resolve(const std::string& path, const std::string& kind, const std::string& name_or_uuid);
     // Follows a text/event-stream until it ends.
     Result<void> events(const std::string& path, const std::function<void(const std::string& name, const std::string& data)>& listener);
-    const std::string& last_job() const { return last_job_; }
+    // Called when the server has taken a job.
+    void when_accepted(std::function<void(const std::string& job)> tell) { tell_ = std::move(tell); }
     // Called once for a job that takes longer than a moment; may take until the job ends.
     void while_waiting(std::function<void(ApiClient&, const std::string& job)> show) { show_ = std::move(show); }
 
@@ -45,11 +46,14 @@ private:
     Result<HttpReply> send(const std::string& method, const std::string& url, const std::string& body, bool with_session);
     Result<boost::json::object> request(const std::string& method, const std::string& path, const std::string& body, bool may_log_in);
     Result<boost::json::object> await(const std::string& location);
-    void load_session();
-    Result<void> save_session() const;
+    Result<HttpReply> ask_about(const std::string& job, const std::string& path);
+    Result<void> need_session(const char* without_password);
+    Result<void> begin_session(const std::string& clear_password);
+    std::string url_of(const std::string& path) const;
     Connection connection_;
     std::string session_;
-    std::string last_job_;
+    std::optional<std::chrono::steady_clock::time_point> away_since_;  // the server, while a job is waited for
+    std::function<void(const std::string& job)> tell_;
     std::function<void(ApiClient&, const std::string& job)> show_;
     struct Curl;
     std::unique_ptr<Curl> curl_;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api_client.hpp"
 #include "output.hpp"
@@ -24,11 +25,19 @@ void add_image_commands(CLI::App& app, Context& context);
 void add_vm_commands(CLI::App& app, Context& context);
 void add_clone_command(CLI::App& app, Context& context);
 void add_volume_commands(CLI::App& app, Context& context);
-void add_place_commands(CLI::App& app, Context& context);  // network, storage, host, offering
+void add_place_commands(CLI::App& app, Context& context);  // network, cluster, storage, host, offering
 void add_snapshot_commands(CLI::App& app, Context& context);
 void add_checkpoint_commands(CLI::App& app, Context& context);
 void add_doctor_command(CLI::App& app, Context& context);
 void add_lineage_command(CLI::App& app, Context& context);
+// `list`: the rows of a query by name, or in the order that `path` asks for.
+struct ListTarget {
+    std::string path;
+    std::vector<Column> columns;
+    std::string help = "List them", example = "name~=web%";  // a condition
+    std::size_t rows = 0;                                    // shown when no condition is given; 0: what the server gives
+};
+void add_list_command(CLI::App& group, Context& context, const ListTarget& target);
 // `flatten` of VMs and of volumes.
 struct FlattenTarget {
     std::string argument, path, kind, key, help;

@@ -1,4 +1,4 @@
-// job show, watch, cancel.
+// job list, show, watch, cancel.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -6,6 +6,7 @@
 
 #include "base/id.hpp"
 #include "commands.hpp"
+#include "interrupt.hpp"
 #include "job_watch.hpp"
 
 namespace ramet::cli {
@@ -14,6 +15,9 @@ namespace json = boost::json;
 
 namespace {
 
+constexpr std::size_t kListedMax = 50;
+const std::vector<Column> kJobColumns{{"CREATED", "createDate"},  {"STATE", "state"},       {"PERCENT", "progress"}, {"CALL", "apiName"},
+                                      {"FINISHED", "finishDate"}, {"TARGET", "targetUuid"}, {"UUID", "uuid"}};
 const std::vector<Column> kStepColumns{{"CLONE", "branch"}, {"STEP", "name"}, {"STATUS", "status"},
                                        {"BEGUN", "start"},  {"MS", "ms"},     {"ERROR", "error.details"}};
 const std::vector<Column> kBranchColumns{{"CLONE", "name"}, {"STEP", "step"},   {"STATUS", "status"}, {"PERCENT", "progress"},
@@ -58,6 +62,8 @@ Result<int> watch(ApiClient& api, const std::string& job, Format format) {
     JobScreen screen(format == Format::json                                         ? Style::silent
                      : ::isatty(STDERR_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1 ? Style::bars
                                                                                     : Style::lines);
+    TRY(api.get("/jobs/" + job));  // no such job, or a server that is not there, is told at once
+    const InterruptNote note(job);
     TRY_ASSIGN(const json::value end, watch_job(api, job, screen));
     if (format == Format::json)
         fmt::print("{}\n", pretty(end));
@@ -71,6 +77,7 @@ Result<int> watch(ApiClient& api, const std::string& job, Format format) {
 Result<int> cancel(ApiClient& api, const std::string& job, Format format) {
     TRY(api.call("DELETE", "/jobs/" + job, {}));
     JobScreen screen(JobScreen::Style::silent);
+    const InterruptNote note(job);
     TRY_ASSIGN(const json::value end, watch_job(api, job, screen));
     const std::string state = field_text(end, "state");
     if (format == Format::json)
@@ -97,6 +104,8 @@ void add_verb(CLI::App& group, Context& context, const std::string& verb, const 
 
 void add_job_commands(CLI::App& app, Context& context) {
     CLI::App* job = app.add_subcommand("job", "Jobs")->require_subcommand(1);
+    add_list_command(*job, context,
+                     {"/jobs?sort=-createDate", kJobColumns, "List jobs, newest first; the last 50 unless -q is given", "state=Running", kListedMax});
     add_verb(*job, context, "show", "Show a job with its steps and their times", &show);
     add_verb(*job, context, "watch", "Follow a job to its end; exit 0 done, 1 failed, 3 partly done", &watch);
     add_verb(*job, context, "cancel", "Cancel a job, and wait until all it did is undone", &cancel);

@@ -1,4 +1,5 @@
 // vm extend, vm lease; event list.
+#include <algorithm>
 #include <charconv>
 #include <memory>
 
@@ -64,11 +65,12 @@ void add_lease_commands(CLI::App& vm, Context& context) {
 void add_event_commands(CLI::App& app, Context& context) {
     CLI::App* event = app.add_subcommand("event", "What has happened")->require_subcommand(1);
     auto conditions = std::make_shared<std::vector<std::string>>();
-    CLI::App* list = event->add_subcommand("list", "List events, such as warnings of leases that end");
+    CLI::App* list = event->add_subcommand("list", "List events, such as warnings of leases that end; the newest last");
     list->add_option("-q", *conditions, "Condition such as name=lease-warning, repeatable");
     list->callback([&context, conditions] {
         context.command = [&context, conditions](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::array rows, api.query("/events", *conditions));
+            TRY_ASSIGN(json::array rows, api.query("/events?sort=-createDate", *conditions));
+            std::reverse(rows.begin(), rows.end());  // the newest were asked for, and are read last
             print_rows(rows, {{"DATE", "createDate"}, {"EVENT", "name"}, {"RESOURCE", "resourceName"}, {"MESSAGE", "message"}}, context.format);
             return kDone;
         };

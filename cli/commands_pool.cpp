@@ -1,4 +1,4 @@
-// login; image, volume, network, storage, host, offering; doctor.
+// login; image, volume, network, cluster, storage, host, offering.
 #include <fmt/format.h>
 #include <termios.h>
 #include <unistd.h>
@@ -35,19 +35,6 @@ std::string ask_password() {
         std::cerr << '\n';
     }
     return password;
-}
-
-void add_list(CLI::App& group, Context& context, const std::string& path, const std::vector<Column>& columns) {
-    auto conditions = std::make_shared<std::vector<std::string>>();
-    CLI::App* list = group.add_subcommand("list", "List them");
-    list->add_option("-q", *conditions, "Condition such as name~=web%, repeatable");
-    list->callback([&context, conditions, path, columns] {
-        context.command = [&context, conditions, path, columns](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::array rows, api.query(path, *conditions));
-            print_rows(rows, columns, context.format);
-            return kDone;
-        };
-    });
 }
 
 struct ImageOptions {
@@ -100,7 +87,10 @@ void add_volume_action(CLI::App& group, Context& context, const std::string& nam
             std::string vm;
             if (with_vm) { TRY_ASSIGN(vm, api.resolve("/vm-instances", "vm", options->vm)); }
             TRY_ASSIGN(const json::object answer, act(api, volume, vm));
-            if (const json::value* inventory = answer.if_contains("inventory")) print_rows({*inventory}, kVolumeColumns, context.format);
+            if (const json::value* inventory = answer.if_contains("inventory"))
+                print_rows({*inventory}, kVolumeColumns, context.format);
+            else
+                print_done(context.format);
             return kDone;
         };
     });
@@ -126,6 +116,22 @@ std::optional<std::int64_t> parse_size(const std::string& text) {
     return static_cast<std::int64_t>(number * factor);
 }
 
+void add_list_command(CLI::App& group, Context& context, const ListTarget& target) {
+    auto conditions = std::make_shared<std::vector<std::string>>();
+    CLI::App* list = group.add_subcommand("list", target.help);
+    list->add_option("-q", *conditions, "Condition such as " + target.example + ", repeatable");
+    list->callback([&context, conditions, target] {
+        context.command = [&context, conditions, target](ApiClient& api) -> Result<int> {
+            std::string path = target.path;
+            if (!path.contains('?')) path += "?sort=name";
+            if (target.rows > 0 && conditions->empty()) path += fmt::format("&limit={}", target.rows);
+            TRY_ASSIGN(const json::array rows, api.query(path, *conditions));
+            print_rows(rows, target.columns, context.format);
+            return kDone;
+        };
+    });
+}
+
 void add_login_commands(CLI::App& app, Context& context) {
     CLI::App* login =
         app.add_subcommand("login", "Log in and keep the session; the password comes from RAMET_PASSWORD, the terminal or standard input");
@@ -133,6 +139,7 @@ void add_login_commands(CLI::App& app, Context& context) {
         context.command = [&context](ApiClient& api) -> Result<int> {
             TRY(api.log_in(context.connection.password ? *context.connection.password : ask_password()));
             fmt::print(stderr, "logged in to {} as {}\n", context.connection.server, context.connection.account);
+            print_done(context.format);
             return kDone;
         };
     });
@@ -140,7 +147,7 @@ void add_login_commands(CLI::App& app, Context& context) {
 
 void add_image_commands(CLI::App& app, Context& context) {
     CLI::App* image = app.add_subcommand("image", "Images")->require_subcommand(1);
-    add_list(*image, context, "/images", kImageColumns);
+    add_list_command(*image, context, {"/images", kImageColumns});
     auto options = std::make_shared<ImageOptions>();
     CLI::App* add = image->add_subcommand("add", "Bring an image in");
     add->add_option("NAME", options->name, "Its name")->required();
@@ -153,9 +160,10 @@ void add_image_commands(CLI::App& app, Context& context) {
     CLI::App* remove = image->add_subcommand("delete", "Delete an image");
     remove->add_option("IMAGE", *target, "Name or uuid")->required();
     remove->callback([&context, target] {
-        context.command = [target](ApiClient& api) -> Result<int> {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string uuid, api.resolve("/images", "image", *target));
             TRY(api.call("DELETE", "/images/" + uuid, {}));
+            print_done(context.format);
             return kDone;
         };
     });
@@ -163,7 +171,7 @@ void add_image_commands(CLI::App& app, Context& context) {
 
 void add_volume_commands(CLI::App& app, Context& context) {
     CLI::App* volume = app.add_subcommand("volume", "Volumes")->require_subcommand(1);
-    add_list(*volume, context, "/volumes", kVolumeColumns);
+    add_list_command(*volume, context, {"/volumes", kVolumeColumns});
     auto options = std::make_shared<VolumeOptions>();
     CLI::App* create = volume->add_subcommand("create", "Make a data volume");
     create->add_option("NAME", options->name, "Its name")->required();
@@ -184,20 +192,27 @@ void add_volume_commands(CLI::App& app, Context& context) {
 }
 
 void add_place_commands(CLI::App& app, Context& context) {
-    add_list(*app.add_subcommand("network", "L3 networks")->require_subcommand(1), context, "/l3-networks",
-             {{"NAME", "name"}, {"STATE", "state"}, {"CIDR", "ipRanges.0.networkCidr"}, {"UUID", "uuid"}});
-    add_list(*app.add_subcommand("host", "Hosts")->require_subcommand(1), context, "/hosts",
-             {{"NAME", "name"},
-              {"STATUS", "status"},
-              {"CPU", "availableCpuCapacity"},
-              {"MEMORY", "availableMemoryCapacity"},
-              {"ACCELERATOR", "accelerator"},
-              {"UUID", "uuid"}});
-    add_list(*app.add_subcommand("offering", "Instance offerings")->require_subcommand(1), context, "/instance-offerings",
-             {{"NAME", "name"}, {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"UUID", "uuid"}});
-    CLI::App* storage = app.add_subcommand("storage", "Primary storages")->require_subcommand(1);
-    add_list(*storage, context, "/primary-storage",
-             {{"NAME", "name"}, {"STATUS", "status"}, {"AVAILABLE", "availableCapacity"}, {"URL", "url"}, {"UUID", "uuid"}});
+    const auto add_place = [&](const char* name, const char* help, const ListTarget& list) {
+        CLI::App* place = app.add_subcommand(name, help)->require_subcommand(1);
+        add_list_command(*place, context, list);
+        return place;
+    };
+    add_place("network", "L3 networks",
+              {"/l3-networks", {{"NAME", "name"}, {"STATE", "state"}, {"CIDR", "ipRanges.0.networkCidr"}, {"UUID", "uuid"}}});
+    add_place("cluster", "Clusters", {"/clusters", {{"NAME", "name"}, {"STATE", "state"}, {"HYPERVISOR", "hypervisorType"}, {"UUID", "uuid"}}});
+    add_place("host", "Hosts",
+              {"/hosts",
+               {{"NAME", "name"},
+                {"STATUS", "status"},
+                {"CPU", "availableCpuCapacity"},
+                {"MEMORY", "availableMemoryCapacity"},
+                {"ACCELERATOR", "accelerator"},
+                {"UUID", "uuid"}}});
+    add_place("offering", "Instance offerings",
+              {"/instance-offerings", {{"NAME", "name"}, {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"UUID", "uuid"}}});
+    CLI::App* storage = add_place(
+        "storage", "Primary storages",
+        {"/primary-storage", {{"NAME", "name"}, {"STATUS", "status"}, {"AVAILABLE", "availableCapacity"}, {"URL", "url"}, {"UUID", "uuid"}}});
     auto name = std::make_shared<std::string>();
     auto directory = std::make_shared<std::string>();
     CLI::App* add = storage->add_subcommand("add", "Add a directory as primary storage");

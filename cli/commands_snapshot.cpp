@@ -66,7 +66,7 @@ void add_snapshot_list(CLI::App& snapshot, Context& context) {
     list->add_flag("--groups", *groups, "List the snapshots of whole VMs instead");
     list->callback([&context, conditions, groups] {
         context.command = [&context, conditions, groups](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::array rows, api.query(*groups ? kGroups : kSnapshots, *conditions));
+            TRY_ASSIGN(const json::array rows, api.query((*groups ? kGroups : kSnapshots) + "?sort=name", *conditions));
             print_rows(rows, *groups ? kGroupColumns : kSnapshotColumns, context.format);
             return kDone;
         };
@@ -78,9 +78,10 @@ void add_snapshot_delete_and_revert(CLI::App& snapshot, Context& context) {
     CLI::App* remove = snapshot.add_subcommand("delete", "Delete a snapshot; later snapshots and clones stay");
     remove->add_option("SNAPSHOT", *doomed, "Name or uuid of a VM's or a volume's snapshot")->required();
     remove->callback([&context, doomed] {
-        context.command = [doomed](ApiClient& api) -> Result<int> {
+        context.command = [&context, doomed](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string path, resolve_snapshot(api, *doomed));
             TRY(api.call("DELETE", path, {}));
+            print_done(context.format);
             return kDone;
         };
     });
@@ -88,10 +89,11 @@ void add_snapshot_delete_and_revert(CLI::App& snapshot, Context& context) {
     CLI::App* revert = snapshot.add_subcommand("revert", "Take a stopped VM, or one volume, back to a snapshot; what was written since is gone");
     revert->add_option("SNAPSHOT", *target, "Name or uuid of a VM's or a volume's snapshot")->required();
     revert->callback([&context, target] {
-        context.command = [target](ApiClient& api) -> Result<int> {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string path, resolve_snapshot(api, *target));
             const std::string key = path.starts_with(kGroups + "/") ? "revertVmFromSnapshotGroup" : "revertVolumeFromSnapshot";
             TRY(api.call("PUT", path + "/actions", {{key, json::object{}}}));
+            print_done(context.format);
             return kDone;
         };
     });
@@ -135,8 +137,10 @@ Result<std::string> resolve_snapshot(ApiClient& api, const std::string& wanted) 
         TRY_ASSIGN(const std::string uuid, api.resolve(kGroups, "snapshot", wanted));
         return kGroups + "/" + uuid;
     }
-    TRY_ASSIGN(const std::string uuid, api.resolve(kSnapshots, "snapshot", wanted));
-    return kSnapshots + "/" + uuid;
+    const Result<std::string> uuid = api.resolve(kSnapshots, "snapshot", wanted);
+    if (uuid.has_value()) return kSnapshots + "/" + *uuid;
+    if (uuid.error().code != ErrorCode::not_found) return uuid.error();
+    return fail(ErrorCode::not_found, uuid.error().message + ", and those of whole VMs with --groups");
 }
 
 void add_snapshot_commands(CLI::App& app, Context& context) {
@@ -149,23 +153,15 @@ void add_snapshot_commands(CLI::App& app, Context& context) {
 void add_checkpoint_commands(CLI::App& app, Context& context) {
     CLI::App* checkpoint = app.add_subcommand("checkpoint", "Kept captures of VMs, to clone from")->require_subcommand(1);
     add_checkpoint_create(*checkpoint, context);
-    auto conditions = std::make_shared<std::vector<std::string>>();
-    CLI::App* list = checkpoint->add_subcommand("list", "List checkpoints");
-    list->add_option("-q", *conditions, "Condition such as vmInstanceName=web01, repeatable");
-    list->callback([&context, conditions] {
-        context.command = [&context, conditions](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::array rows, api.query("/checkpoints", *conditions));
-            print_rows(rows, kCheckpointColumns, context.format);
-            return kDone;
-        };
-    });
+    add_list_command(*checkpoint, context, {"/checkpoints", kCheckpointColumns, "List checkpoints", "vmInstanceName=web01"});
     auto target = std::make_shared<std::string>();
     CLI::App* remove = checkpoint->add_subcommand("delete", "Delete a checkpoint; its clones stay, and their disk space with them");
     remove->add_option("CHECKPOINT", *target, "Name or uuid")->required();
     remove->callback([&context, target] {
-        context.command = [target](ApiClient& api) -> Result<int> {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string uuid, api.resolve("/checkpoints", "checkpoint", *target));
             TRY(api.call("DELETE", "/checkpoints/" + uuid, {}));
+            print_done(context.format);
             return kDone;
         };
     });

@@ -1,10 +1,13 @@
 // vm create, list, show, start, stop, reboot, pause, resume, flatten, destroy, recover, expunge; clone.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <memory>
 
+#include "base/id.hpp"
 #include "commands.hpp"
 #include "expand.hpp"
+#include "job_watch.hpp"
 
 namespace ramet::cli {
 
@@ -13,6 +16,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kNamesMax = 1000;
+constexpr std::int64_t kWaitSecondsMax = 3600;  // as the server has it
 const std::vector<Column> kVmColumns{{"NAME", "name"},  {"STATE", "state"},       {"IP", "vmNics.0.ip"},          {"MAC", "vmNics.0.mac"},
                                      {"CPU", "cpuNum"}, {"MEMORY", "memorySize"}, {"LEASE ENDS", "leaseEndDate"}, {"UUID", "uuid"}};
 
@@ -22,7 +26,10 @@ Result<json::object> vm_action(ApiClient& api, const std::string& vm, const std:
 }
 
 void print_inventory(const json::object& answer, Format format) {
-    if (const json::value* inventory = answer.if_contains("inventory")) print_rows({*inventory}, kVmColumns, format);
+    if (const json::value* inventory = answer.if_contains("inventory"))
+        print_rows({*inventory}, kVmColumns, format);
+    else
+        print_done(format);
 }
 
 void add_action(CLI::App& vm, Context& context, const std::string& name, const std::string& key, const std::string& help) {
@@ -89,9 +96,9 @@ void add_create(CLI::App& vm, Context& context) {
     origin->add_option("--image", options->image, "Name or uuid of the image");
     origin->add_option("--snapshot", options->snapshot, "Name or uuid of a VM's or a volume's snapshot instead");
     origin->require_option(1);
-    command->add_option("--cpu", options->cpu, "vCPUs")->capture_default_str();
-    command->add_option("--memory", options->memory, "Memory, such as 512M")->capture_default_str();
-    command->add_option("--offering", options->offering, "Instance offering instead of --cpu and --memory");
+    CLI::Option* cpu = command->add_option("--cpu", options->cpu, "vCPUs")->capture_default_str();
+    CLI::Option* memory = command->add_option("--memory", options->memory, "Memory, such as 512M")->capture_default_str();
+    command->add_option("--offering", options->offering, "Instance offering instead of --cpu and --memory")->excludes(cpu)->excludes(memory);
     command->add_option("--network", options->networks, "L3 network, repeatable; the network 'default' if left out");
     command->add_option("--storage", options->storage, "Primary storage of its root volume; from a snapshot, of all its volumes");
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
@@ -105,16 +112,7 @@ void add_create(CLI::App& vm, Context& context) {
 }
 
 void add_list_and_show(CLI::App& vm, Context& context) {
-    auto conditions = std::make_shared<std::vector<std::string>>();
-    CLI::App* list = vm.add_subcommand("list", "List VMs");
-    list->add_option("-q", *conditions, "Condition such as state=Running or name~=web%, repeatable");
-    list->callback([&context, conditions] {
-        context.command = [&context, conditions](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::array rows, api.query("/vm-instances", *conditions));
-            print_rows(rows, kVmColumns, context.format);
-            return kDone;
-        };
-    });
+    add_list_command(vm, context, {"/vm-instances", kVmColumns, "List VMs", "state=Running or name~=web%"});
     auto target = std::make_shared<std::string>();
     CLI::App* show = vm.add_subcommand("show", "Show all of a VM");
     show->add_option("VM", *target, "Name or uuid")->required();
@@ -170,12 +168,14 @@ void add_stop_and_destroy(CLI::App& vm, Context& context) {
     destroy_command->add_option("VM", destroy->target, "Name or uuid")->required();
     destroy_command->add_flag("--expunge", destroy->flag, "Remove it for ever");
     destroy_command->callback([&context, destroy] {
-        context.command = [destroy](ApiClient& api) -> Result<int> {
+        context.command = [&context, destroy](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string uuid, api.resolve("/vm-instances", "vm", destroy->target));
             TRY(api.call("DELETE", "/vm-instances/" + uuid, {}));
-            if (!destroy->flag) return kDone;
-            TRY_ASSIGN(const json::array rows, api.query("/vm-instances", {"uuid=" + uuid}));
-            if (!rows.empty()) TRY(api.call("PUT", "/vm-instances/" + uuid + "/actions", {{"expungeVmInstance", json::object{}}}));
+            if (destroy->flag) {
+                TRY_ASSIGN(const json::array rows, api.query("/vm-instances", {"uuid=" + uuid}));
+                if (!rows.empty()) TRY(api.call("PUT", "/vm-instances/" + uuid + "/actions", {{"expungeVmInstance", json::object{}}}));
+            }
+            print_done(context.format);
             return kDone;
         };
     });
@@ -237,6 +237,17 @@ Result<json::object> clone_parameters(ApiClient& api, const CloneOptions& option
     return parameters;
 }
 
+// `ramet clone web01 new --checkpoint warm` would make a clone named web01: whoever writes that takes web01 for what is cloned.
+Result<void> refuse_source_among_names(ApiClient& api, const CloneOptions& options) {
+    const char* kept = !options.checkpoint.empty() ? "checkpoint" : !options.snapshot.empty() ? "snapshot" : nullptr;
+    if (kept == nullptr) return {};
+    const std::string condition = (is_uuid_text(options.source) ? "uuid=" : "name=") + options.source;
+    TRY_ASSIGN(const json::array vms, api.query("/vm-instances", {condition, "state!=Destroyed"}));
+    if (vms.empty()) return {};
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("'{}' is a VM: with --{} the {} is what is cloned, and only names of the clones are given", options.source, kept, kept));
+}
+
 // Sends the request to what is cloned: a VM, or something kept of one.
 Result<json::object> send_clone(ApiClient& api, const CloneOptions& options, json::object parameters) {
     if (!options.checkpoint.empty()) {
@@ -257,10 +268,10 @@ const std::vector<Column> kPlannedVolumeColumns{
 const std::vector<Column> kPlannedCloneColumns{
     {"CLONE", "name"}, {"HOST", "hostUuid"}, {"MAC", "nics.0.mac"}, {"IP", "nics.0.ip"}, {"ERROR", "error.details"}};
 
-Result<int> print_plan(const json::object& answer, Format format) {
+void print_plan(const json::object& answer, Format format) {
     if (format == Format::json) {
         fmt::print("{}\n", pretty(answer));
-        return kDone;
+        return;
     }
     const json::value& plan = answer.at("result").at("plan");
     print_rows(plan.at("volumes").as_array(), kPlannedVolumeColumns, format);
@@ -269,31 +280,40 @@ Result<int> print_plan(const json::object& answer, Format format) {
     const double seconds = static_cast<double>(plan.at("estimatedMilliseconds").to_number<std::int64_t>()) / 1000;
     fmt::print("\nsource:   {}\nin all:   {} bytes to write, about {:.3f} s ({})\nnothing has been changed\n", field_text(plan, "capture"),
                field_text(plan, "bytesToWrite"), seconds, field_text(plan, "estimateBasis"));
-    return kDone;
+}
+
+// As the call itself would end.
+int exit_code_of_plan(const json::object& answer, bool atomic) {
+    const int code = exit_code_of_entries(answer.at("result").at("plan").at("clones").as_array());
+    return atomic && code == kPartlyDone ? kFailed : code;
 }
 
 Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
+    TRY(refuse_source_among_names(api, options));
     TRY_ASSIGN(const json::object parameters, clone_parameters(api, options));
+    // The answer's JSON is the server's and has no job: whoever reads it finds the job on stderr.
+    const bool tells_job = !options.dry_run && (format == Format::json || ::isatty(STDERR_FILENO) == 1);
+    if (tells_job) api.when_accepted([](const std::string& job) { fmt::print(stderr, "job {}\n", job); });
     TRY_ASSIGN(const json::object answer, send_clone(api, options, parameters));
-    if (options.dry_run) return print_plan(answer, format);
+    if (options.dry_run) {
+        print_plan(answer, format);
+        return exit_code_of_plan(answer, options.atomic);
+    }
     const json::object& result = answer.at("result").as_object();
     const json::array& entries = result.at("inventories").as_array();
     json::array made;
-    std::size_t failures = 0;
     for (const json::value& entry : entries) {
         if (const json::value* inventory = entry.as_object().if_contains("inventory")) {
             made.push_back(*inventory);
             continue;
         }
-        ++failures;
         fmt::print(stderr, "ramet: error {}: {}\n", field_text(entry, "error.code"), field_text(entry, "error.details"));
     }
     if (format == Format::json)
         fmt::print("{}\n", pretty(answer));
     else
         print_rows(made, kVmColumns, format);
-    if (failures == 0) return kDone;
-    return made.empty() ? kFailed : kPartlyDone;
+    return exit_code_of_entries(entries);
 }
 
 }  // namespace
@@ -323,7 +343,8 @@ void add_clone_command(CLI::App& app, Context& context) {
     command->add_option("--snapshot", options->snapshot, "Clone this snapshot of a VM, by name or uuid")->excludes(checkpoint);
     command->add_option("--strategy", options->strategy, "InstantStart, CreateStopped or JustCreate")->capture_default_str();
     command->add_option("--wait-for", options->wait_for, "When a clone counts as made: created, running, agent or ip");
-    command->add_option("--wait-seconds", options->wait_seconds, "How long a guest is waited for");
+    command->add_option("--wait-seconds", options->wait_seconds, "How long a guest is waited for")
+        ->check(CLI::Range(std::int64_t{1}, kWaitSecondsMax));
     command->add_option("--identity", options->identity, "reset, or keep: the guest stays who it is, its links are down")->capture_default_str();
     command->add_flag("--full", options->full, "Clone the data volumes too");
     command->add_flag("--memory", options->memory, "Instant clones: they go on from the source's memory instead of booting");

@@ -72,12 +72,14 @@ int exit_code_of(const json::value& final_job) {
         const json::value* inner = entries->is_object() ? entries->as_object().if_contains(name) : nullptr;
         if (inner != nullptr) entries = inner;
     }
-    if (!entries->is_array() || entries->as_array().empty()) return kDone;
-    const json::array& all = entries->as_array();
-    const auto errors =
-        std::count_if(all.begin(), all.end(), [](const json::value& entry) { return entry.is_object() && entry.as_object().contains("error"); });
+    return entries->is_array() ? exit_code_of_entries(entries->as_array()) : kDone;
+}
+
+int exit_code_of_entries(const json::array& entries) {
+    const auto has_error = [](const json::value& entry) { return !field_text(entry, "error").empty(); };
+    const auto errors = std::ranges::count_if(entries, has_error);
     if (errors == 0) return kDone;
-    return static_cast<std::size_t>(errors) == all.size() ? kFailed : kPartlyDone;
+    return static_cast<std::size_t>(errors) == entries.size() ? kFailed : kPartlyDone;
 }
 
 void JobScreen::event(const std::string& name, const json::value& data) {
@@ -165,7 +167,7 @@ Result<json::value> watch_job(ApiClient& api, const std::string& job, JobScreen&
         });
         if (!screen.end().is_null()) return screen.end();
         // The stream ended early: the server was restarted, or has too many watchers.
-        TRY_ASSIGN(const json::object detail, api.get("/jobs/" + job));
+        TRY_ASSIGN(const json::object detail, api.job(job));
         const std::string state = field_text(detail, "state");
         const bool going = state == "Queued" || state == "Running" || state == "Undoing";
         screen.event(going ? "progress" : "end", detail);

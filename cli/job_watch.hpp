@@ -13,6 +13,7 @@ namespace ramet::cli {
 
 // How a job or a call ended, as an exit code: done, failed, or partly done.
 int exit_code_of(const boost::json::value& final_job);
+int exit_code_of_entries(const boost::json::array& entries);  // one per clone; those that failed have an `error`
 
 class JobScreen {
 public:
@@ -38,7 +39,7 @@ private:
     boost::json::value end_;
 };
 
-// Follows the job to its end; the `end` event's data. Without a stream (an old server, too many watchers) it polls.
+// Follows the job to its end, over restarts of the server; the `end` event's data. Without a stream (an old server, too many watchers) it polls.
 Result<boost::json::value> watch_job(ApiClient& api, const std::string& job, JobScreen& screen);
 
 }  // namespace ramet::cli

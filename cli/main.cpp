@@ -1,13 +1,19 @@
-// ramet: the command line of rametd. Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done.
+// ramet: the command line of rametd. Exit codes: 0 done, 1 failed, 2 wrong use, 3 partly done, 130 interrupted while a job is waited for.
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sodium.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <system_error>
 
 #include "commands.hpp"
 #include "job_watch.hpp"
+#include "wrong_use.hpp"
 
 namespace {
 
@@ -17,9 +23,27 @@ void take_environment(ramet::cli::Connection& connection) {
     if (const char* password = std::getenv("RAMET_PASSWORD")) connection.password = password;
 }
 
-}  // namespace
+// A connection must not become a standard file that was closed. What is printed to a closed output then fails, as it should.
+void hold_standard_files() {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) != fd) return;
+    }
+}
 
-int main(int argc, char** argv) {
+void add_connection_options(CLI::App& app, ramet::cli::Context& context) {
+    using ramet::cli::Format;
+    app.add_option("--server", context.connection.server, "Address of rametd (RAMET_SERVER)")->capture_default_str();
+    app.add_option("--account", context.connection.account, "Account (RAMET_ACCOUNT)")->capture_default_str();
+    app.add_option_function<std::string>(
+        "-o,--output",
+        [&context](const std::string& format) {
+            if (format != "json" && format != "table") throw CLI::ValidationError("--output", "must be json or table, but is '" + format + "'");
+            context.format = format == "json" ? Format::json : Format::table;
+        },
+        "json or table");
+}
+
+int run(int argc, char** argv) {
     using namespace ramet::cli;
     if (sodium_init() < 0) return kFailed;
     curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -27,10 +51,7 @@ int main(int argc, char** argv) {
     take_environment(context.connection);
     CLI::App app{"ramet: clone virtual machines.\nThe password is taken from RAMET_PASSWORD or a saved `ramet login`.", "ramet"};
     app.set_version_flag("--version", std::string("ramet ") + RAMET_VERSION);
-    app.add_option("--server", context.connection.server, "Address of rametd (RAMET_SERVER)")->capture_default_str();
-    app.add_option("--account", context.connection.account, "Account (RAMET_ACCOUNT)")->capture_default_str();
-    const std::map<std::string, Format> formats{{"table", Format::table}, {"json", Format::json}};
-    app.add_option("-o,--output", context.format, "table or json")->transform(CLI::CheckedTransformer(formats));
+    add_connection_options(app, context);
     app.require_subcommand(1);
     app.fallthrough();
     add_login_commands(app, context);
@@ -47,7 +68,12 @@ int main(int argc, char** argv) {
     add_doctor_command(app, context);
     try {
         app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) { return app.exit(error) == 0 ? kDone : kWrongUse; }
+    } catch (const CLI::ParseError& error) {
+        const std::optional<std::string> trouble = command_trouble(app, error);
+        if (!trouble) return app.exit(error) == 0 ? kDone : kWrongUse;
+        fmt::print(stderr, "ramet: {}\n", *trouble);
+        return kWrongUse;
+    }
     ApiClient api(context.connection);
     if (::isatty(STDERR_FILENO) == 1) {
         api.while_waiting([](ApiClient& waiting, const std::string& job) {
@@ -59,4 +85,19 @@ int main(int argc, char** argv) {
     if (outcome.has_value()) return *outcome;
     fmt::print(stderr, "ramet: {}\n", outcome.error().message);
     return outcome.error().code == ramet::ErrorCode::invalid_argument ? kWrongUse : kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    using namespace ramet::cli;
+    hold_standard_files();
+    int code = kFailed;
+    try {
+        code = run(argc, argv);
+    } catch (const std::system_error& error) { errno = error.code().value(); }  // a file that could not be written, as fmt tells it
+    // Only now is all of the output at its place, or not.
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    std::fprintf(stderr, "ramet: the output could not be written: %s\n", std::strerror(errno));
+    return code == kDone ? kFailed : code;
 }

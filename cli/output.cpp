@@ -83,6 +83,10 @@ void print_rows(const json::array& rows, const std::vector<Column>& columns, For
     for (const auto& line : cells) print_line([&](std::size_t i) { return line[i]; });
 }
 
+void print_done(Format format) {
+    if (format == Format::json) fmt::print("{{}}\n");
+}
+
 void print_object(const json::value& object, Format format) {
     if (format == Format::json || !object.is_object()) {
         fmt::print("{}\n", pretty(object));

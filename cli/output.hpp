@@ -18,6 +18,7 @@ struct Column {
 std::string field_text(const boost::json::value& row, std::string_view field);  // empty when absent
 void print_rows(const boost::json::array& rows, const std::vector<Column>& columns, Format format);
 void print_object(const boost::json::value& object, Format format);  // "field: value" lines or JSON
+void print_done(Format format);                                      // of a command that has nothing to show: an empty object where JSON is read
 std::string pretty(const boost::json::value& value, int indent = 0);
 
 }  // namespace ramet::cli

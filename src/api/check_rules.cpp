@@ -31,10 +31,18 @@ Result<void> check_one_of(const FieldInfo& field, void* item, const FieldPlace& 
     return broken(place, "is '" + std::string(text.substr(0, 64)) + "', but must be one of: " + valid);
 }
 
+// Whether free text may be empty is the rule `required`. A plain member without a default is empty also when it was left out.
+Result<void> check_empty(const FieldInfo& field, void* item, const FieldPlace& place) {
+    const bool was_sent = field.shape != Shape::one || !field.rules.fallback.empty();
+    if (!was_sent || !names_something(field)) return {};
+    if (!field.rules.one_of.empty()) return check_one_of(field, item, place);
+    return broken(place, "is empty; give a uuid, or leave it out");
+}
+
 Result<void> check_text(const FieldInfo& field, void* item, const FieldPlace& place) {
     const FieldRules& rules = field.rules;
     const std::string_view text = field.text(item);
-    if (text.empty()) return {};  // whether it may be is the rule `required`
+    if (text.empty()) return check_empty(field, item, place);
     if (field.scalar == Scalar::id && !is_uuid_text(text)) {
         const ErrorCode code = rules.in_path || !rules.names_a.empty() ? ErrorCode::not_found : ErrorCode::invalid_argument;
         return fail(code,
@@ -104,6 +112,8 @@ Result<void> check_fields(const TypeInfo& type, void* target, const FieldPlace& 
 }
 
 }  // namespace
+
+bool names_something(const FieldInfo& field) { return field.scalar == Scalar::id || !field.rules.names_a.empty() || !field.rules.one_of.empty(); }
 
 Result<void> check_rules(const TypeInfo& type, void* target) { return check_fields(type, target, FieldPlace{}); }
 

@@ -33,7 +33,9 @@ std::string to_json(const T& value, Audience audience = Audience::wire) {
 
 // Fills `target` from an object. Rules are checked with check_rules().
 Result<void> read_json(const boost::json::value& json, const TypeInfo& type, void* target, Audience audience = Audience::wire);
-// required, characters_max, items_*, at_least/at_most, one_of (normalising the spelling), non-empty path uuids.
+// A field whose text names something: a resource, or one of a list of values. The empty text names nothing.
+bool names_something(const FieldInfo& field);
+// required, characters_max, items_*, at_least/at_most, one_of (normalising the spelling), nothing empty where something is to be named.
 Result<void> check_rules(const TypeInfo& type, void* target);
 
 template <class T>

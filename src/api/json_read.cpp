@@ -2,6 +2,7 @@
 #include <array>
 #include <boost/json/parser.hpp>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 #include <ctime>
 
@@ -57,6 +58,11 @@ Result<std::int64_t> read_integer(const json::value& value, const FieldPlace& pl
     if (value.is_int64()) return value.get_int64();
     const auto out_of_range = [&] { return fail(ErrorCode::malformed, "field '" + place.text() + "' is too large for a 64-bit integer"); };
     if (value.is_uint64()) return out_of_range();
+    if (value.is_double()) {  // 1048576.0 and 2e6 are integers, written otherwise; beyond 2^53 a double does not tell which
+        constexpr double kExactMax = 9007199254740992.0;
+        const double number = value.get_double();
+        if (std::trunc(number) == number && std::abs(number) <= kExactMax) return static_cast<std::int64_t>(number);
+    }
     if (!value.is_string()) return wrong_type(place, "an integer", value);
     const json::string& text = value.get_string();
     std::int64_t number = 0;

@@ -63,7 +63,8 @@ template <> const TypeInfo& describe<api::ValidateSession>() {
 template <> const TypeInfo& describe<api::RenewSession>() {
     static const TypeInfo info = object<api::RenewSession>(
         "RenewSession", "Sets how long a session lasts from now on.", session_field<&api::RenewSession::session_uuid>("The session to renew."),
-        field<&api::RenewSession::duration>("duration", "Seconds from now; 7200 if left out. Use moves the end on as before.",
+        field<&api::RenewSession::duration>("duration",
+                                            "Seconds from now; the setting identity.session.timeout if left out. Use moves the end on as before.",
                                             {.at_least = kRenewSecondsMin, .at_most = kRenewSecondsMax, .example = "86400"}));
     return info;
 }

@@ -98,6 +98,26 @@ template <> const TypeInfo& describe<api::TaskProgressInventory>() {
 }
 
 namespace api {
+namespace {
+
+const MessageInfo& query_job() {
+    static const MessageInfo info{.name = "QueryJob",
+                                  .category = kCategory,
+                                  .method = Method::get,
+                                  .path = "/jobs",
+                                  .doc = "Finds the caller's jobs, or all of them for an administrator, that satisfy all conditions q, such as "
+                                         "state=Running; sort=-createDate gives the newest first. Finished jobs are kept for three hours.",
+                                  .since = "ramet 0.1",
+                                  .reply_key = "inventories",
+                                  .reply = &describe<Job>,
+                                  .query_row = &describe<Job>,
+                                  .request_example = "{}",
+                                  .response_example = R"({"inventories":[{"uuid":"327b60d6b8cd41489ade6f4830bcec16","apiName":"CloneVmInstance",)"
+                                                      R"("state":"Running","progress":40,"createDate":"Nov 14, 2017 10:20:57 PM"}]})"};
+    return info;
+}
+
+}  // namespace
 
 template <> const MessageInfo& message<GetJob>() {
     static const MessageInfo info{.name = "GetJob",
@@ -168,7 +188,7 @@ template <> const MessageInfo& message<GetTaskProgress>() {
 }
 
 std::vector<const MessageInfo*> job_messages() {
-    return {&message<GetJob>(), &message<CancelJob>(), &message<WatchJob>(), &message<GetTaskProgress>()};
+    return {&query_job(), &message<GetJob>(), &message<CancelJob>(), &message<WatchJob>(), &message<GetTaskProgress>()};
 }
 
 }  // namespace api

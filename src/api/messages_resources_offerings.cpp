@@ -5,6 +5,29 @@ namespace ramet {
 
 using namespace api::kinds;
 
+namespace {
+
+// All that ZStack has (contract 9.1, 9.2; the last three hosts' are of its closed modules). Here they all place alike.
+constexpr std::array<std::string_view, 9> kHostStrategies{"DefaultHostAllocatorStrategy",
+                                                          "DesignatedHostAllocatorStrategy",
+                                                          "LastHostPreferredAllocatorStrategy",
+                                                          "LeastVmPreferredHostAllocatorStrategy",
+                                                          "MigrateVmAllocatorStrategy",
+                                                          "StoppedVmAwareLeastVmPreferredHostAllocatorStrategy",
+                                                          "MinimumCPUUsageHostAllocatorStrategy",
+                                                          "MinimumMemoryUsageHostAllocatorStrategy",
+                                                          "MaxInstancePerHostHostAllocatorStrategy"};
+constexpr std::array<std::string_view, 4> kStorageStrategies{"DefaultPrimaryStorageAllocationStrategy", "LeastVolumePrimaryStorageAllocationStrategy",
+                                                             "MaximumAvailableCapacityPrimaryStorageAllocationStrategy",
+                                                             "CustomOrderPrimaryStorageAllocationStrategy"};
+
+template <auto Member>
+FieldInfo strategy_field(std::string_view name, std::string_view doc, std::span<const std::string_view> values, std::string_view fallback) {
+    return field<Member>(name, doc, {.one_of = values, .fallback = fallback, .example = fallback});
+}
+
+}  // namespace
+
 template <> const TypeInfo& describe<api::CreateInstanceOffering>() {
     using Request = api::CreateInstanceOffering;
     static const TypeInfo info = object<Request>(
@@ -18,7 +41,8 @@ template <> const TypeInfo& describe<api::CreateInstanceOffering>() {
         field<&Request::reserved_memory_size>("reservedMemorySize", "The memory in bytes that the host must keep free.",
                                               {.at_least = 0, .fallback = "0", .example = "0"}),
         field<&Request::cpu_speed>("cpuSpeed", "The speed of the CPUs; informative.", {.at_least = 0, .fallback = "0", .example = "0"}),
-        type_field<&Request::allocator_strategy>("allocatorStrategy", "How a host is chosen.", "LeastVmPreferredHostAllocatorStrategy"),
+        strategy_field<&Request::allocator_strategy>("allocatorStrategy", "How a host is chosen.", kHostStrategies,
+                                                     "LeastVmPreferredHostAllocatorStrategy"),
         field<&Request::sort_key>("sortKey", "The place in sorted lists.", {.fallback = "0", .example = "0"}),
         type_field<&Request::type>("type", "The offering's type.", "UserVm"), resource_uuid_field<&Request::resource_uuid>(),
         system_tags_field<&Request::system_tags>(), user_tags_field<&Request::user_tags>());
@@ -45,8 +69,8 @@ template <> const TypeInfo& describe<api::CreateDiskOffering>() {
             "diskSize", "The volume's size in bytes.",
             {.required = true, .at_least = limits::kVolumeBytesMin, .at_most = limits::kVolumeBytesMax, .example = "1073741824"}),
         field<&Request::sort_key>("sortKey", "The place in sorted lists.", {.fallback = "0", .example = "0"}),
-        type_field<&Request::allocation_strategy>("allocationStrategy", "How a primary storage is chosen.",
-                                                  "DefaultPrimaryStorageAllocationStrategy"),
+        strategy_field<&Request::allocation_strategy>("allocationStrategy", "How a primary storage is chosen.", kStorageStrategies,
+                                                      "DefaultPrimaryStorageAllocationStrategy"),
         type_field<&Request::type>("type", "The offering's type.", "zstack"), resource_uuid_field<&Request::resource_uuid>(),
         system_tags_field<&Request::system_tags>(), user_tags_field<&Request::user_tags>());
     return info;

@@ -159,6 +159,7 @@ struct UpdateVmInstance {
     std::optional<std::string> name, description, platform, guest_os_type;
     std::optional<L3NetworkId> default_l3_network_uuid;
     std::optional<std::int64_t> cpu_num, memory_size;
+    std::optional<std::string> state;
 };
 struct ChangeVmNicState {
     NicId vm_nic_uuid;

@@ -11,6 +11,8 @@ namespace {
 constexpr std::array<std::string_view, 2> kStopTypes{"grace", "cold"};
 constexpr std::array<std::string_view, 2> kNicStates{"enable", "disable"};
 constexpr std::array<std::string_view, 2> kDeleteModes{"Permissive", "Enforcing"};
+constexpr std::array<std::string_view, 2> kVmStates{"Stopped", "Running"};
+constexpr std::array<std::string_view, 5> kPlatforms{"Linux", "Windows", "Other", "Paravirtualization", "WindowsVirtio"};
 
 template <auto Member>
 FieldInfo vm_uuid_field(std::string_view name = "uuid") {
@@ -74,7 +76,8 @@ template <> const TypeInfo& describe<api::UpdateVmInstance>() {
         "UpdateVmInstance", "Changes a VM instance's record; CPU and memory take effect at its next start.", vm_uuid_field<&UpdateVmInstance::uuid>(),
         field<&UpdateVmInstance::name>("name", "Its new name.", {.characters_max = limits::kNameCharactersMax}),
         field<&UpdateVmInstance::description>("description", "Its new description.", {.characters_max = limits::kTextCharactersMax}),
-        field<&UpdateVmInstance::platform>("platform", "The guest's platform.", {.characters_max = 64}),
+        field<&UpdateVmInstance::platform>("platform", "The guest's platform.", {.one_of = kPlatforms}),
+        field<&UpdateVmInstance::state>("state", "The state it has; only StartVmInstance and StopVmInstance give it another.", {.one_of = kVmStates}),
         field<&UpdateVmInstance::guest_os_type>("guestOsType", "The guest's operating system.", {.characters_max = limits::kNameCharactersMax}),
         field<&UpdateVmInstance::default_l3_network_uuid>("defaultL3NetworkUuid", "Its default network.", {.names_a = "L3NetworkVO"}),
         field<&UpdateVmInstance::cpu_num>("cpuNum", "vCPUs; the VM must be Stopped.", {.at_least = 1, .at_most = limits::kCpuMax}),

@@ -186,7 +186,9 @@ public:
         for (const MessageInfo* message : messages) ++sharing_[key_of(*message, message->path)];
         for (const MessageInfo* message : messages) {
             add(*message, std::string(message->path), false);
-            if (message->query_row != nullptr) add(*message, std::string(message->path) + "/{uuid}", true);
+            const std::string by_uuid = std::string(message->path) + "/{uuid}";
+            const auto is_taken = [&](const MessageInfo* other) { return other->method == Method::get && other->path == by_uuid; };
+            if (message->query_row != nullptr && std::ranges::none_of(messages, is_taken)) add(*message, by_uuid, true);
         }
     }
 

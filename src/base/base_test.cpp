@@ -2,12 +2,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <memory>
 #include <stop_token>
 #include <thread>
 
 #include "base/clock.hpp"
 #include "base/disk_precedence.hpp"
+#include "base/disk_size.hpp"
 #include "base/id.hpp"
 #include "base/task_group.hpp"
 
@@ -53,6 +55,14 @@ TEST(StepProofClock, GoesWithTheTimeSinceBootUntilToldToFollow) {
     EXPECT_EQ(clock.step(), -5'000);
     clock.follow(-5'000);
     EXPECT_EQ(clock.now().milliseconds, wall);
+}
+
+TEST(DiskSize, IsWholeSectors) {
+    EXPECT_EQ(whole_sectors(1), 512);
+    EXPECT_EQ(whole_sectors(512), 512);
+    EXPECT_EQ(whole_sectors(1048577), 1049088);
+    EXPECT_EQ(whole_sectors(0), 0);
+    EXPECT_EQ(whole_sectors(std::numeric_limits<std::int64_t>::max()), std::numeric_limits<std::int64_t>::max());
 }
 
 TEST(DiskPrecedence, ACopyWaitsForWhatIsUrgentButNotForEver) {

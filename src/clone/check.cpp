@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 #include <algorithm>
 #include <map>
-#include <set>
 
-#include "base/limits.hpp"
 #include "clone/kept_source.hpp"
 #include "clone/memory_capture.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/firmware.hpp"
+#include "lifecycle/vm_names.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/global_configs.hpp"
 #include "resources/tag_patterns.hpp"
@@ -23,29 +22,15 @@ namespace {
 
 constexpr std::string_view kProvisioningTag = "volumeProvisioningStrategy::";
 
-Result<void> check_names(Transaction& transaction, const std::vector<std::string>& names) {
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        if (names[i].find_first_not_of(" \t\r\n") == std::string::npos)
-            return fail(ErrorCode::invalid_argument, fmt::format("names[{}] is empty; every clone needs a name", i));
-    }
-    TRY_ASSIGN(const std::string unique, resources::global_config(transaction, "vm", "uniqueVmName"));
-    if (unique != "true") return {};
-    std::set<std::string> seen;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        TRY_ASSIGN(const std::int64_t taken, store::count<VmInstance>(transaction, {{"name", names[i]}}));
-        if (taken > 0 || !seen.insert(names[i]).second)
-            return fail(ErrorCode::invalid_argument, fmt::format("names[{}] '{}' is taken; vm.uniqueVmName asks for distinct names", i, names[i]));
-    }
-    return {};
-}
-
-Result<void> check_volumes(lifecycle::VmRows& source, bool full) {
+Result<void> check_volumes(Transaction& transaction, lifecycle::VmRows& source, bool full) {
     if (!full) std::erase_if(source.volumes, [](const Volume& volume) { return volume.type != VolumeType::root; });
     if (source.volumes.empty() || source.volumes.front().type != VolumeType::root)
         return fail(ErrorCode::operation_failed, "the VM instance has no root volume to clone");
-    if (std::ssize(source.volumes) - 1 > limits::kDataVolumesPerVmMax) {
-        return fail(ErrorCode::operation_failed,
-                    fmt::format("full: the VM instance has more than {} data volumes; detach some first", limits::kDataVolumesPerVmMax));
+    if (source.volumes.size() > 1) {
+        TRY_ASSIGN(const std::int64_t most, resources::data_volumes_max(transaction));
+        if (std::ssize(source.volumes) - 1 > most)
+            return fail(ErrorCode::operation_failed,
+                        fmt::format("full: the VM instance has more than {} data volumes (kvm.dataVolume.maxNum); detach some first", most));
     }
     for (const Volume& volume : source.volumes) {
         if (volume.is_shareable)
@@ -58,6 +43,22 @@ Result<void> check_volumes(lifecycle::VmRows& source, bool full) {
         }
     }
     return {};
+}
+
+// Each clone gets a NIC on every network of the source.
+Result<std::vector<L3NetworkId>> networks_of_clones(Transaction& transaction, const std::vector<VmNic>& nics) {
+    std::vector<L3NetworkId> networks;
+    networks.reserve(nics.size());
+    for (const VmNic& nic : nics) {
+        TRY_ASSIGN(const L3Network network, store::get<L3Network>(transaction, nic.l3_network_uuid.text()));
+        if (network.state != Enablement::enabled) {
+            return fail(ErrorCode::operation_failed,
+                        fmt::format("the VM instance has a NIC on L3 network '{}', which is Disabled, and so would its clones; enable it first",
+                                    network.name));
+        }
+        networks.push_back(network.uuid);
+    }
+    return networks;
 }
 
 // The cluster the clones are restricted to, after checking that host and cluster fit each other and the source.
@@ -129,6 +130,16 @@ Result<void> check_wait_for(const api::CloneVmInstance& message) {
 
 }  // namespace
 
+Result<void> check_names(Transaction& transaction, const std::vector<std::string>& names) {
+    std::vector<lifecycle::WantedName> wanted;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (names[i].find_first_not_of(" \t\r\n") == std::string::npos)
+            return fail(ErrorCode::invalid_argument, fmt::format("names[{}] is empty; every clone needs a name", i));
+        wanted.push_back({fmt::format("names[{}]", i), names[i]});
+    }
+    return lifecycle::require_unique_names(transaction, wanted);
+}
+
 Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     CheckedClone checked;
     TRY(check_wait_for(message));
@@ -146,12 +157,10 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
     TRY_ASSIGN(const std::vector<std::string> source_tags, tags_of(transaction, checked.source.vm.uuid.text(), kept));
     if (!message.volume_snapshot_group_uuid) { TRY_ASSIGN(checked.tpm_policy, lifecycle::tpm_policy(source_tags, message.system_tags)); }
     if (message.memory) TRY(check_memory(checked.source, message, checked.tpm_policy));
-    TRY(check_volumes(checked.source, message.full));
+    TRY(check_volumes(transaction, checked.source, message.full));
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));
     TRY(check_tags(request, message));
-    std::vector<L3NetworkId> networks;
-    networks.reserve(checked.source.nics.size());
-    for (const VmNic& nic : checked.source.nics) networks.push_back(nic.l3_network_uuid);
+    TRY_ASSIGN(const std::vector<L3NetworkId> networks, networks_of_clones(transaction, checked.source.nics));
     TRY(lifecycle::check_nic_params(message.vm_nic_params, networks, message.names.size()));
     for (const api::VmNicParam& param : message.vm_nic_params) {
         if (message.identity == "keep" && param.state == "enable")

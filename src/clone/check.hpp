@@ -20,6 +20,9 @@ struct CheckedClone {
     std::optional<MemoryImage> kept_memory;             // what the clones go on from, when it was kept
 };
 
+// Again in the transaction that reserves the clones: another call may have taken a name meanwhile.
+Result<void> check_names(store::Transaction& transaction, const std::vector<std::string>& names);
+
 Result<CheckedClone> check(store::Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message);
 
 }  // namespace ramet::clone

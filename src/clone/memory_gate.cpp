@@ -115,7 +115,7 @@ Result<void> MemoryGate::pass(const VmId& vm, GateEntry& entry, const std::stop_
     return parts_.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance row, store::get<VmInstance>(transaction, vm.text()));
         row.owner_job_uuid.reset();
-        row.identity_state = IdentityState::own;
+        row.identity_state = plan_.keep_identity ? IdentityState::own : IdentityState::given;
         return store::update(transaction, row);
     });
 }
@@ -177,6 +177,7 @@ Result<Output> MemoryGate::run(StepContext& step) {
         return error_of_clone(name, Error{ErrorCode::operation_failed, *one.entry.error, one.entry.error_detail.value_or(""), nullptr, {}});
     }
     TRY(lifecycle::disown_memory_image(parts_, job_));
+    parts_.identity_keeper.notice();  // what the guests have now is read back
     std::vector<GateEntry> entries;
     entries.reserve(waiting.size());
     for (Waiting& one : waiting) entries.push_back(std::move(one.entry));

@@ -10,6 +10,7 @@
 #include "lifecycle/identity_report.hpp"
 #include "lifecycle/memory_images.hpp"
 #include "lifecycle/placing.hpp"
+#include "network/addresses.hpp"
 #include "store/table.hpp"
 
 namespace ramet::clone {
@@ -151,13 +152,36 @@ Result<std::vector<HostId>> place_clones(Transaction& transaction, const Checked
     return hosts;
 }
 
+// Where addresses run out, the first names are served. Where there is none at all, the call as a whole says so.
+Result<void> refuse_without_address(Transaction& transaction, const CheckedClone& checked, ClonePlan& plan) {
+    if (plan.clones.size() < 2) return {};
+    std::optional<std::int64_t> most;
+    std::string scarce;
+    for (const VmNic& nic : checked.source.nics) {
+        TRY_ASSIGN(const std::optional<std::int64_t> free, network::count_free_ips(transaction, nic.l3_network_uuid));
+        if (!free || (most && *most <= *free)) continue;
+        most = free;
+        scarce = nic.l3_network_uuid.text();
+    }
+    if (!most || *most <= 0) return {};
+    for (PlannedClone& clone : plan.clones) {
+        if (clone.refusal || (*most)-- > 0) continue;
+        const std::string why = "the L3 network " + scarce + " has no free IP left; add an IP range or destroy VMs";
+        if (plan.atomic) return std::unexpected(error_of_clone(clone.name, Error{ErrorCode::no_address, why, {}, nullptr, {}}));
+        clone.refusal = why;
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<Reserved> reserve(Transaction& transaction, const lifecycle::Request& request, const api::CloneVmInstance& message,
                          const CheckedClone& checked, ClonePlan plan, Timestamp now, const std::vector<hypervisor::ReadyMachine>& ready) {
+    TRY(check_names(transaction, message.names));
     if (plan.kept) TRY(require_kept_layers(transaction, checked.source.volumes));
     Reserved reserved{std::move(plan), {}};
     TRY_ASSIGN(const std::vector<HostId> hosts, place_clones(transaction, checked, reserved.plan, message));
+    TRY(refuse_without_address(transaction, checked, reserved.plan));
     for (std::size_t i = 0; i < reserved.plan.clones.size(); ++i) {
         if (reserved.plan.clones[i].refusal) continue;
         TRY_ASSIGN(VmBlueprint blueprint, blueprint_of(transaction, checked, reserved.plan, request, message, i, now));

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <filesystem>
 #include <iostream>
-#include <map>
+#include <system_error>
 
 namespace ramet::daemon {
 namespace {
@@ -24,6 +24,31 @@ bool split_listen(const std::string& text, Options& options) {
     return true;
 }
 
+http::HookAddresses hook_addresses(const std::string& text) {
+    if (text == "guarded") return http::HookAddresses::guarded;
+    if (text == "public") return http::HookAddresses::public_only;
+    if (text == "local") return http::HookAddresses::local;
+    throw CLI::ValidationError("--web-hooks", "must be guarded, public or local, but is '" + text + "'");
+}
+
+// Also below a working directory that is gone: then it stays as it is, and fails where it is used.
+std::string absolute(const std::string& path) {
+    std::error_code error;
+    const std::filesystem::path full = std::filesystem::absolute(path, error);
+    std::string text = (error ? std::filesystem::path(path) : full).lexically_normal().string();
+    while (text.size() > 1 && text.back() == '/') text.pop_back();
+    return text;
+}
+
+// What CLI11 cannot see is wrong: the text, or nothing.
+std::string trouble_with(const Options& options) {
+    if (options.data_dir.empty()) return "--data-dir must name a directory, such as /var/lib/ramet";
+    std::error_code error;
+    if (options.teardown && !std::filesystem::exists(options.data_dir + "/ramet.db", error))
+        return "there is no data directory of rametd at " + options.data_dir + "; --teardown needs the --data-dir that the server was started with";
+    return {};
+}
+
 }  // namespace
 
 std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
@@ -35,12 +60,10 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
     app.add_option("--listen", listen, "Address and port of the API and the console")->capture_default_str();
     app.add_option("--qemu-user", options.qemu_user, "Unprivileged user that QEMU runs as when rametd is root")->capture_default_str();
     app.add_option("--console-dir", options.console_dir, "Serve the web pages from this directory instead of the built-in ones");
-    const std::map<std::string, http::HookAddresses> addresses{
-        {"guarded", http::HookAddresses::guarded}, {"public", http::HookAddresses::public_only}, {"local", http::HookAddresses::local}};
-    app.add_option("--web-hooks", options.web_hooks,
-                   "Where web hooks may go: public (the internet), local (also private addresses and this machine) or guarded (local for "
-                   "administrators' jobs, public for others'); link-local and metadata addresses never")
-        ->transform(CLI::CheckedTransformer(addresses))
+    app.add_option_function<std::string>(
+           "--web-hooks", [&options](const std::string& text) { options.web_hooks = hook_addresses(text); },
+           "Where web hooks may go: public (the internet), local (also private addresses and this machine) or guarded (local for "
+           "administrators' jobs, public for others'); link-local and metadata addresses never")
         ->default_str("guarded");
     app.add_option("--memory-dir", options.memory_dir,
                    "Where the memory of instant clones is kept while they run: a directory of its own, on a tmpfs for clones of clones without a "
@@ -66,10 +89,13 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
         exit_code = 2;
         return std::nullopt;
     }
-    options.data_dir = std::filesystem::absolute(options.data_dir).lexically_normal().string();
-    if (options.memory_dir.empty()) options.memory_dir = options.data_dir + "/memory";
-    options.memory_dir = std::filesystem::absolute(options.memory_dir).lexically_normal().string();
-    while (options.data_dir.size() > 1 && options.data_dir.back() == '/') options.data_dir.pop_back();
+    if (const std::string trouble = trouble_with(options); !trouble.empty()) {
+        std::cerr << "rametd: " << trouble << '\n';
+        exit_code = 2;
+        return std::nullopt;
+    }
+    options.data_dir = absolute(options.data_dir);
+    options.memory_dir = options.memory_dir.empty() ? options.data_dir + "/memory" : absolute(options.memory_dir);
     return options;
 }
 

@@ -50,6 +50,7 @@ namespace ramet::daemon {
 namespace {
 
 constexpr std::chrono::seconds kMaintenancePause{600};
+constexpr std::chrono::seconds kExpungeLook{2};  // how often it is asked whether it is time: a setting that was changed holds soon
 
 struct QemuUser {
     std::string name;
@@ -236,17 +237,26 @@ Result<void> Service::Parts::listen() {
 }
 
 void Service::Parts::maintain(const std::stop_token& stop) {
+    using std::chrono::steady_clock;
+    const auto warn = [](const auto& done) {
+        if (!done.has_value()) telemetry::log_warning("maintenance: {} ({})", done.error().message, done.error().detail);
+    };
+    lifecycle::ExpungePace expunge_pace(*lifecycle);
+    steady_clock::time_point next = steady_clock::now();
     while (!stop.stop_requested()) {
-        const auto warn = [](const auto& done) {
-            if (!done.has_value()) telemetry::log_warning("maintenance: {} ({})", done.error().message, done.error().detail);
-        };
-        warn(lifecycle::expunge_expired(*lifecycle));
-        warn(resources::expunge_expired_images(*resources));
-        warn(lifecycle::prune_events(*lifecycle));
-        warn(accounts->purge_expired_sessions());
-        warn(log->purge_finished(Timestamp{clock.now().milliseconds - std::chrono::milliseconds(limits::kJobKept).count()}));
+        const steady_clock::time_point now = steady_clock::now();
+        const Result<bool> due = expunge_pace.is_due(now);
+        warn(due);
+        if (due.value_or(false)) warn(lifecycle::expunge_expired(*lifecycle));
+        if (now >= next) {
+            next = now + kMaintenancePause;
+            warn(resources::expunge_expired_images(*resources));
+            warn(lifecycle::prune_events(*lifecycle));
+            warn(accounts->purge_expired_sessions());
+            warn(log->purge_finished(Timestamp{clock.now().milliseconds - std::chrono::milliseconds(limits::kJobKept).count()}));
+        }
         std::unique_lock lock(maintenance_mutex);
-        maintenance_wake.wait_for(lock, stop, kMaintenancePause, [] { return false; });
+        maintenance_wake.wait_for(lock, stop, kExpungeLook, [] { return false; });
     }
 }
 

@@ -41,6 +41,7 @@ if [ "$mode" = reset ]; then
     keys_done=no
     [ "$(cat /var/lib/cloud/data/instance-id 2>/dev/null)" = "$id" ] && keys_done=yes
     [ "$(cat /etc/ramet/instance-id 2>/dev/null)" = "$id" ] && keys_done=yes
+    [ "$(cat /var/lib/ramet/instance-id 2>/dev/null)" = "$id" ] && keys_done=yes  # the gate of an instant clone made them
     [ "$(sed -n 1p $marker 2>/dev/null)" = "$id" ] && keys_done=yes
     if [ $keys_done = no ] && have ssh-keygen && [ -d /etc/ssh ]; then
         by_keys=agent

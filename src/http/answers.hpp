@@ -6,7 +6,9 @@
 
 namespace ramet::http {
 
-inline lifecycle::Request request_of(const Call& call) { return {call.caller, call.job, call.web_hook, call.key}; }
+inline lifecycle::Request request_of(const Call& call) {
+    return {call.caller, call.job, call.web_hook, call.key, call.web_hook_has_schema, call.validates_only};
+}
 
 Result<Answer> answer_of(Result<std::string> json);  // the whole body
 Result<Answer> answer_of(Result<void> done);

@@ -82,9 +82,21 @@ Result<CallHeaders> read_call_headers(const Request& request, std::chrono::milli
         out.mock = equal_ignoring_case(*mode, "mock");
         if (!out.mock && !equal_ignoring_case(*mode, "real")) return fail(ErrorCode::malformed, "the header X-Ramet-Mode must be 'mock' or 'real'");
     }
+    if (request.header("X-API-Timeout") != nullptr && !api_timeout_of(request))
+        return fail(ErrorCode::malformed, "the header X-API-Timeout must be a whole number of seconds from 1");
     out.schema = request.header("X-JSON-Schema") != nullptr;
     out.patience = patience_of(request, out.job || out.web_hook, patience_max);
     return out;
+}
+
+std::optional<std::chrono::milliseconds> api_timeout_of(const Request& request) {
+    const std::string* const header = request.header("X-API-Timeout");
+    if (header == nullptr) return std::nullopt;
+    const std::string_view digits = trimmed(*header);
+    std::uint32_t seconds = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), seconds);
+    if (error != std::errc() || end != digits.data() + digits.size() || seconds == 0) return std::nullopt;
+    return std::chrono::seconds(seconds);
 }
 
 Result<std::string> read_session_uuid(const Request& request) {

@@ -22,6 +22,9 @@ struct CallHeaders {
 // `patience_max` is what a plain request is held for.
 Result<CallHeaders> read_call_headers(const Request& request, std::chrono::milliseconds patience_max);
 
+// X-API-Timeout in milliseconds, which the client gives in seconds; nothing when it is absent or no such number.
+std::optional<std::chrono::milliseconds> api_timeout_of(const Request& request);
+
 // The session uuid of `Authorization: OAuth <uuid>`.
 Result<std::string> read_session_uuid(const Request& request);
 

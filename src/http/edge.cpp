@@ -1,9 +1,12 @@
 #include "http/edge.hpp"
 
+#include <algorithm>
+
 #include "api/json.hpp"
 #include "api/reply_schema.hpp"
 #include "http/job_events.hpp"
 #include "http/job_views.hpp"
+#include "resources/tag_patterns.hpp"
 #include "telemetry/log.hpp"
 
 namespace ramet::http {
@@ -18,13 +21,28 @@ Response method_not_allowed(std::string_view method, const std::string& allowed)
     return response;
 }
 
-// Deleting what is gone already is a success; only calls whose path names one resource delete it.
+// Deleting what is gone already is a success; only calls whose path ends with the one resource that it names delete it.
 bool succeeds_without_resource(const api::MessageInfo& message) {
-    if (message.method != api::Method::del || message.request == nullptr) return false;
-    std::size_t in_path = 0;
-    for (const FieldInfo& field : message.request().fields)
-        if (field.rules.in_path) ++in_path;
-    return in_path == 1;
+    if (message.method != api::Method::del || message.request == nullptr || !message.path.ends_with('}')) return false;
+    return std::ranges::count_if(message.request().fields, [](const FieldInfo& field) { return field.rules.in_path; }) == 1;
+}
+
+// A request that has nothing but what stands in its path.
+Result<std::shared_ptr<void>> path_alone(const api::MessageInfo& message, const boost::json::object& fields) {
+    boost::json::object path;
+    for (const FieldInfo& field : message.request().fields) {
+        const boost::json::value* const value = field.rules.in_path ? fields.if_contains(field.name) : nullptr;
+        if (value != nullptr) path[field.name] = *value;
+    }
+    std::shared_ptr<void> request = message.make();
+    TRY(api::read_json(boost::json::value(std::move(path)), message.request(), request.get()));
+    return request;
+}
+
+bool asks_for_validation_only(const boost::json::object& fields) {
+    const boost::json::value* const tags = fields.if_contains("systemTags");
+    if (tags == nullptr || !tags->is_array()) return false;
+    return std::ranges::find(tags->get_array(), boost::json::value(resources::kValidationOnlyTag)) != tags->get_array().end();
 }
 
 // Keeps a job's uuid to one call at a time; what is stored is found by the store.
@@ -151,6 +169,7 @@ Reply Edge::call(const Request& request, const Found& found, const Target& targe
     }
     passage.call.job = passage.headers.job ? *passage.headers.job : JobId::random();
     passage.call.web_hook = passage.headers.web_hook;
+    passage.call.web_hook_has_schema = passage.headers.web_hook && passage.headers.schema;
     passage.call.client_address = request.client_address;
     return passage.keyed() ? call_once(passage, key_waits) : perform(passage);
 }
@@ -252,12 +271,21 @@ Result<Answer> Edge::answer_message(Passage& passage) {
     if (message.access != api::Access::open) {
         const Result<void> references = parts_.check_references(passage.call.caller, message, request.get());
         if (!references.has_value()) {
-            if (references.error().code == ErrorCode::not_found && succeeds_without_resource(message)) return Answer(Body{});
+            if (references.error().code == ErrorCode::not_found && succeeds_without_resource(message)) {
+                TRY_ASSIGN(const std::shared_ptr<void> path, path_alone(message, fields.get_object()));
+                const Result<void> resource = parts_.check_references(passage.call.caller, message, path.get());
+                if (!resource.has_value() && resource.error().code == ErrorCode::not_found) return Answer(Body{});
+            }
             return std::unexpected(references.error());
         }
     }
     if (passage.headers.mock) return Answer(Body{message.response_example.empty() ? "{}" : std::string(message.response_example)});
-    return passage.read.endpoint->handler(passage.call, request.get());
+    passage.call.validates_only = asks_for_validation_only(fields.get_object());
+    // A handler that reads the tags checks what only it can; for others, what has been checked is all.
+    if (passage.call.validates_only && message.request().find("systemTags") == nullptr) return Answer(Body{});
+    Result<Answer> answer = passage.read.endpoint->handler(passage.call, request.get());
+    if (passage.call.validates_only && answer.has_value()) return Answer(Body{});
+    return answer;
 }
 
 Response Edge::failure(const Error& error) const {
@@ -295,6 +323,7 @@ Result<Job> Edge::keep(const Passage& passage, const Result<Answer>& answer) {
     job.progress = 100;
     job.plan = "{}";
     job.web_hook = passage.call.web_hook;
+    job.web_hook_has_schema = passage.call.web_hook_has_schema;
     job.create_date = job.last_op_date = clock_.now();
     job.finish_date = job.create_date;
     if (answer.has_value()) {
@@ -364,7 +393,9 @@ void Edge::job_finished(const Job& job) {
 }
 
 WebHookCall Edge::hook_call(const Job& job, std::int64_t tries) const {
-    WebHookCall call{*job.web_hook, job.uuid.text(), job.state == JobState::succeeded, result_body(job)};
+    const auto message = job.web_hook_has_schema ? messages_.find(job.api_name) : messages_.end();
+    WebHookCall call{*job.web_hook, job.uuid.text(), job.state == JobState::succeeded,
+                     finished_body(job, message == messages_.end() ? nullptr : message->second)};
     call.batch = batch_outcome(job).value_or("");
     call.by_admin = parts_.jobs.is_admin(job.account_uuid);
     call.tries = tries;

@@ -124,6 +124,15 @@ TEST(EdgeParameters, OfADeleteComeFromTheUrl) {
     EXPECT_EQ(world.ask("DELETE", box + "?names.1=b&names.0=a&names.10=c").body, "{}");
     EXPECT_TRUE(has(world.last_request(), R"("names":["a","b","c"])")) << world.last_request();
     EXPECT_EQ(world.ask("DELETE", box + "?deleteMode=a&deleteMode=b").status, 400);
+    EXPECT_EQ(world.ask("DELETE", box + "?deleteMode=").body, "{}");  // left out, as Go clients write it
+    EXPECT_TRUE(has(world.last_request(), R"("deleteMode":"Permissive")")) << world.last_request();
+}
+
+TEST(EdgeBody, AnEmptyUuidIsNotAnAbsentOne) {
+    World world;
+    const Response refused = world.ask("PUT", kActions, R"({"fillBox":{"names":["a"],"nearUuid":""}})");
+    EXPECT_TRUE(has(refused.body, "SYS.1007") && has(refused.body, "nearUuid")) << refused.body;
+    EXPECT_EQ(world.last_request(), "");
 }
 
 TEST(EdgeQuery, ParametersAreReadAsClientsSendThem) {

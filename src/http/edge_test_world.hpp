@@ -19,6 +19,7 @@ inline constexpr const char* kBox = "327b60d6b8cd41489ade6f4830bcec16";
 inline constexpr const char* kForeignBox = "427b60d6b8cd41489ade6f4830bcec16";
 inline constexpr const char* kMissing = "927b60d6b8cd41489ade6f4830bcec16";
 inline constexpr const char* kAdminSession = "a27b60d6b8cd41489ade6f4830bcec16";
+inline constexpr std::array<std::string_view, 2> kDropModes{"Permissive", "Enforcing"};
 inline constexpr const char* kUserSession = "b27b60d6b8cd41489ade6f4830bcec16";
 
 struct Part {
@@ -54,7 +55,7 @@ struct LinkBox {
 };  // POST "null"
 struct DropBox {
     VmId uuid;
-    std::string mode;
+    std::string mode = "Permissive";
     std::vector<std::string> names;
 };  // DELETE
 struct PeekBox {

@@ -44,9 +44,9 @@ template <> const TypeInfo& describe<LinkBox>() {
     return info;
 }
 template <> const TypeInfo& describe<DropBox>() {
-    static const TypeInfo info =
-        object<DropBox>("DropBox", "Drops.", field<&DropBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
-                        field<&DropBox::mode>("deleteMode", "How."), field<&DropBox::names>("names", "Names."));
+    static const TypeInfo info = object<DropBox>(
+        "DropBox", "Drops.", field<&DropBox::uuid>("uuid", "The box.", {.in_path = true, .names_a = "BoxVO"}),
+        field<&DropBox::mode>("deleteMode", "How.", {.one_of = kDropModes, .fallback = "Permissive"}), field<&DropBox::names>("names", "Names."));
     return info;
 }
 template <> const TypeInfo& describe<PeekBox>() {

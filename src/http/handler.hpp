@@ -24,6 +24,8 @@ struct Call {
     std::optional<IdempotencyKey> key;  // to be committed with the job
     std::string session_uuid;           // as sent; empty for open calls
     std::string client_address;
+    bool validates_only = false;       // the tag ephemeral::validationOnly: everything is checked, nothing is kept
+    bool web_hook_has_schema = false;  // what is sent to the web hook has its `schema`
 };
 
 struct Body {  // the whole 200 body

@@ -6,6 +6,7 @@
 #include "api/messages_jobs.hpp"
 #include "api/reply_schema.hpp"
 #include "base/limits.hpp"
+#include "http/call_headers.hpp"
 #include "workflow/step_error.hpp"
 
 namespace ramet::http {
@@ -118,16 +119,20 @@ std::string result_body(const Job& job) {
     return api::error_body(Error{code, "the job ended as " + std::string(name_of(job.state)), {}, nullptr, {}});
 }
 
-Response finished_response(const Job& job, const api::MessageInfo* schema_of) {
-    if (job.state != JobState::succeeded) return json_response(503, result_body(job));
+std::string finished_body(const Job& job, const api::MessageInfo* schema_of) {
     std::string body = result_body(job);
-    return json_response(200, schema_of == nullptr ? std::move(body) : api::with_schema(*schema_of, body));
+    return job.state != JobState::succeeded || schema_of == nullptr ? body : api::with_schema(*schema_of, body);
+}
+
+Response finished_response(const Job& job, const api::MessageInfo* schema_of) {
+    return json_response(job.state == JobState::succeeded ? 200 : 503, finished_body(job, schema_of));
 }
 
 Response accepted_response(const Request& request, const JobId& job, const std::string& fallback_authority) {
     std::string body = "{\"location\":";
     api::append_json_string(body, "http://" + authority_of(request, fallback_authority) + "/zstack/v1/api-jobs/" + job.text());
-    const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(limits::kJobTimeout);
+    // What the client asked for is what it is told: no job here is given up because of it.
+    const std::chrono::milliseconds timeout = api_timeout_of(request).value_or(limits::kJobTimeout);
     return json_response(202, body + ",\"apiTimeout\":" + std::to_string(timeout.count()) + "}");
 }
 

@@ -17,6 +17,8 @@ bool has_ended(const Job& job);
 // The final body: the stored result as it is, or {"error":{...}}.
 std::string result_body(const Job& job);
 // 200 or 503 with the final body. With `schema_of` set, a result without a schema gets one.
+// The same with the answer's `schema` when its message is given.
+std::string finished_body(const Job& job, const api::MessageInfo* schema_of);
 Response finished_response(const Job& job, const api::MessageInfo* schema_of);
 // 202 with the place to poll.
 Response accepted_response(const Request& request, const JobId& job, const std::string& fallback_authority);

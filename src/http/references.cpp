@@ -27,7 +27,7 @@ Result<void> walk_fields(const Walk& walk, const TypeInfo& type, void* owner, co
                 continue;
             }
             const std::string_view uuid = field.text(item);
-            if (uuid.empty()) continue;
+            if (uuid.empty()) continue;  // left out: check_rules() refuses one that was sent empty
             const ReferenceRule& rule = field.rules.in_path && !walk.reads_only ? walk.operate : walk.refer;
             TRY(rule(uuid, field.rules.names_a, name));
         }

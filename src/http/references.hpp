@@ -14,7 +14,7 @@ namespace ramet::http {
 using ReferenceRule = std::function<Result<void>(std::string_view uuid, std::string_view vo_type, std::string_view field)>;
 
 // Walks the fields with `names_a`: those in the path must be the caller's to operate (of a GET: to refer to), all others to refer to.
-// The first failure ends it. Absent and empty uuids are skipped.
+// The first failure ends it. Absent uuids are skipped; check_rules() has refused empty ones.
 Result<void> check_references(const api::MessageInfo& message, void* request, const ReferenceRule& operate, const ReferenceRule& refer);
 
 using ReferenceCheck = std::function<Result<void>(const identity::Caller& caller, const api::MessageInfo& message, void* request)>;

@@ -87,6 +87,7 @@ Result<json::object> fields_from_parameters(const TypeInfo& type, const Target& 
     for (const FieldInfo& field : type.fields) {
         std::multimap<std::int64_t, std::string_view> values;
         for (const auto& [name, value] : target.parameters) {
+            if (value.empty() && api::names_something(field)) continue;  // "deleteMode=", "vmUuid=": so Go clients write what they leave out
             const std::optional<std::int64_t> index = index_of(name, field.name);
             if (index && (*index == -1 || field.shape == Shape::list)) values.emplace(*index, value);
         }

@@ -28,6 +28,14 @@ bool more_literal(const std::vector<std::string>& left, const std::vector<std::s
     return false;
 }
 
+// GET /things/{uuid} is none of GET /things/anything: what is no API of ours must not look like an empty list.
+bool cannot_be_key(const Endpoint& endpoint, std::string_view segment) {
+    if (!endpoint.by_uuid) return false;
+    const std::vector<FieldInfo>& fields = endpoint.message->query_row().fields;
+    const auto key = std::ranges::find_if(fields, [](const FieldInfo& field) { return field.rules.primary; });
+    return key != fields.end() && key->scalar == Scalar::id && segment.find_first_not_of("0123456789abcdefABCDEF-") != std::string_view::npos;
+}
+
 }  // namespace
 
 void Router::add_path(std::string_view path, Endpoint endpoint) {
@@ -45,7 +53,10 @@ void Router::add_path(std::string_view path, Endpoint endpoint) {
     const std::string_view name = method_name(endpoint.message->method);
     auto method = std::find_if(shape->methods.begin(), shape->methods.end(), [&](const auto& known) { return known.first == name; });
     if (method == shape->methods.end()) method = shape->methods.insert(shape->methods.end(), {std::string(name), {}});
-    method->second.push_back(std::move(endpoint));
+    // A message that reads one thing comes before the query that would find it too.
+    std::vector<Endpoint>& endpoints = method->second;
+    const auto place = endpoint.by_uuid ? endpoints.end() : std::ranges::find_if(endpoints, &Endpoint::by_uuid);
+    endpoints.insert(place, std::move(endpoint));
 }
 
 void Router::add(const api::MessageInfo& message, Handler handler) {
@@ -70,6 +81,7 @@ std::variant<Found, UnknownPath, WrongMethod> Router::find(std::string_view meth
     }
     if (best == nullptr && allowed.empty()) return UnknownPath{};
     if (best == nullptr) return WrongMethod{allowed};
+    if (cannot_be_key(endpoints->front(), segments.back())) return UnknownPath{};
     Found found;
     for (const Endpoint& endpoint : *endpoints) found.candidates.push_back(&endpoint);
     for (std::size_t i = 0; i < segments.size(); ++i)

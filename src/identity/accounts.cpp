@@ -1,6 +1,5 @@
 #include "identity/accounts.hpp"
 
-#include "base/limits.hpp"
 #include "store/table.hpp"
 
 namespace ramet::identity {
@@ -74,7 +73,8 @@ Result<api::SessionInventory> Accounts::log_in(const api::LogInByAccount& reques
 bool Accounts::session_valid(std::string_view session_uuid) { return sessions_.authenticate(session_uuid).has_value(); }
 
 Result<api::SessionInventory> Accounts::renew(const Caller& caller, const api::RenewSession& request) {
-    const std::chrono::seconds duration{request.duration.value_or(limits::kSessionTimeout.count())};
+    std::optional<std::chrono::seconds> duration;
+    if (request.duration) duration = std::chrono::seconds(*request.duration);
     return sessions_.renew(caller, request.session_uuid, duration);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "identity/identity_fixture_test.hpp"
+#include "model/resources.hpp"
 
 namespace ramet::identity {
 namespace {
@@ -39,6 +40,10 @@ protected:
         const Result<Account> made = accounts_->create(admin_caller(), request);
         EXPECT_TRUE(made.has_value());
         return made.value_or(Account{});
+    }
+    void set(const std::string& name, const std::string& value) {
+        erase<GlobalConfig>({{"uuid", "identity." + name}});
+        insert(GlobalConfig{"identity." + name, "identity", name, "", "", value});
     }
     ErrorCode code_of(const std::string& session_uuid) {
         const Result<Caller> caller = accounts_->authenticate(session_uuid);
@@ -222,6 +227,68 @@ TEST_F(AccountsTest, RefusesOneSessionTooManyUntilOthersExpire) {
     EXPECT_EQ(accounts_->log_in(login("admin", "secret"), kAddress).error().code, ErrorCode::too_many_sessions);
     clock_.advance(std::chrono::seconds(1));
     EXPECT_TRUE(accounts_->log_in(login("admin", "secret"), kAddress).has_value());
+}
+
+TEST_F(AccountsTest, AllowsAsManySessionsAsTheSettingSays) {
+    set("session.maxConcurrent", "2");
+    const std::string first = session();
+    session();
+    const Result<api::SessionInventory> refused = accounts_->log_in(login("admin", "secret"), kAddress);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::too_many_sessions);
+    EXPECT_THAT(refused.error().message, HasSubstr("session.maxConcurrent allows 2; log out"));
+    make("other");
+    EXPECT_NE(session("other", "pass"), "");
+    ASSERT_TRUE(accounts_->log_out(first).has_value());
+    EXPECT_NE(session(), "");
+}
+
+TEST_F(AccountsTest, ASessionLastsAsLongAsTheSettingSaysAfterItsLastUse) {
+    set("session.timeout", "100");
+    const Result<api::SessionInventory> opened = accounts_->log_in(login("admin", "secret"), kAddress);
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_EQ(opened->expired_date.milliseconds, clock_.now().milliseconds + 100'000);
+    const std::string used = opened->uuid.text(), unused = session();
+    for (int i = 0; i < 5; ++i) {
+        clock_.advance(std::chrono::seconds(60));
+        EXPECT_TRUE(accounts_->purge_expired_sessions().has_value());
+        ASSERT_TRUE(accounts_->authenticate(used).has_value()) << i;
+    }
+    EXPECT_EQ(code_of(unused), ErrorCode::session_invalid);
+    const Result<api::SessionInventory> renewed = accounts_->renew(admin_caller(), {used, std::nullopt});
+    ASSERT_TRUE(renewed.has_value());
+    EXPECT_EQ(renewed->expired_date.milliseconds, clock_.now().milliseconds + 100'000);
+    clock_.advance(std::chrono::seconds(100));
+    EXPECT_EQ(code_of(used), ErrorCode::session_invalid);
+}
+
+TEST_F(AccountsTest, AShortSessionInUseIsNotPurged) {
+    set("session.timeout", "20");
+    const std::string used = session();
+    for (int i = 0; i < 30; ++i) {
+        clock_.advance(std::chrono::seconds(5));
+        EXPECT_TRUE(accounts_->purge_expired_sessions().has_value());
+        ASSERT_TRUE(accounts_->authenticate(used).has_value()) << i;
+    }
+}
+
+TEST_F(AccountsTest, ASessionInUseLearnsOfALongerTimeoutWithinAMinute) {
+    const std::string uuid = session();
+    ASSERT_TRUE(accounts_->authenticate(uuid).has_value());
+    set("session.timeout", "14400");
+    clock_.advance(std::chrono::seconds(60));
+    ASSERT_TRUE(accounts_->authenticate(uuid).has_value());  // writes its end, and reads the setting
+    ASSERT_TRUE(accounts_->authenticate(uuid).has_value());
+    clock_.advance(std::chrono::seconds(14'399));
+    EXPECT_TRUE(accounts_->authenticate(uuid).has_value());
+}
+
+TEST_F(AccountsTest, ASettingThatCannotBeReadKeepsNobodyOut) {
+    set("session.timeout", "soon");
+    set("session.maxConcurrent", "-1");
+    const Result<api::SessionInventory> opened = accounts_->log_in(login("admin", "secret"), kAddress);
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_EQ(opened->expired_date.milliseconds, clock_.now().milliseconds + std::chrono::milliseconds(limits::kSessionTimeout).count());
 }
 
 TEST_F(AccountsTest, PurgesExpiredSessionsOnly) {

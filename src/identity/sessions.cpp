@@ -4,15 +4,18 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/limits.hpp"
+#include "model/resources.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
 
 namespace ramet::identity {
 namespace {
 
-constexpr std::int64_t kWriteMilliseconds = 60'000;  // the end of a session is written this often
+constexpr std::int64_t kWriteMilliseconds = 60'000;  // the end of a session is written this often,
+constexpr std::int64_t kWritesPerTimeout = 4;        // and at least this often while it lasts: rows whose end is past are removed
 constexpr std::size_t kKnownMax = 100'000;
 
 std::int64_t milliseconds(std::chrono::seconds duration) { return std::chrono::milliseconds(duration).count(); }
@@ -29,6 +32,16 @@ std::string hash_of(std::string_view session_uuid) {
 
 Error invalid_session() { return Error{ErrorCode::session_invalid, "the session does not exist or has expired; log in again", {}, nullptr, {}}; }
 
+// One that cannot be read is its default: it must not keep out whoever comes to set it right.
+Result<std::int64_t> identity_setting(store::Transaction& transaction, std::string_view name, std::int64_t default_value) {
+    TRY_ASSIGN(const std::optional<GlobalConfig> row, store::find<GlobalConfig>(transaction, {{"uuid", "identity." + std::string(name)}}));
+    if (!row) return default_value;
+    std::int64_t number = 0;
+    const char* const end = row->value.data() + row->value.size();
+    const auto [stopped, error] = std::from_chars(row->value.data(), end, number);
+    return error == std::errc{} && stopped == end && number > 0 ? number : default_value;
+}
+
 api::SessionInventory inventory_of(std::string_view session_uuid, const Session& row) {
     api::SessionInventory inventory;
     inventory.uuid = SessionId::trusted(std::string(session_uuid));
@@ -44,12 +57,16 @@ api::SessionInventory inventory_of(std::string_view session_uuid, const Session&
 Result<api::SessionInventory> Sessions::open(const Account& account) {
     const Timestamp now = clock_.now();
     const std::string session_uuid = random_uuid_text();
-    const Session row{hash_of(session_uuid), account.uuid, later(now, limits::kSessionTimeout), now};
+    Session row{hash_of(session_uuid), account.uuid, now, now};
     TRY(database_.write([&](store::Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(const std::chrono::seconds timeout, read_timeout(transaction));
+        row.expired_date = later(now, timeout);
+        TRY_ASSIGN(const std::int64_t most, identity_setting(transaction, "session.maxConcurrent", limits::kSessionsPerAccountMax));
         TRY(transaction.execute("DELETE FROM session WHERE \"accountUuid\" = $1 AND \"expiredDate\" <= $2", {account.uuid.text(), now.milliseconds}));
         TRY_ASSIGN(const std::int64_t present, store::count<Session>(transaction, {{"accountUuid", account.uuid.text()}}));
-        if (present >= limits::kSessionsPerAccountMax) {
-            const std::string what = "the account has " + std::to_string(present) + " sessions, and may have no more";
+        if (present >= most) {
+            const std::string what =
+                "the account has " + std::to_string(present) + " sessions, and identity.session.maxConcurrent allows " + std::to_string(most);
             return fail(ErrorCode::too_many_sessions, what + "; log out of some, or wait until they expire");
         }
         return store::insert(transaction, row);
@@ -84,15 +101,15 @@ Result<Caller> Sessions::authenticate(std::string_view session_uuid) {
     return Result<Caller>(invalid_session());
 }
 
-Result<api::SessionInventory> Sessions::renew(const Caller& caller, std::string_view session_uuid, std::chrono::seconds duration) {
+Result<api::SessionInventory> Sessions::renew(const Caller& caller, std::string_view session_uuid, std::optional<std::chrono::seconds> duration) {
     TRY_ASSIGN(const Caller owner, authenticate(session_uuid));
     if (!caller.admin && owner.account != caller.account) return fail(ErrorCode::not_owner, "the session belongs to another account");
     const std::string hash = hash_of(session_uuid);
-    const Timestamp end = later(clock_.now(), duration);
     TRY_ASSIGN(const Session row, store::write(database_, [&](store::Transaction& transaction) -> Result<Session> {
                    TRY_ASSIGN(std::optional<Session> found, store::find<Session>(transaction, {{"uuidHash", hash}}));
                    if (!found) return Result<Session>(invalid_session());
-                   found->expired_date = end;
+                   TRY_ASSIGN(const std::chrono::seconds timeout, read_timeout(transaction));
+                   found->expired_date = later(clock_.now(), duration.value_or(timeout));
                    TRY(store::update(transaction, *found));
                    return std::move(*found);
                }));
@@ -132,6 +149,17 @@ Result<std::int64_t> Sessions::purge_expired() {
     });
 }
 
+Result<std::chrono::seconds> Sessions::read_timeout(store::Transaction& transaction) {
+    TRY_ASSIGN(const std::int64_t seconds, identity_setting(transaction, "session.timeout", limits::kSessionTimeout.count()));
+    const std::chrono::seconds timeout{seconds};
+    timeout_ = timeout;
+    return timeout;
+}
+
+bool Sessions::is_write_due(std::int64_t unwritten_milliseconds) const {
+    return unwritten_milliseconds >= std::min(kWriteMilliseconds, milliseconds(timeout_) / kWritesPerTimeout);
+}
+
 // Moves the end on, and says whether this caller is the one to write it.
 std::optional<Sessions::Known> Sessions::find_known(const std::string& hash, Timestamp now, bool& write_due) {
     const std::lock_guard lock(mutex_);
@@ -142,8 +170,8 @@ std::optional<Sessions::Known> Sessions::find_known(const std::string& hash, Tim
         known_.erase(found);  // the row decides: another server may have moved its end on
         return std::nullopt;
     }
-    known.expires = std::max(known.expires, later(now, limits::kSessionTimeout));
-    if (now < known.checked || now.milliseconds - known.checked.milliseconds >= kWriteMilliseconds) {
+    known.expires = std::max(known.expires, later(now, timeout_));
+    if (now < known.checked || is_write_due(now.milliseconds - known.checked.milliseconds)) {
         write_due = true;
         known.checked = now;
     }
@@ -156,14 +184,16 @@ Result<Sessions::Known> Sessions::load(const std::string& hash, Timestamp now, b
         if (!row || row->expired_date <= now) return Result<Known>(invalid_session());
         TRY_ASSIGN(const std::optional<Account> account, store::find<Account>(transaction, {{"uuid", row->account_uuid.text()}}));
         if (!account) return Result<Known>(invalid_session());
-        const Timestamp expires = std::max(row->expired_date, later(now, limits::kSessionTimeout));
-        write_due = expires.milliseconds - row->expired_date.milliseconds >= kWriteMilliseconds;
+        TRY_ASSIGN(const std::chrono::seconds timeout, read_timeout(transaction));
+        const Timestamp expires = std::max(row->expired_date, later(now, timeout));
+        write_due = is_write_due(expires.milliseconds - row->expired_date.milliseconds);
         return Known{Caller{account->uuid, account->name, account->is_admin()}, expires, now};
     });
 }
 
 Result<bool> Sessions::write_end(const std::string& hash, Timestamp end) {
     return store::write(database_, [&](store::Transaction& transaction) -> Result<bool> {
+        TRY(read_timeout(transaction));
         TRY_ASSIGN(const std::int64_t changed,
                    transaction.execute("UPDATE session SET \"expiredDate\" = CASE WHEN \"expiredDate\" < $1 THEN $1 ELSE \"expiredDate\" END "
                                        "WHERE \"uuidHash\" = $2",

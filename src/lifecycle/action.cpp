@@ -14,13 +14,20 @@ Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order
     job.target_uuid = order.target_uuid;
     job.plan = order.plan;
     job.web_hook = request.web_hook;
+    job.web_hook_has_schema = request.web_hook_has_schema;
     job.create_date = job.last_op_date = parts.now();
     crash_point("job-before-reserve");
-    TRY(parts.database().write([&](store::Transaction& transaction) -> Result<void> {
+    bool valid = false;
+    const Result<void> reserved = parts.database().write([&](store::Transaction& transaction) -> Result<void> {
         if (request.key) TRY(store::insert(transaction, *request.key));
         if (reserve) TRY(reserve(transaction, job));
-        return store::insert(transaction, job);
-    }));
+        TRY(store::insert(transaction, job));
+        valid = true;
+        if (request.validates_only) return fail(ErrorCode::cancelled, "only validated");  // takes everything back
+        return {};
+    });
+    if (valid && request.validates_only) return job.uuid;
+    TRY(reserved);
     crash_point("job-after-reserve");
     TRY(parts.shared.engine.start(job));
     return job.uuid;

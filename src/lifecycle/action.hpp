@@ -18,6 +18,8 @@ struct Request {
     JobId job;
     std::optional<std::string> web_hook;
     std::optional<IdempotencyKey> key;  // committed with the job
+    bool web_hook_has_schema = false;
+    bool validates_only = false;  // submit() checks and reserves, and takes it all back
 };
 
 class Action final : public workflow::Step {

@@ -83,6 +83,8 @@ void apply_nic_param(NicBlueprint& nic, const api::VmNicParam& param, std::size_
     nic.mac_field = fmt::format("vmNicParams[{}].mac", index);
     nic.wanted_ip = param.ip;
     nic.wanted_mac = param.mac;
+    nic.wanted_netmask = param.netmask;
+    nic.wanted_gateway = param.gateway;
     if (param.driver_type) nic.nic.driver_type = *param.driver_type;
     if (param.meta_data) nic.nic.meta_data = param.meta_data;
     if (param.state) nic.nic.state = *param.state == "disable" ? NicState::disable : NicState::enable;

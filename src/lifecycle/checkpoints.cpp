@@ -237,11 +237,11 @@ Result<JobId> create_checkpoint(Parts& parts, const Request& request, const api:
                         message.user_tags,
                         message.memory,
                         request.caller.admin};
-    plan.checkpoint = CheckpointId::derived(request.job.text(), "checkpoint");
-    if (message.resource_uuid) { TRY_ASSIGN(plan.checkpoint, resources::id_or_new(message.resource_uuid)); }
+    TRY_ASSIGN(plan.checkpoint, resources::id_or_derived(message.resource_uuid, request.job, "checkpoint"));
     for (const std::string& tag : plan.system_tags) TRY(resources::check_system_tag("CheckpointVO", tag, "systemTags", request.caller.admin));
     return submit(parts, request, {"create-checkpoint", "CreateCheckpoint", plan.vm.text(), "{}"},
                   [&](Transaction& transaction, Job& job) -> Result<void> {
+                      TRY(resources::require_free_uuid(transaction, plan.checkpoint.text()));
                       TRY_ASSIGN(const VmRows rows, load_vm(transaction, plan.vm));
                       TRY(check_source(transaction, rows, plan, request.job));
                       plan.volumes.clear();

@@ -10,7 +10,9 @@
 #include "lifecycle/new_disks.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/vm_names.hpp"
 #include "resources/tag_patterns.hpp"
+#include "resources/use_case.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle {
@@ -143,6 +145,18 @@ Result<void> check_networks(const api::CreateVmInstance& message) {
     return check_nic_params(message.vm_nic_params, message.l3_network_uuids, 1);
 }
 
+// A network that is Disabled takes no new NIC.
+Result<void> check_networks_enabled(Transaction& transaction, const std::vector<L3NetworkId>& networks) {
+    for (std::size_t i = 0; i < networks.size(); ++i) {
+        TRY_ASSIGN(const L3Network network, store::get<L3Network>(transaction, networks[i].text()));
+        if (network.state != Enablement::enabled) {
+            return fail(ErrorCode::operation_failed,
+                        fmt::format("l3NetworkUuids[{}] names an L3 network that is Disabled; enable it or choose another", i));
+        }
+    }
+    return {};
+}
+
 // Host and storage are chosen here; the host is kept by the row, so that its capacity is held.
 Result<VmInstance> place_vm(Transaction& transaction, const api::CreateVmInstance& message, const Checked& checked, const VmId& uuid,
                             const JobId& job, Timestamp now) {
@@ -228,6 +242,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const Request& reques
 Result<Checked> check_request(Parts& parts, Transaction& transaction, const api::CreateVmInstance& message) {
     Checked checked;
     TRY(check_size(message, transaction, checked));
+    TRY(check_networks_enabled(transaction, message.l3_network_uuids));
     TRY_ASSIGN(checked.disks, disks_of(transaction, message));
     TRY_ASSIGN(checked.zone, zone_of(message, transaction, checked.disks));
     checked.system_tags = message.system_tags;
@@ -259,8 +274,7 @@ Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateV
     TRY(check_nic_powers(parts, message.vm_nic_params));
     for (const std::string& tag : message.system_tags) TRY(resources::check_system_tag("VmInstanceVO", tag, "systemTags", request.caller.admin));
     CreateVmPlan plan;
-    plan.vm = message.resource_uuid.value_or(VmId::derived(request.job.text(), "vm/0"));
-    if (!is_uuid_text(plan.vm.text())) return fail(ErrorCode::invalid_argument, "resourceUuid must be 32 lower-case hex digits");
+    TRY_ASSIGN(plan.vm, resources::id_or_derived(message.resource_uuid, request.job, "vm/0"));
     plan.strategy = enum_from<Strategy>(message.strategy).value_or(Strategy::instant_start);
     TRY_ASSIGN(Checked checked, store::read(parts.database(), [&](Transaction& transaction) { return check_request(parts, transaction, message); }));
     TRY(place_disks(parts, message, checked.disks));
@@ -271,6 +285,7 @@ Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateV
     const JobOrder order{std::string(kLinkedVm), std::string(api_name_of(message)), plan.vm.text(), api::to_json(plan, api::Audience::storage)};
     return submit(parts, request, order, [&](Transaction& transaction, Job& job) -> Result<void> {
         const Timestamp now = parts.now();
+        TRY(require_unique_names(transaction, {{"name", message.name}}));
         bool uncached = false;
         if (checked.disks.image) { TRY_ASSIGN(uncached, reserve_cache_layer(transaction, *checked.disks.image, plan.storage, now)); }
         if (copies || uncached) job.kind = kCopiedVm;
@@ -280,7 +295,9 @@ Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateV
         TRY_ASSIGN(VmBlueprint blueprint, blueprint_of(transaction, request, message, checked, plan.vm, now));
         std::vector<VmBlueprint> blueprints;
         blueprints.push_back(std::move(blueprint));
-        return reserve_vms(transaction, request.caller, blueprints, now);
+        if (Result<void> reserved = reserve_vms(transaction, request.caller, blueprints, now); !reserved.has_value())
+            return resources::explain_conflict(std::move(reserved.error()), "VmInstanceVO", plan.vm.text());
+        return {};
     });
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <semaphore>
 
 #include "api/json.hpp"
@@ -57,7 +58,7 @@ protected:
         pool.add(ref);
         storage().add_source(path, 64 << 20);
     }
-    JobId create(const ImageId& image, std::vector<std::string> root_tags = {}) {
+    api::CreateVmInstance wish(const ImageId& image) const {
         api::CreateVmInstance message;
         message.name = "made";
         message.cpu_num = 1;
@@ -65,12 +66,28 @@ protected:
         message.image_uuid = image;
         message.zone_uuid = pool.zone.uuid;
         message.strategy = "CreateStopped";
+        return message;
+    }
+    JobId create(const ImageId& image, std::vector<std::string> root_tags = {}) {
+        api::CreateVmInstance message = wish(image);
         message.root_volume_system_tags = std::move(root_tags);
         return begun(create_vm(parts, {pool.admin, JobId::random(), std::nullopt, std::nullopt}, message));
     }
     static JobId begun(const Result<JobId>& job) {
         EXPECT_TRUE(job.has_value()) << job.error().message << " " << job.error().detail;
         return job.value_or(JobId::random());
+    }
+    void expect_refusal(ErrorCode code, std::string_view words, const std::function<void(api::CreateVmInstance&)>& edit) {
+        api::CreateVmInstance message = wish(pool.image.uuid);
+        edit(message);
+        const Result<JobId> job = create_vm(parts, {pool.admin, JobId::random(), std::nullopt, std::nullopt}, message);
+        ASSERT_FALSE(job.has_value()) << words;
+        EXPECT_EQ(job.error().code, code) << words;
+        EXPECT_NE(job.error().message.find(words), std::string::npos) << job.error().message;
+    }
+    template <class Row>
+    void rewrite(const Row& row) {
+        test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) { return store::update(transaction, row); }));
     }
     JobState end_of(const JobId& job) { return engine.wait(job, kPatience)->state; }
     // What `job` does while it copies; another job, of the image that is cached, is begun and ended meanwhile.
@@ -139,6 +156,45 @@ TEST_F(CreateVmTest, AVolumeCopiedFromASnapshotKeepsNoQuickJobWaiting) {
     const Volume volume = pool.rows<Volume>({{"name", "data"}}).front();
     EXPECT_EQ(volume.status, VolumeStatus::ready);
     EXPECT_FALSE(pool.rows<Layer>({{"uuid", volume.top_layer_uuid->text()}}).front().parent_uuid.has_value());
+}
+
+TEST_F(CreateVmTest, ItsDisksAreWholeSectors) {
+    api::CreateVmInstance message = wish(pool.image.uuid);
+    message.root_disk_size = (64 << 20) + 1;
+    message.data_disk_sizes = {(1 << 20) + 1};
+    ASSERT_EQ(end_of(begun(create_vm(parts, {pool.admin, JobId::random(), std::nullopt, std::nullopt}, message))), JobState::succeeded);
+    EXPECT_EQ(pool.rows<Volume>({{"name", "ROOT-for-made"}}).at(0).size, (64 << 20) + 512);
+    EXPECT_EQ(pool.rows<Volume>({{"name", "DATA-for-made"}}).at(0).size, (1 << 20) + 512);
+}
+
+TEST_F(CreateVmTest, WhatIsDisabledIsRefused) {
+    DiskOffering offering;
+    offering.uuid = DiskOfferingId::trusted(test::uuid_text(61));
+    offering.name = "1G";
+    offering.disk_size = 1 << 30;
+    offering.state = Enablement::disabled;
+    pool.add_owned(offering, pool.admin);
+    pool.l3.state = Enablement::disabled;
+    rewrite(pool.l3);
+    const auto refused = ErrorCode::operation_failed;
+    expect_refusal(refused, "l3NetworkUuids[0] names an L3 network that is Disabled",
+                   [&](api::CreateVmInstance& message) { message.l3_network_uuids = {pool.l3.uuid}; });
+    expect_refusal(refused, "rootDiskOfferingUuid names a disk offering that is Disabled",
+                   [&](api::CreateVmInstance& message) { message.root_disk_offering_uuid = offering.uuid; });
+    expect_refusal(refused, "dataDiskOfferingUuids[0] names a disk offering that is Disabled",
+                   [&](api::CreateVmInstance& message) { message.data_disk_offering_uuids = {offering.uuid}; });
+}
+
+TEST_F(CreateVmTest, AnImageOfADataVolumeIsRefused) {
+    pool.image.media_type = "DataVolumeTemplate";
+    rewrite(pool.image);
+    expect_refusal(ErrorCode::invalid_argument, "imageUuid", [](api::CreateVmInstance&) {});
+}
+
+TEST_F(CreateVmTest, ItsUuidIsAUuidThatIsFree) {
+    const auto as = [](const std::string& uuid) { return [uuid](api::CreateVmInstance& message) { message.resource_uuid = VmId::trusted(uuid); }; };
+    expect_refusal(ErrorCode::invalid_argument, "resourceUuid", as(std::string(32, '0')));
+    expect_refusal(ErrorCode::conflict, "resourceUuid", as(pool.web.uuid.text()));
 }
 
 }  // namespace

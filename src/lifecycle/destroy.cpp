@@ -5,6 +5,7 @@
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/volumes.hpp"
 #include "resources/global_configs.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
@@ -135,29 +136,59 @@ Result<JobId> expunge_vm(Parts& parts, const Request& request, const api::Expung
     return submit(parts, request, {"expunge-vm", "ExpungeVmInstance", message.uuid.text(), "{}"});
 }
 
+namespace {
+
+struct Expired {
+    std::vector<VmId> vms;
+    std::vector<VolumeId> volumes;
+};
+
+Result<Timestamp> end_of_keeping(Transaction& transaction, std::string_view category, Timestamp now) {
+    TRY_ASSIGN(const std::int64_t period, resources::global_config_number(transaction, category, "expungePeriod"));
+    return Timestamp{now.milliseconds - 1000 * period};
+}
+
+Result<Expired> find_expired(Transaction& transaction, Timestamp now) {
+    Expired found;
+    TRY_ASSIGN(const Timestamp oldest_volume, end_of_keeping(transaction, "volume", now));
+    TRY_ASSIGN(const std::vector<Volume> volumes, store::list<Volume>(transaction, {{"status", std::string(name_of(VolumeStatus::deleted))}}));
+    for (const Volume& volume : volumes) {
+        if (volume.type == VolumeType::data && volume.last_op_date < oldest_volume) found.volumes.push_back(volume.uuid);
+    }
+    TRY_ASSIGN(const std::string policy, resources::global_config(transaction, "vm", "deletionPolicy"));
+    if (policy == "Never") return found;
+    TRY_ASSIGN(const Timestamp oldest_vm, end_of_keeping(transaction, "vm", now));
+    TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::destroyed))}}));
+    for (const VmInstance& vm : vms) {
+        if (vm.last_op_date < oldest_vm) found.vms.push_back(vm.uuid);
+    }
+    return found;
+}
+
+}  // namespace
+
 Result<void> expunge_expired(Parts& parts) {
-    struct Expired {
-        std::vector<VmId> vms;
-    };
-    TRY_ASSIGN(const Expired expired, store::read(parts.database(), [&](Transaction& transaction) -> Result<Expired> {
-                   Expired found;
-                   TRY_ASSIGN(const std::string policy, resources::global_config(transaction, "vm", "deletionPolicy"));
-                   if (policy == "Never") return found;
-                   TRY_ASSIGN(const std::int64_t period, resources::global_config_number(transaction, "vm", "expungePeriod"));
-                   const std::int64_t oldest = parts.now().milliseconds - 1000 * period;
-                   TRY_ASSIGN(const std::vector<VmInstance> vms,
-                              store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::destroyed))}}));
-                   for (const VmInstance& vm : vms) {
-                       if (vm.last_op_date.milliseconds < oldest) found.vms.push_back(vm.uuid);
-                   }
-                   return found;
-               }));
+    TRY_ASSIGN(const Expired expired,
+               store::read(parts.database(), [&](Transaction& transaction) { return find_expired(transaction, parts.now()); }));
+    const auto request = [] { return Request{identity::admin_caller(), JobId::random(), std::nullopt}; };
     for (const VmId& vm : expired.vms) {
-        const Request request{identity::admin_caller(), JobId::random(), std::nullopt};
-        const Result<JobId> job = expunge_vm(parts, request, api::ExpungeVmInstance{vm});
+        const Result<JobId> job = expunge_vm(parts, request(), api::ExpungeVmInstance{vm});
         if (!job.has_value()) telemetry::log_warning("cannot expunge VM {}: {}", vm.text(), job.error().message);
     }
+    for (const VolumeId& volume : expired.volumes) {
+        const Result<JobId> job = expunge_data_volume(parts, request(), api::ExpungeDataVolume{volume});
+        if (!job.has_value()) telemetry::log_warning("cannot expunge volume {}: {}", volume.text(), job.error().message);
+    }
     return {};
+}
+
+Result<bool> ExpungePace::is_due(std::chrono::steady_clock::time_point now) {
+    TRY_ASSIGN(const std::int64_t interval, store::read(parts_.database(), [](Transaction& transaction) {
+                   return resources::global_config_number(transaction, "vm", "expungeInterval");
+               }));
+    if (last_ && now - *last_ < std::chrono::seconds(interval)) return false;
+    last_ = now;
+    return true;
 }
 
 }  // namespace ramet::lifecycle

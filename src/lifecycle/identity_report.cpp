@@ -84,6 +84,7 @@ std::string why_pending(const VmRows& rows) {
     if (!is_on(rows)) return "the VM is off: the guest takes it when it starts";
     if (rows.identity && rows.identity->trouble) return *rows.identity->trouble;
     if (rows.vm.identity_state == IdentityState::own) return "the guest did not show one";
+    if (rows.vm.identity_state == IdentityState::given) return "the guest was given it at its gate; it is read back when the guest agent answers";
     return "the guest agent has not answered yet; without qemu-guest-agent in the guest it can be neither set nor seen";
 }
 
@@ -93,6 +94,10 @@ void settle_unseen(IdentityFact& fact, const Identifier& identifier, const VmRow
     fact.means = identifier.proof == Proof::row ? "row" : "hypervisor";
     if (identifier.proof == Proof::row) {
         fact.state = fact.old_value == fact.new_value && fact.old_value ? FactState::kept : FactState::fresh;
+    } else if (is_on(rows) && rows.vm.identity_state == IdentityState::given && identifier.name.starts_with("smbios-")) {
+        fact.new_value = fact.old_value;
+        fact.state = FactState::kept;
+        fact.reason = "the VM goes on from its source's memory, where this is the source's; stop and start it to give it its own";
     } else if (identifier.proof == Proof::machine && is_on(rows)) {
         fact.state = FactState::fresh;
         fact.reason = "part of the running VM's hardware; not read back from the guest";

@@ -27,6 +27,7 @@ Result<void> note_stop(Parts& parts, const VmInstance& seen) {
                                    "' was stopped in the middle of a write, as its storage is full or failing; nothing is lost: make room "
                                    "(or mend the storage) and resume it"));
         event.severity = "warning";
+        event.create_date = now;
         TRY(record_event(transaction, std::move(event)));
         return set_vm_state(transaction, *vm, VmState::paused, now);
     });

@@ -27,12 +27,12 @@ namespace {
 constexpr std::string_view kKind = "expire-vm";
 
 Result<std::string> change_lease(Parts& parts, const VmId& id, std::string_view message,
-                                 const std::function<std::optional<Timestamp>(const VmInstance&)>& end) {
+                                 const std::function<Result<std::optional<Timestamp>>(const VmInstance&)>& end) {
     TRY(parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
         if (vm.state == VmState::expunging)
             return fail(ErrorCode::wrong_state, std::string(message) + ": the VM instance is being removed; its lease has ended");
-        vm.lease_end_date = end(vm);
+        TRY_ASSIGN(vm.lease_end_date, end(vm));
         vm.last_op_date = parts.now();
         return store::update(transaction, vm);
     }));
@@ -131,16 +131,19 @@ void register_lease_sagas(workflow::Engine& engine, Parts& parts) {
 }
 
 Result<std::string> extend_lease(Parts& parts, const api::ExtendVmInstanceLease& message) {
-    return change_lease(parts, message.uuid, "ExtendVmInstanceLease", [&](const VmInstance& vm) -> std::optional<Timestamp> {
-        const std::int64_t from = std::max(vm.lease_end_date.value_or(Timestamp{}).milliseconds, parts.now().milliseconds);
-        return Timestamp{from + 1000 * message.expires_in};
+    return change_lease(parts, message.uuid, "ExtendVmInstanceLease", [&](const VmInstance& vm) -> Result<std::optional<Timestamp>> {
+        if (!vm.lease_end_date)
+            return fail(ErrorCode::wrong_state, "VM instance '" + vm.name + "' has no lease, and longer than for ever it cannot live; " +
+                                                    "to give it one use setVmInstanceLease (ramet vm lease)");
+        const std::int64_t from = std::max(vm.lease_end_date->milliseconds, parts.now().milliseconds);
+        return std::optional(Timestamp{from + 1000 * message.expires_in});
     });
 }
 
 Result<std::string> set_lease(Parts& parts, const api::SetVmInstanceLease& message) {
-    return change_lease(parts, message.uuid, "SetVmInstanceLease", [&](const VmInstance&) -> std::optional<Timestamp> {
-        if (!message.expires_in) return std::nullopt;
-        return Timestamp{parts.now().milliseconds + 1000 * *message.expires_in};
+    return change_lease(parts, message.uuid, "SetVmInstanceLease", [&](const VmInstance&) -> Result<std::optional<Timestamp>> {
+        if (!message.expires_in) return std::optional<Timestamp>{};
+        return std::optional(Timestamp{parts.now().milliseconds + 1000 * *message.expires_in});
     });
 }
 

@@ -7,6 +7,7 @@
 #include "api/json.hpp"
 #include "lifecycle/identity_report.hpp"
 #include "lifecycle/parts.hpp"
+#include "resources/global_configs.hpp"
 #include "store/saga_log.hpp"
 #include "support/fake_hypervisor.hpp"
 #include "support/fake_plumbing.hpp"
@@ -17,6 +18,11 @@ namespace ramet::lifecycle {
 
 class LifecycleFixture : public testing::Test {
 protected:
+    void set_config(const std::string& category, const std::string& name, const std::string& value) {
+        const Result<std::string> done = resources::update_global_config(shared, pool.admin, {category, name, value});
+        ASSERT_TRUE(done.has_value()) << done.error().message;
+    }
+
     test::SmallPool pool;
     SystemClock clock;
     test::FakePrimaryStorages storages;

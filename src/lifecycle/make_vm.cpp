@@ -1,6 +1,9 @@
 #include "lifecycle/make_vm.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "base/crash_point.hpp"
@@ -17,6 +20,18 @@ using workflow::Output;
 using workflow::StepContext;
 
 namespace {
+
+// A NIC's mask and gateway are those of its address' range: others can be asked for, and cannot be had.
+Result<void> check_wanted(const NicBlueprint& nic, const UsedIp& used) {
+    const std::string place = nic.ip_field.substr(0, nic.ip_field.rfind('.') + 1);
+    const auto differs = [&](const std::string& field, const std::string& wanted, const std::string& present) {
+        return fail(ErrorCode::invalid_argument,
+                    fmt::format("{}{}: the range of {} has '{}', not '{}'; leave it out", place, field, used.ip, present, wanted.substr(0, 64)));
+    };
+    if (nic.wanted_netmask && *nic.wanted_netmask != used.netmask) return differs("netmask", *nic.wanted_netmask, used.netmask);
+    if (nic.wanted_gateway && *nic.wanted_gateway != used.gateway) return differs("gateway", *nic.wanted_gateway, used.gateway);
+    return {};
+}
 
 Result<void> assign_addresses(Transaction& transaction, std::vector<VmBlueprint>& blueprints, Timestamp now) {
     std::vector<network::IpRequest> ips;
@@ -37,6 +52,7 @@ Result<void> assign_addresses(Transaction& transaction, std::vector<VmBlueprint>
     for (std::size_t i = 0; i < nics.size(); ++i) nics[i]->nic.mac = chosen_macs[i];
     TRY_ASSIGN(const std::vector<UsedIp> used, network::allocate_ips(transaction, ips, now));
     for (std::size_t i = 0; i < with_ip.size(); ++i) {
+        TRY(check_wanted(*with_ip[i], used[i]));
         with_ip[i]->nic.ip = used[i].ip;
         with_ip[i]->nic.netmask = used[i].netmask;
         with_ip[i]->nic.gateway = used[i].gateway;
@@ -129,14 +145,16 @@ Result<bool> is_handed_over(Parts& parts, const VmId& vm, const JobId& job) {
 Result<Output> Materialize::run(StepContext& step) {
     TRY_ASSIGN(const bool handed_over, is_handed_over(parts_, vm_, step.job()));
     if (handed_over) return Output{};
-    TRY_ASSIGN(const std::int64_t total, bytes_to_copy());
+    TRY_ASSIGN(std::vector<std::int64_t> sizes, sizes_to_copy());
     std::int64_t before = 0;  // of the layers that are written
-    for (const VolumeRecipe& recipe : recipes_) {
+    for (std::size_t i = 0; i < recipes_.size(); ++i) {
         if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+        // A copy that has begun knows what it has to write, which is far less than the disk's size where the disk is empty.
+        const std::int64_t later = std::accumulate(sizes.begin() + static_cast<std::ptrdiff_t>(i) + 1, sizes.end(), std::int64_t{0});
         std::int64_t bytes = 0;
-        TRY(write_first_layer(parts_, recipe, step, [&](storage::CopyProgress progress) {
+        TRY(write_first_layer(parts_, recipes_[i], step, [&](storage::CopyProgress progress) {
             bytes = progress.total_bytes;
-            step.progress(before + progress.done_bytes, total);
+            step.progress(before + progress.done_bytes, before + bytes + later);
         }));
         before += bytes;
         crash_point("layer-written");
@@ -145,15 +163,16 @@ Result<Output> Materialize::run(StepContext& step) {
     return Output{};
 }
 
-Result<std::int64_t> Materialize::bytes_to_copy() {
-    return store::read(parts_.database(), [&](Transaction& transaction) -> Result<std::int64_t> {
-        std::int64_t total = 0;
-        for (const VolumeRecipe& recipe : recipes_) {
-            if (recipe.mode != LayerMode::copy) continue;
-            TRY_ASSIGN(const Layer layer, store::get<Layer>(transaction, recipe.layer.text()));
-            total += layer.size;
+// At most, of each recipe: its disk's size when it is a copy.
+Result<std::vector<std::int64_t>> Materialize::sizes_to_copy() {
+    return store::read(parts_.database(), [&](Transaction& transaction) -> Result<std::vector<std::int64_t>> {
+        std::vector<std::int64_t> sizes(recipes_.size(), 0);
+        for (std::size_t i = 0; i < recipes_.size(); ++i) {
+            if (recipes_[i].mode != LayerMode::copy) continue;
+            TRY_ASSIGN(const Layer layer, store::get<Layer>(transaction, recipes_[i].layer.text()));
+            sizes[i] = layer.size;
         }
-        return total;
+        return sizes;
     });
 }
 

@@ -44,6 +44,7 @@ Result<std::optional<LayerId>> settle_volume(store::Transaction& transaction, co
 struct NicBlueprint {
     VmNic nic;  // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
     std::optional<std::string> wanted_ip, wanted_mac;
+    std::optional<std::string> wanted_netmask, wanted_gateway;  // must be what the address' range has
     std::string ip_field, mac_field;  // where they were asked for, for error texts: "vmNicParams[0].ip", "systemTags"
     std::string choice_seed;          // not empty: free addresses are chosen by it, not at random (network::IpRequest::seed)
 };
@@ -80,7 +81,7 @@ public:
     std::vector<std::string> locks() const override { return {vm_.text()}; }
 
 private:
-    Result<std::int64_t> bytes_to_copy();
+    Result<std::vector<std::int64_t>> sizes_to_copy();
     Result<void> finish();
     Parts& parts_;
     VmId vm_;

@@ -19,7 +19,7 @@ Result<void> note_source(Parts& parts, MemoryImage& image, const VmId& source) {
     TRY_ASSIGN(const VmRows rows, store::read(parts.database(), [&](Transaction& transaction) { return load_vm(transaction, source); }));
     image.source_macs.clear();
     for (const VmNic& nic : rows.nics) image.source_macs.push_back(nic.mac);
-    const bool known = rows.vm.identity_state == IdentityState::own;
+    const bool known = rows.vm.identity_state != IdentityState::pending;
     if (rows.vm.state == VmState::running)
         image.agent = parts.hypervisor.agent_ping(source, known ? kKnownAgentPatience : kAgentPatience).has_value();
     // A paused guest cannot answer; that it has an agent is known from its identity, which the agent gave.

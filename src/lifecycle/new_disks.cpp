@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <algorithm>
 
+#include "base/disk_size.hpp"
 #include "lifecycle/checkpoints.hpp"
 #include "lifecycle/image_cache.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
+#include "resources/global_configs.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle {
@@ -29,14 +31,20 @@ Result<Thick> thick_of(const api::CreateVmInstance& message) {
 
 // --- from an image
 
+constexpr std::string_view kRootMediaType = "RootVolumeTemplate";
+
 Result<NewDisk> root_of_image(Transaction& transaction, const api::CreateVmInstance& message, const Image& image, bool thick) {
+    if (image.media_type != kRootMediaType) {
+        return fail(ErrorCode::invalid_argument,
+                    fmt::format("imageUuid names an image whose mediaType is {}; choose one that is {}", image.media_type, kRootMediaType));
+    }
     if (image.status != ImageStatus::ready || image.state != Enablement::enabled) {
         return fail(ErrorCode::operation_failed, fmt::format("imageUuid names an image that is {} and {}; it must be Ready and Enabled",
                                                              name_of(image.status), name_of(image.state)));
     }
     std::int64_t wanted = message.root_disk_size.value_or(0);
     if (message.root_disk_offering_uuid) {
-        TRY_ASSIGN(const DiskOffering offering, store::get<DiskOffering>(transaction, message.root_disk_offering_uuid->text()));
+        TRY_ASSIGN(const DiskOffering offering, usable_offering(transaction, *message.root_disk_offering_uuid, "rootDiskOfferingUuid"));
         wanted = offering.disk_size;
     }
     if (wanted != 0 && wanted < image.size) {
@@ -45,7 +53,7 @@ Result<NewDisk> root_of_image(Transaction& transaction, const api::CreateVmInsta
     }
     NewDisk root;
     root.type = VolumeType::root;
-    root.size = std::max(wanted, image.size);
+    root.size = whole_sectors(std::max(wanted, image.size));
     root.mode = thick ? LayerMode::copy : LayerMode::overlay;
     root.thick = thick;
     root.root_image = image.uuid;
@@ -61,13 +69,14 @@ Result<NewDisks> disks_of_image(Transaction& transaction, const api::CreateVmIns
     NewDisk data;
     data.thick = thick.data;
     for (const std::int64_t size : message.data_disk_sizes) {
-        data.size = size;
+        data.size = whole_sectors(size);
         found.disks.push_back(data);
     }
-    for (const DiskOfferingId& uuid : message.data_disk_offering_uuids) {
-        TRY_ASSIGN(const DiskOffering offering, store::get<DiskOffering>(transaction, uuid.text()));
+    for (std::size_t i = 0; i < message.data_disk_offering_uuids.size(); ++i) {
+        TRY_ASSIGN(const DiskOffering offering,
+                   usable_offering(transaction, message.data_disk_offering_uuids[i], fmt::format("dataDiskOfferingUuids[{}]", i)));
         data.size = offering.disk_size;
-        data.disk_offering = uuid;
+        data.disk_offering = offering.uuid;
         found.disks.push_back(data);
     }
     return found;
@@ -117,6 +126,21 @@ Result<NewDisks> disks_of_snapshots(Transaction& transaction, const api::CreateV
     return found;
 }
 
+Result<void> check_data_volume_count(Transaction& transaction, std::int64_t count, bool of_snapshots) {
+    if (count < 1) return {};
+    TRY_ASSIGN(const std::int64_t most, resources::data_volumes_max(transaction));
+    if (count <= most) return {};
+    if (of_snapshots)
+        return fail(ErrorCode::operation_failed,
+                    fmt::format("volumeSnapshotGroupUuid: the group has {} data volumes, and kvm.dataVolume.maxNum allows a VM instance {}; "
+                                "make it of its root volume's snapshot",
+                                count, most));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("dataDiskSizes and dataDiskOfferingUuids ask for {} data volumes, and kvm.dataVolume.maxNum allows a VM instance {}; "
+                            "ask for fewer",
+                            count, most));
+}
+
 std::int64_t bytes_to_write(const NewDisk& disk) {
     if (disk.mode == LayerMode::overlay) return storage::kOverlayFileBytes;
     return disk.mode == LayerMode::copy ? disk.size : 0;
@@ -124,10 +148,20 @@ std::int64_t bytes_to_write(const NewDisk& disk) {
 
 }  // namespace
 
+Result<DiskOffering> usable_offering(Transaction& transaction, const DiskOfferingId& uuid, std::string_view field) {
+    TRY_ASSIGN(DiskOffering offering, store::get<DiskOffering>(transaction, uuid.text()));
+    if (offering.state != Enablement::enabled)
+        return fail(ErrorCode::operation_failed, fmt::format("{} names a disk offering that is Disabled; enable it or choose another", field));
+    offering.disk_size = whole_sectors(offering.disk_size);  // of one that was made before its own size was
+    return offering;
+}
+
 Result<NewDisks> disks_of(Transaction& transaction, const api::CreateVmInstance& message) {
     TRY_ASSIGN(const Thick thick, thick_of(message));
-    if (message.volume_snapshot_uuid || message.volume_snapshot_group_uuid) return disks_of_snapshots(transaction, message, thick);
-    return disks_of_image(transaction, message, thick);
+    const bool of_snapshots = message.volume_snapshot_uuid || message.volume_snapshot_group_uuid;
+    TRY_ASSIGN(NewDisks found, of_snapshots ? disks_of_snapshots(transaction, message, thick) : disks_of_image(transaction, message, thick));
+    TRY(check_data_volume_count(transaction, std::ssize(found.disks) - 1, of_snapshots));
+    return found;
 }
 
 Result<void> place_disks(Parts& parts, const api::CreateVmInstance& message, NewDisks& disks) {

@@ -27,6 +27,8 @@ struct NewDisks {
     std::vector<NewDisk> disks;        // the root volume first
 };
 
+// The disk offering, which must be Enabled, with the size a disk of it has. `field` names it in the refusal.
+Result<DiskOffering> usable_offering(store::Transaction& transaction, const DiskOfferingId& uuid, std::string_view field);
 // Reads and checks what the request names.
 Result<NewDisks> disks_of(store::Transaction& transaction, const api::CreateVmInstance& message);
 // Chooses the storages. Not inside a transaction: it asks the storages for their room.

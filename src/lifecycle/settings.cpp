@@ -2,6 +2,7 @@
 
 #include "api/json.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/vm_names.hpp"
 #include "resources/tag_patterns.hpp"
 #include "store/table.hpp"
 
@@ -37,7 +38,14 @@ Result<std::string> update_vm(Parts& parts, const api::UpdateVmInstance& message
         if (message.cpu_num || message.memory_size)
             TRY(require_state(ErrorCode::operation_failed, vm, "UpdateVmInstance (cpuNum, memorySize)", {VmState::stopped, VmState::created}, {}));
         if (message.name && message.name->empty()) return fail(ErrorCode::invalid_argument, "name is empty; give the VM instance a name");
-        if (message.name) vm.name = *message.name;
+        if (message.name) {
+            TRY(require_unique_names(transaction, {{"name", *message.name}}, vm.uuid));
+            vm.name = *message.name;
+        }
+        if (message.state && *message.state != name_of(vm.state)) {
+            return fail(ErrorCode::invalid_argument,
+                        "state: the VM instance is " + std::string(name_of(vm.state)) + "; use StartVmInstance or StopVmInstance to change that");
+        }
         if (message.description) vm.description = message.description;
         if (message.platform) vm.platform = *message.platform;
         if (message.guest_os_type) vm.guest_os_type = message.guest_os_type;

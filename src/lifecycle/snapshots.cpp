@@ -223,18 +223,6 @@ Result<void> check_volume(Transaction& transaction, const Volume& volume, std::s
     return may_take_snapshot(transaction, volume.uuid);
 }
 
-template <class AnyId>
-Result<AnyId> uuid_for(const std::optional<AnyId>& wanted, const JobId& job, const std::string& name) {
-    if (!wanted) return AnyId::derived(job.text(), name);
-    return resources::id_or_new(wanted);
-}
-
-Result<void> require_free(Transaction& transaction, const std::string& uuid) {
-    TRY_ASSIGN(const std::int64_t taken, store::count<AccountResourceRef>(transaction, {{"resourceUuid", uuid}}));
-    if (taken == 0) return {};
-    return fail(ErrorCode::invalid_argument, "resourceUuid: '" + uuid + "' is the uuid of another resource; choose another");
-}
-
 Result<JobId> submit_take(Parts& parts, const Request& request, const TakePlan& plan) {
     const std::string& target = plan.vm ? plan.vm->text() : plan.snapshots.front().volume.text();
     const std::string& made = plan.group ? plan.group->text() : plan.snapshots.front().snapshot.text();
@@ -242,7 +230,7 @@ Result<JobId> submit_take(Parts& parts, const Request& request, const TakePlan& 
     for (const std::string& tag : plan.system_tags) TRY(resources::check_system_tag(vo_type, tag, "systemTags", request.caller.admin));
     return submit(parts, request, {"take-snapshots", plan.message, target, api::to_json(plan, api::Audience::storage)},
                   [&](Transaction& transaction, Job&) -> Result<void> {
-                      TRY(require_free(transaction, made));
+                      TRY(resources::require_free_uuid(transaction, made));
                       for (const PlannedSnapshot& planned : plan.snapshots) {
                           TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, planned.volume.text()));
                           TRY(check_volume(transaction, volume, plan.message, request.job));
@@ -294,7 +282,7 @@ void register_snapshot_sagas(workflow::Engine& engine, Parts& parts) {
 Result<JobId> create_volume_snapshot(Parts& parts, const Request& request, const api::CreateVolumeSnapshot& message) {
     TRY_ASSIGN(const Volume volume,
                store::read(parts.database(), [&](Transaction& transaction) { return store::get<Volume>(transaction, message.volume_uuid.text()); }));
-    TRY_ASSIGN(const SnapshotId uuid, uuid_for(message.resource_uuid, request.job, "snapshot/" + volume.uuid.text()));
+    TRY_ASSIGN(const SnapshotId uuid, resources::id_or_derived(message.resource_uuid, request.job, "snapshot/" + volume.uuid.text()));
     return submit_take(parts, request,
                        {"CreateVolumeSnapshot",
                         volume.vm_instance_uuid,
@@ -311,7 +299,7 @@ Result<JobId> create_snapshot_group(Parts& parts, const Request& request, const 
     if (message.with_memory) return fail(ErrorCode::unsupported, "withMemory: a group keeps disks only; leave it out");
     TakePlan plan{"CreateVolumeSnapshotGroup", {}, {}, {}, message.name, message.description, message.system_tags, message.user_tags,
                   request.caller.admin};
-    TRY_ASSIGN(plan.group, uuid_for(message.resource_uuid, request.job, "snapshot-group"));
+    TRY_ASSIGN(plan.group, resources::id_or_derived(message.resource_uuid, request.job, "snapshot-group"));
     TRY(store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(const Volume root, store::get<Volume>(transaction, message.root_volume_uuid.text()));
         if (root.type != VolumeType::root || !root.vm_instance_uuid) {

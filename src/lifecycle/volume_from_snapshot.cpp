@@ -9,6 +9,7 @@
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
 #include "resources/tag_patterns.hpp"
+#include "resources/use_case.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle {
@@ -99,12 +100,8 @@ Result<void> reserve_volume(Transaction& transaction, const Request& request, co
     volume.create_date = volume.last_op_date = now;
     Layer layer = first_layer(volume, kept.target, request.caller.account, kept.snapshot.layer_uuid, now);
     layer.untouched = plan.mode == LayerMode::overlay;
-    TRY(store::insert(transaction, volume));
-    TRY(store::insert(transaction, layer));
-    const std::string& uuid = volume.uuid.text();
-    TRY(identity::own(transaction, request.caller, uuid, "VolumeVO"));
-    TRY(resources::add_system_tags(transaction, "VolumeVO", uuid, message.system_tags, now, "systemTags", request.caller.admin));
-    return resources::add_user_tags(transaction, "VolumeVO", uuid, message.user_tags, now, "userTags");
+    TRY(resources::insert_owned(transaction, request.caller, volume, message.system_tags, message.user_tags, now));
+    return store::insert(transaction, layer);
 }
 
 }  // namespace
@@ -118,8 +115,7 @@ void register_volume_from_snapshot_sagas(workflow::Engine& engine, Parts& parts)
 Result<JobId> create_volume_from_snapshot(Parts& parts, const Request& request, const api::CreateDataVolumeFromVolumeSnapshot& message) {
     for (const std::string& tag : message.system_tags) TRY(resources::check_system_tag("VolumeVO", tag, "systemTags", request.caller.admin));
     VolumeFromSnapshotPlan plan;
-    plan.volume = message.resource_uuid.value_or(VolumeId::derived(request.job.text(), "volume"));
-    if (!is_uuid_text(plan.volume.text())) return fail(ErrorCode::invalid_argument, "resourceUuid must be 32 lower-case hex digits");
+    TRY_ASSIGN(plan.volume, resources::id_or_derived(message.resource_uuid, request.job, "volume"));
     TRY_ASSIGN(plan.thick, wants_thick(message.system_tags, "systemTags"));
     TRY_ASSIGN(const KeptVolume kept, store::read(parts.database(), [&](Transaction& transaction) { return load_kept(transaction, message); }));
     plan.mode = mode_from_kept(kept.snapshot.primary_storage_uuid, kept.target.uuid, plan.thick);

@@ -5,12 +5,15 @@
 #include <set>
 
 #include "api/json.hpp"
-#include "base/limits.hpp"
+#include "base/disk_size.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
+#include "lifecycle/new_disks.hpp"
 #include "lifecycle/placing.hpp"
 #include "lifecycle/rows.hpp"
+#include "resources/global_configs.hpp"
 #include "resources/tag_patterns.hpp"
+#include "resources/use_case.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle {
@@ -111,9 +114,10 @@ Result<void> reserve_slot(Parts& parts, const api::AttachDataVolumeToVm& message
                           {VmState::running, VmState::stopped, VmState::paused, VmState::created}, job));
         std::set<std::int64_t> used;
         for (const Volume& attached : rows.volumes) used.insert(attached.device_id.value_or(0));
-        if (std::ssize(used) > limits::kDataVolumesPerVmMax) {
+        TRY_ASSIGN(const std::int64_t most, resources::data_volumes_max(transaction));
+        if (std::ssize(used) > most) {  // the root volume is among them
             return fail(ErrorCode::attach_volume_failed,
-                        fmt::format("a VM instance takes at most {} data volumes; detach one first", limits::kDataVolumesPerVmMax));
+                        fmt::format("a VM instance takes at most {} data volumes (kvm.dataVolume.maxNum); detach one first", most));
         }
         std::int64_t slot = 1;
         while (used.contains(slot)) ++slot;
@@ -276,7 +280,7 @@ Result<JobId> create_data_volume(Parts& parts, const Request& request, const api
         TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
         TRY(placement::choose_primary_storage(storages, 0, message.primary_storage_uuid, std::nullopt));
     }
-    const VolumeId id = message.resource_uuid.value_or(VolumeId::derived(request.job.text(), "volume"));
+    TRY_ASSIGN(const VolumeId id, resources::id_or_derived(message.resource_uuid, request.job, "volume"));
     const JobOrder order{"create-volume", "CreateDataVolume", id.text(), api::to_json(message, api::Audience::storage)};
     return submit(parts, request, order, [&](Transaction& transaction, Job&) -> Result<void> {
         Volume volume;
@@ -287,18 +291,15 @@ Result<JobId> create_data_volume(Parts& parts, const Request& request, const api
         volume.status = VolumeStatus::not_instantiated;
         volume.create_date = volume.last_op_date = parts.now();
         if (message.disk_offering_uuid) {
-            TRY_ASSIGN(const DiskOffering offering, store::get<DiskOffering>(transaction, message.disk_offering_uuid->text()));
+            TRY_ASSIGN(const DiskOffering offering, usable_offering(transaction, *message.disk_offering_uuid, "diskOfferingUuid"));
             volume.disk_offering_uuid = offering.uuid;
             volume.size = offering.disk_size;
         } else if (message.disk_size) {
-            volume.size = *message.disk_size;
+            volume.size = whole_sectors(*message.disk_size);
         } else {
             return fail(ErrorCode::invalid_argument, "diskSize or diskOfferingUuid must be given: the volume needs a size");
         }
-        TRY(store::insert(transaction, volume));
-        TRY(identity::own(transaction, request.caller, id.text(), "VolumeVO"));
-        TRY(resources::add_system_tags(transaction, "VolumeVO", id.text(), message.system_tags, parts.now(), "systemTags", request.caller.admin));
-        return resources::add_user_tags(transaction, "VolumeVO", id.text(), message.user_tags, parts.now(), "userTags");
+        return resources::insert_owned(transaction, request.caller, volume, message.system_tags, message.user_tags, parts.now());
     });
 }
 
@@ -354,13 +355,7 @@ Result<std::string> recover_data_volume(Parts& parts, const api::RecoverDataVolu
     });
 }
 
-Result<std::string> update_volume(Parts& parts, const api::UpdateVolume& message) {
-    return change_volume(parts, message.uuid, [&](Volume& volume) -> Result<void> {
-        if (message.name) volume.name = *message.name;
-        if (message.description) volume.description = message.description;
-        return {};
-    });
-}
+Result<std::string> update_volume(Parts& parts, const api::UpdateVolume& message) { return resources::rename<Volume>(parts.shared, message); }
 
 Result<std::string> change_volume_state(Parts& parts, const api::ChangeVolumeState& message) {
     return change_volume(parts, message.uuid, [&](Volume& volume) -> Result<void> {

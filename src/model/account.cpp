@@ -45,6 +45,7 @@ template <> const TypeInfo& describe<Job>() {
         field<&Job::error>("error", "The error, as JSON text, when the job failed."),
         field<&Job::detail>("detail", "What was measured, as JSON text."), field<&Job::progress>("progress", "Percent done, 0 to 100."),
         field<&Job::web_hook>("webHook", "The address that is called when the job ends.", {.internal = true, .secret = true}),
+        field<&Job::web_hook_has_schema>("webHookHasSchema", "Whether that address is sent the answer's schema.", {.internal = true}),
         field<&Job::create_date>("createDate", "When the job was accepted."),
         field<&Job::last_op_date>("lastOpDate", "When the job was last changed."), field<&Job::finish_date>("finishDate", "When the job ended."));
     return info;

@@ -52,6 +52,7 @@ struct Job {
     std::optional<std::string> detail;       // JSON: what was measured
     std::int64_t progress = 0;               // 0..100
     std::optional<std::string> web_hook;
+    bool web_hook_has_schema = false;  // what it is sent has its `schema`
     Timestamp create_date, last_op_date;
     std::optional<Timestamp> finish_date;
 };

@@ -60,8 +60,9 @@ enum class JobState : std::uint8_t { queued, running, undoing, succeeded, failed
 inline constexpr std::array<std::string_view, 7> kJobStateNames{"Queued", "Running", "Undoing", "Succeeded", "Failed", "Canceled", "Stuck"};
 template <> inline constexpr std::span<const std::string_view> enum_names<JobState>{kJobStateNames};
 
-enum class IdentityState : std::uint8_t { own, pending };  // pending: the guest has still to be given the identity of its row
-inline constexpr std::array<std::string_view, 2> kIdentityStateNames{"Own", "Pending"};
+// pending: the guest has still to be given the identity of its row; given: an instant clone that passed its gate, and nothing was read back yet
+enum class IdentityState : std::uint8_t { own, pending, given };
+inline constexpr std::array<std::string_view, 3> kIdentityStateNames{"Own", "Pending", "Given"};
 template <> inline constexpr std::span<const std::string_view> enum_names<IdentityState>{kIdentityStateNames};
 
 }  // namespace ramet

@@ -118,7 +118,7 @@ Result<Choice> choose_wanted(const Pool& pool, const IpRequest& request) {
     if (range == pool.ranges.end()) return wrong(shown + " is outside the ranges of the L3 network");
     if (pool.reserved.contains(address->value)) return wrong(shown + " is the network's gateway, network or broadcast address");
     if (is_taken(pool, *address))
-        return fail(ErrorCode::no_address, "the IP " + shown + " is in use by another NIC; choose another, or leave it out for a random one");
+        return fail(ErrorCode::no_address, "field '" + request.field + "': the IP " + shown + " is in use by another NIC; choose another, or leave it out for a random one");
     return Choice{*address, &*range};
 }
 
@@ -215,6 +215,15 @@ Result<UsedIp> allocate_ip(store::Transaction& transaction, const L3NetworkId& l
     return std::move(rows.front());
 }
 
+Result<std::optional<std::int64_t>> count_free_ips(store::Transaction& transaction, const L3NetworkId& l3) {
+    TRY_ASSIGN(const std::int64_t ranges, store::count<IpRange>(transaction, {{"l3NetworkUuid", l3.text()}}));
+    if (ranges == 0) return std::optional<std::int64_t>{};
+    TRY_ASSIGN(const Pool pool, open_pool(transaction, l3));
+    std::int64_t free = 0;
+    for (const Range& range : pool.ranges) free += free_in(pool, range);
+    return std::optional(free);
+}
+
 Result<void> release_ips(store::Transaction& transaction, const NicId& nic) {
     TRY(store::erase<UsedIp>(transaction, {{"vmNicUuid", store::Value{nic.text()}}}));
     return {};
@@ -247,7 +256,7 @@ Result<std::vector<std::string>> allocate_macs(store::Transaction& transaction, 
         TRY_ASSIGN(macs[i], checked_mac(*requests[i].wanted, requests[i].field));
         TRY_ASSIGN(const bool exists, mac_exists(transaction, macs[i]));
         if (exists || !chosen.insert(macs[i]).second) {
-            return fail(ErrorCode::mac_taken, "the MAC " + macs[i] + " is in use by another NIC; choose another, or leave it out for a random one");
+            return fail(ErrorCode::mac_taken, "field '" + requests[i].field + "': the MAC " + macs[i] + " is in use by another NIC; choose another, or leave it out for a random one");
         }
     }
     for (std::size_t i = 0; i < requests.size(); ++i) {

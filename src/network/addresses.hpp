@@ -35,6 +35,9 @@ Result<std::vector<UsedIp>> allocate_ips(store::Transaction& transaction, std::s
 Result<UsedIp> allocate_ip(store::Transaction& transaction, const L3NetworkId& l3, const NicId& nic, const std::optional<std::string>& wanted,
                            std::string_view field, Timestamp now);
 
+// How many addresses of the network can still be chosen; nothing when it has no range, so that no NIC on it is given one.
+Result<std::optional<std::int64_t>> count_free_ips(store::Transaction& transaction, const L3NetworkId& l3);
+
 // Gives back every address of the NIC; none is success.
 Result<void> release_ips(store::Transaction& transaction, const NicId& nic);
 

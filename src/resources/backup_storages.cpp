@@ -72,8 +72,7 @@ Result<std::string> attach_backup_storage_to_zone(Parts& parts, const identity::
             TRY_ASSIGN(const Zone zone, store::get<Zone>(transaction, request.zone_uuid.text()));
             const BackupStorageZoneRef ref = zone_ref(storage.uuid, zone.uuid);
             TRY_ASSIGN(const std::int64_t present, store::count<BackupStorageZoneRef>(transaction, {{"uuid", ref.uuid}}));
-            if (present > 0)
-                return fail(ErrorCode::operation_failed, "backup storage '" + storage.name + "' is attached to zone '" + zone.name + "' already");
+            if (present > 0) return {};  // as a new one is
             return store::insert(transaction, ref);
         });
 }

@@ -1,15 +1,17 @@
 #include "resources/global_configs.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 
+#include "base/limits.hpp"
 #include "resources/use_case.hpp"
 
 namespace ramet::resources {
 namespace {
 
-enum class Form : std::uint8_t { deletion_policy, boolean, seconds, count, ratio };
+enum class Form : std::uint8_t { deletion_policy, boolean, seconds, count, data_volumes, ratio };
 
 struct KnownConfig {
     std::string_view category, name, default_value;
@@ -21,7 +23,7 @@ constexpr std::array<KnownConfig, 16> kKnown{{
     {"vm", "deletionPolicy", "Delay", Form::deletion_policy,
      "What destroying a VM instance does: Direct removes it at once, Delay keeps it for expungePeriod, Never keeps it until it is expunged by hand."},
     {"vm", "expungePeriod", "604800", Form::seconds, "How long a destroyed VM instance can be recovered, in seconds."},
-    {"vm", "expungeInterval", "3600", Form::seconds, "How often expired VM instances are looked for, in seconds."},
+    {"vm", "expungeInterval", "3600", Form::seconds, "How often expired VM instances and data volumes are looked for, in seconds."},
     {"vm", "leaseWarning", "300", Form::seconds,
      "How long before the end of a VM instance's lease its owner is warned, in seconds; of a shorter lease at once."},
     {"garbage", "lookInterval", "600", Form::seconds, "How often files, processes and network devices that nobody owns are looked for, in seconds."},
@@ -31,7 +33,7 @@ constexpr std::array<KnownConfig, 16> kKnown{{
     {"volume", "expungePeriod", "259200", Form::seconds, "How long a deleted data volume can be recovered, in seconds."},
     {"volume", "backgroundMerge", "true", Form::boolean, "Whether long chains of layers are merged in the background."},
     {"image", "expungePeriod", "259200", Form::seconds, "How long a deleted image can be recovered, in seconds."},
-    {"kvm", "dataVolume.maxNum", "24", Form::count, "How many data volumes a VM instance may have."},
+    {"kvm", "dataVolume.maxNum", "24", Form::data_volumes, "How many data volumes a VM instance may have."},
     {"host", "cpu.overProvisioning.ratio", "10", Form::ratio, "How many virtual CPUs a host may give away for each CPU it has."},
     {"mevoco", "overProvisioning.memory", "1", Form::ratio,
      "How many bytes of memory a host may give away for each that it has; more than 1 relies on guests that leave some unused or share it."},
@@ -44,6 +46,11 @@ constexpr std::int64_t kCountMax = 100'000;
 constexpr double kRatioMax = 1000;
 
 std::string key_of(std::string_view category, std::string_view name) { return std::string(category) + "." + std::string(name); }
+
+std::int64_t most_of(Form form) {
+    if (form == Form::seconds) return kSecondsMax;
+    return form == Form::data_volumes ? limits::kDataVolumesPerVmMax : kCountMax;
+}
 
 const KnownConfig* find_known(std::string_view category, std::string_view name) {
     for (const KnownConfig& known : kKnown)
@@ -98,9 +105,10 @@ Result<void> check_value(const KnownConfig& known, std::string_view value) {
         if (value != "true" && value != "false") return refuse("true or false");
         return {};
     case Form::seconds:
-    case Form::count: {
+    case Form::count:
+    case Form::data_volumes: {
         const std::optional<std::int64_t> number = parse_number(value);
-        const std::int64_t most = known.form == Form::seconds ? kSecondsMax : kCountMax;
+        const std::int64_t most = most_of(known.form);
         if (!number || *number < 1 || *number > most) return refuse("a number from 1 to " + std::to_string(most));
         return {};
     }
@@ -151,6 +159,11 @@ Result<std::int64_t> cpu_capacity(store::Transaction& transaction, std::int64_t 
 }
 
 Result<double> memory_ratio(store::Transaction& transaction) { return global_config_ratio(transaction, "mevoco", "overProvisioning.memory"); }
+
+Result<std::int64_t> data_volumes_max(store::Transaction& transaction) {
+    TRY_ASSIGN(const std::int64_t wanted, global_config_number(transaction, "kvm", "dataVolume.maxNum"));
+    return std::min(wanted, limits::kDataVolumesPerVmMax);
+}
 
 Result<std::string> update_global_config(Parts& parts, const identity::Caller&, const api::UpdateGlobalConfig& request) {
     const KnownConfig* const known = find_known(request.category, request.name);

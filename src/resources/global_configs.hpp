@@ -22,6 +22,9 @@ Result<std::int64_t> cpu_capacity(store::Transaction& transaction, std::int64_t 
 // How many bytes of memory a host may give away for each that it has; at least 1.
 Result<double> memory_ratio(store::Transaction& transaction);
 
+// How many data volumes a VM instance may have: kvm.dataVolume.maxNum, and never more than a VM has room for.
+Result<std::int64_t> data_volumes_max(store::Transaction& transaction);
+
 // Answers with the JSON body of the reply. Without a value: back to the default.
 Result<std::string> update_global_config(Parts& parts, const identity::Caller& caller, const api::UpdateGlobalConfig& request);
 

@@ -26,7 +26,7 @@ Result<BackupStorage> usable_storage(store::Transaction& transaction, const Back
 
 Error wrong_status(const Image& image, std::string_view doing, std::string_view instead) {
     return Error{
-        ErrorCode::wrong_state,
+        ErrorCode::operation_failed,  // VM.1010 is of VMs
         "image '" + image.name + "' is " + std::string(name_of(image.status)) + " and cannot be " + std::string(doing) + "; " + std::string(instead),
         {},
         nullptr,
@@ -96,27 +96,33 @@ Result<CheckedAddImage> check_add_image(store::Transaction& transaction, const i
     return checked;
 }
 
-Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobId& job_uuid,
-                        const std::optional<std::string>& web_hook, const std::optional<IdempotencyKey>& key) {
+Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobOrder& order) {
     TRY(storage::check_image_url(request.url, caller.admin));
     const Timestamp now = parts.clock.now();
     Job job;
+    bool valid = false;
     const auto reserve = [&](store::Transaction& transaction) -> Result<void> {
-        if (key) TRY(store::insert(transaction, *key));
+        if (order.key) TRY(store::insert(transaction, *order.key));
         TRY_ASSIGN(const CheckedAddImage checked, check_add_image(transaction, caller, request, now));
-        job.uuid = job_uuid;
+        job.uuid = order.uuid;
         job.kind = "add-image";
         job.api_name = "AddImage";
         job.account_uuid = caller.account;
         job.target_uuid = checked.image.uuid.text();
         job.plan = api::to_json(checked.plan, api::Audience::storage);
-        job.web_hook = web_hook;
+        job.web_hook = order.web_hook;
+        job.web_hook_has_schema = order.web_hook_has_schema;
         job.create_date = job.last_op_date = now;
         TRY(insert_owned(transaction, caller, checked.image, request.system_tags, request.user_tags, now));
         TRY(store::insert(transaction, checked.copy));
-        return store::insert(transaction, job);
+        TRY(store::insert(transaction, job));
+        valid = true;
+        if (order.validates_only) return fail(ErrorCode::cancelled, "only validated");  // takes everything back
+        return {};
     };
-    TRY(parts.database.write(reserve));
+    const Result<void> reserved = parts.database.write(reserve);
+    if (valid && order.validates_only) return job.uuid;
+    TRY(reserved);
     TRY(parts.engine.start(job));
     return job.uuid;
 }

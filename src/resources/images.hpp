@@ -25,9 +25,17 @@ struct AddImagePlan {
 // Before engine.recover(). `parts` outlives the engine.
 void register_image_sagas(workflow::Engine& engine, Parts& parts);
 
-// Checks, reserves, starts; the job's result is {"inventory":{...}}. `job` is the caller's choice; conflict when it exists already.
-Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobId& job,
-                        const std::optional<std::string>& web_hook = std::nullopt, const std::optional<IdempotencyKey>& key = std::nullopt);
+// How the job of a call is to be kept. Its uuid is the caller's choice; conflict when it exists already.
+struct JobOrder {
+    JobId uuid;
+    std::optional<std::string> web_hook = std::nullopt;
+    bool web_hook_has_schema = false;
+    std::optional<IdempotencyKey> key = std::nullopt;  // committed with the job
+    bool validates_only = false;                       // checks and reserves, and takes it all back
+};
+
+// Checks, reserves, starts; the job's result is {"inventory":{...}}.
+Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api::AddImage& request, const JobOrder& order);
 
 // Each answers with the JSON body of the reply.
 Result<std::string> update_image(Parts& parts, const identity::Caller& caller, const api::UpdateImage& request);

@@ -32,7 +32,7 @@ protected:
     }
     Job finish(const api::AddImage& message, const identity::Caller& caller) {
         const JobId id = JobId::random();
-        const Result<JobId> started = add_image(parts, caller, message, id);
+        const Result<JobId> started = add_image(parts, caller, message, {id});
         if (!started.has_value()) throw std::runtime_error(started.error().message);
         Result<Job> job = engine.wait(*started, kPatience);
         if (!job.has_value()) throw std::runtime_error(job.error().message);
@@ -112,7 +112,7 @@ TEST_F(Images, AJobThatWasCutOffGoesOnAtTheNextStart) {
 
 TEST_F(Images, LocalFilesAndPrivateAddressesAreForAdmins) {
     for (const std::string& url : {disk("source.raw"), std::string("http://127.0.0.1/x.qcow2")}) {
-        const Result<JobId> refused = add_image(parts, pool.alice, request(url), JobId::random());
+        const Result<JobId> refused = add_image(parts, pool.alice, request(url), {JobId::random()});
         if (refused.has_value()) {  // a name or address that is judged when it is used
             EXPECT_EQ(engine.wait(*refused, kPatience)->state, JobState::failed) << url;
         } else {
@@ -125,16 +125,16 @@ TEST_F(Images, LocalFilesAndPrivateAddressesAreForAdmins) {
 TEST_F(Images, RefusesBeforeAnythingIsWritten) {
     api::AddImage iso = request(disk("source.raw"));
     iso.media_type = "ISO";
-    EXPECT_EQ(add_image(parts, pool.admin, iso, JobId::random()).error().code, ErrorCode::unsupported);
+    EXPECT_EQ(add_image(parts, pool.admin, iso, {JobId::random()}).error().code, ErrorCode::unsupported);
     api::AddImage nowhere = request(disk("source.raw"));
     nowhere.backup_storage_uuids = {BackupStorageId::trusted(test::uuid_text(999))};
-    EXPECT_EQ(add_image(parts, pool.admin, nowhere, JobId::random()).error().code, ErrorCode::not_found);
+    EXPECT_EQ(add_image(parts, pool.admin, nowhere, {JobId::random()}).error().code, ErrorCode::not_found);
     ASSERT_TRUE(change_backup_storage_state(parts, pool.admin, {uuid_of<BackupStorage>("images"), "disable"}).has_value());
-    const Result<JobId> disabled = add_image(parts, pool.admin, request(disk("source.raw")), JobId::random());
+    const Result<JobId> disabled = add_image(parts, pool.admin, request(disk("source.raw")), {JobId::random()});
     ASSERT_FALSE(disabled.has_value());
     EXPECT_NE(disabled.error().message.find("Disabled"), std::string::npos);
-    EXPECT_FALSE(add_image(parts, pool.admin, request("file:///nonexistent/x.raw"), JobId::random()).has_value());
-    EXPECT_FALSE(add_image(parts, pool.admin, request("ftp://example.com/x.raw"), JobId::random()).has_value());
+    EXPECT_FALSE(add_image(parts, pool.admin, request("file:///nonexistent/x.raw"), {JobId::random()}).has_value());
+    EXPECT_FALSE(add_image(parts, pool.admin, request("ftp://example.com/x.raw"), {JobId::random()}).has_value());
     EXPECT_TRUE(pool.rows<Image>().empty());
     EXPECT_TRUE(pool.rows<Job>().empty());
 }
@@ -146,12 +146,12 @@ TEST_F(Images, ADeletedImageCanBeRecovered) {
     EXPECT_EQ(delete_image(parts, pool.admin, {image.uuid, {}}).value_or("?"), "{}");
     EXPECT_TRUE(std::filesystem::exists(file_of(image.uuid)));
     EXPECT_EQ(member(recover_image(parts, pool.admin, {image.uuid, {}}), "status"), "Ready");
-    expect_refusal(recover_image(parts, pool.admin, {image.uuid, {}}), ErrorCode::wrong_state, "only Deleted");
+    expect_refusal(recover_image(parts, pool.admin, {image.uuid, {}}), ErrorCode::operation_failed, "only Deleted");
 }
 
 TEST_F(Images, OnlyADeletedImageIsExpunged) {
     const Image image = ready();
-    expect_refusal(expunge_image(parts, pool.admin, {image.uuid, {}}), ErrorCode::wrong_state, "delete it first");
+    expect_refusal(expunge_image(parts, pool.admin, {image.uuid, {}}), ErrorCode::operation_failed, "delete it first");
     ASSERT_TRUE(delete_image(parts, pool.admin, {image.uuid, {}}).has_value());
     EXPECT_EQ(expunge_image(parts, pool.admin, {image.uuid, {}}).value_or("?"), "{}");
     EXPECT_FALSE(std::filesystem::exists(file_of(image.uuid)));

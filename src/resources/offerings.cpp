@@ -1,5 +1,6 @@
 #include "resources/offerings.hpp"
 
+#include "base/disk_size.hpp"
 #include "resources/use_case.hpp"
 
 namespace ramet::resources {
@@ -42,7 +43,7 @@ Result<std::string> create_disk_offering(Parts& parts, const identity::Caller& c
     TRY_ASSIGN(offering.uuid, id_or_new(request.resource_uuid));
     offering.name = request.name;
     offering.description = request.description;
-    offering.disk_size = request.disk_size;
+    offering.disk_size = whole_sectors(request.disk_size);
     offering.sort_key = request.sort_key.value_or(0);
     if (request.allocation_strategy) offering.allocator_strategy = *request.allocation_strategy;
     return create(parts, caller, offering, request, nothing_to_check);

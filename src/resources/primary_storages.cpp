@@ -145,9 +145,7 @@ Result<std::string> attach_primary_storage_to_cluster(Parts& parts, const identi
             }
             const PrimaryStorageClusterRef ref = cluster_ref(storage.uuid, cluster.uuid);
             TRY_ASSIGN(const std::int64_t present, store::count<PrimaryStorageClusterRef>(transaction, {{"uuid", ref.uuid}}));
-            if (present > 0)
-                return fail(ErrorCode::operation_failed,
-                            "primary storage '" + storage.name + "' is attached to cluster '" + cluster.name + "' already");
+            if (present > 0) return {};  // a new storage is attached to the clusters of its zone; ZStack's order, add and attach, goes on working
             return store::insert(transaction, ref);
         });
 }

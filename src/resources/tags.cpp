@@ -30,6 +30,17 @@ Result<Tag> find_tag(store::Transaction& transaction, const std::string& resourc
     return fail(ErrorCode::operation_failed, "the tag asks for something once and is not kept");
 }
 
+// Tags that are read when a VM instance is made: later they would be kept without doing anything.
+Result<void> check_not_too_late(const std::string& vo_type, const std::string& text, std::string_view field) {
+    if (vo_type != "VmInstanceVO") return {};
+    for (const std::string_view prefix : {"staticIp::", "customMac::", "customNicUuid::"}) {
+        if (!text.starts_with(prefix)) continue;
+        return fail(ErrorCode::invalid_argument, std::string(field) + ": " + std::string(prefix) +
+                                                     " is obeyed when a VM instance is created or cloned; the addresses of one that exists stay");
+    }
+    return {};
+}
+
 // Adds the tags and reads them back; one-time tags are checked and have no row.
 Result<std::vector<SystemTag>> add_and_read(Parts& parts, const identity::Caller& caller, const std::string& vo_type, const std::string& resource,
                                             const std::vector<std::string>& texts, std::string_view field) {
@@ -37,6 +48,7 @@ Result<std::vector<SystemTag>> add_and_read(Parts& parts, const identity::Caller
         std::string type = vo_type;
         if (type.empty()) { TRY_ASSIGN(type, type_of(transaction, resource)); }
         TRY(check_target(transaction, caller, type, resource));
+        for (const std::string& text : texts) TRY(check_not_too_late(type, text, field));
         TRY(add_system_tags(transaction, type, resource, texts, parts.clock.now(), field, caller.admin));
         std::vector<SystemTag> rows;
         for (const std::string& text : texts) {
@@ -67,6 +79,7 @@ Result<std::string> update_system_tag(Parts& parts, const identity::Caller& call
     return alter<SystemTag>(parts, request.uuid.text(), [&](SystemTag& tag, store::Transaction& transaction) -> Result<void> {
         TRY(check_target(transaction, caller, tag.resource_type, tag.resource_uuid));
         if (tag.inherent) return fail(ErrorCode::operation_failed, "the tag is set by the server itself and cannot be changed");
+        TRY(check_not_too_late(tag.resource_type, request.tag, "tag"));
         if (!same_pattern(tag.resource_type, tag.tag, request.tag)) {
             return fail(ErrorCode::invalid_argument, "tag: '" + request.tag.substr(0, 128) + "' is of another kind than '" + tag.tag.substr(0, 128) +
                                                          "'; create a new tag instead");

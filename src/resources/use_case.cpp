@@ -1,5 +1,7 @@
 #include "resources/use_case.hpp"
 
+#include "model/account.hpp"
+
 namespace ramet::resources {
 namespace {
 
@@ -15,6 +17,12 @@ Result<std::string> uuid_or_new(std::string_view wanted) {
     return fail(ErrorCode::invalid_argument,
                 "resourceUuid: '" + std::string(wanted.substr(0, 64)) +
                     "' is not a UUID written as 32 lower-case hex digits without dashes; leave it out to get a random one");
+}
+
+Result<void> require_free_uuid(store::Transaction& transaction, const std::string& uuid) {
+    TRY_ASSIGN(const std::int64_t taken, store::count<AccountResourceRef>(transaction, {{"resourceUuid", uuid}}));
+    if (taken == 0) return {};
+    return fail(ErrorCode::invalid_argument, "resourceUuid: '" + uuid + "' is the uuid of another resource; choose another");
 }
 
 Error explain_conflict(Error error, std::string_view vo_type, std::string_view uuid) {

@@ -23,6 +23,16 @@ Result<AnyId> id_or_new(const std::optional<AnyId>& wanted) {
     return AnyId::trusted(std::move(text));
 }
 
+// The same for what a job makes: the job asked for again makes the same thing again.
+template <class AnyId>
+Result<AnyId> id_or_derived(const std::optional<AnyId>& wanted, const JobId& job, std::string_view name) {
+    if (wanted) return id_or_new(wanted);
+    return AnyId::derived(job.text(), name);
+}
+
+// For what gets its row later than its job: nobody may have the uuid already.
+Result<void> require_free_uuid(store::Transaction& transaction, const std::string& uuid);
+
 // Says that a uuid is taken in words of the request; other errors pass.
 Error explain_conflict(Error error, std::string_view vo_type, std::string_view uuid);
 

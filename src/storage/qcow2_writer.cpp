@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <vector>
 
+#include "base/disk_size.hpp"
 #include "base/limits.hpp"
 #include "storage/file.hpp"
 #include "storage/qcow2_header.hpp"
@@ -108,7 +109,7 @@ Result<Qcow2Layout> qcow2_layout(std::int64_t size_bytes, std::int64_t l2_tables
     if (size_bytes <= 0 || size_bytes > limits::kVolumeBytesMax)
         return fail(ErrorCode::invalid_argument, "a disk's size must be between 1 byte and 64 TiB");
     Qcow2Layout layout;
-    layout.size_bytes = (size_bytes + 511) / 512 * 512;
+    layout.size_bytes = whole_sectors(size_bytes);
     layout.l1_entries = (layout.size_bytes + kRegionBytes - 1) / kRegionBytes;
     const std::int64_t l1_clusters = clusters_for(layout.l1_entries * 8);
     // The reference counts count themselves too: more of them until they suffice.

@@ -232,7 +232,7 @@ void add_image(Client& client, bool is_image) {
     message.url = "file://" + incoming_file(client, is_image);
     message.format = "qcow2";
     for (const BackupStorage& storage : client.rows<BackupStorage>()) message.backup_storage_uuids.push_back(storage.uuid);
-    client.wait(resources::add_image(client.parts().shared, identity::admin_caller(), message, JobId::random()));
+    client.wait(resources::add_image(client.parts().shared, identity::admin_caller(), message, {JobId::random()}));
 }
 
 void remove_image(Client& client, bool for_good) {

@@ -35,7 +35,7 @@ public:
     ~Server();
     // As Service::start(): takes up what the last one left. With keepers: what runs beside the jobs.
     Result<void> start();
-    Result<void> maintain();  // what Service does every ten minutes
+    Result<void> maintain();  // what Service does now and then
     // Every job that is not over is waited for.
     void wait_for_all_jobs();
 

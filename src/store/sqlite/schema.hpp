@@ -12,6 +12,7 @@ extern const std::string_view kSchemaSnapshots;  // volume snapshots, their tree
 extern const std::string_view kSchemaJobs;       // idempotency keys, web hooks that wait
 extern const std::string_view kSchemaIdentity;   // what has been seen of each VM's identity
 extern const std::string_view kSchemaAttach;     // which call attached a volume
+extern const std::string_view kSchemaHookSchema; // what a web hook is sent
 extern const std::string_view kSchemaMemory;     // memory images and the VMs that map them
 extern const std::string_view kSchemaEvent;      // events, garbage, leases
 

@@ -1,0 +1,164 @@
+"""What clients that speak ZStack's REST API rely on beside the main path: validation alone, deletes that name what is not there, wishes that cannot be
+had, settings that count, jobs that can be found."""
+import http.server
+import json
+import threading
+import time
+import unittest
+
+from support import ApiError, World
+
+MIB = 1 << 20
+NOTHING = "0" * 32
+
+
+class Hooks(http.server.BaseHTTPRequestHandler):
+    bodies = []
+
+    def do_POST(self):
+        type(self).bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Wire(World):
+    arguments = ("--web-hooks", "any")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.source = cls.api.create_vm("web01", cls.image["uuid"], strategy="CreateStopped")
+
+    def tearDown(self):
+        for vm in self.api.rows("/vm-instances"):
+            if vm["uuid"] != self.source["uuid"]:
+                self.expunge(vm["uuid"])
+        for volume in self.api.rows("/volumes", "type=Data"):
+            self.api.delete("/volumes/" + volume["uuid"])
+            self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
+        self.assert_nothing_left_over()
+
+    def clone(self, names, **more):
+        return self.api.clone(self.source["uuid"], names, strategy="CreateStopped", **more)
+
+    def test_validation_only_checks_everything_and_keeps_nothing(self):
+        tags = {"systemTags": ["ephemeral::validationOnly"]}
+        network = self.api.rows("/l3-networks", "name=default")[0]["uuid"]
+        vm = {"name": "v", "cpuNum": 1, "memorySize": 128 * MIB, "imageUuid": self.image["uuid"], "l3NetworkUuids": [network]}
+        actions = f"/vm-instances/{self.source['uuid']}/actions"
+        before = self.inventory(), self.api.rows("/images")
+        for call in (lambda: self.api.put(actions, {"cloneVmInstance": {"names": ["v"]}, **tags}), lambda: self.api.post("/vm-instances", {"params": vm, **tags}),
+                     lambda: self.api.post("/volumes/data", {"params": {"name": "v", "diskSize": MIB}, **tags}),
+                     lambda: self.api.post("/images", {"params": {"name": "v", "url": self.image["url"], "format": "qcow2",
+                                                                  "backupStorageUuids": [self.api.rows("/backup-storage")[0]["uuid"]]}, **tags}),
+                     lambda: self.api.put(actions, {"startVmInstance": {}, **tags})):
+            self.assertEqual({}, call())
+        self.assertEqual(before, (self.inventory(), self.api.rows("/images")))
+        self.assertEqual("Stopped", self.api.vm(self.source["uuid"])["state"])
+        self.refused("SYS.1007", "names", call=lambda: self.api.put(actions, {"cloneVmInstance": {"names": []}, **tags}))
+
+    def test_a_delete_that_names_what_is_not_there_says_so(self):
+        volume = self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": MIB}})["inventory"]["uuid"]
+        self.api.post(f"/volumes/{volume}/vm-instances/{self.source['uuid']}", {"params": {}})
+        self.refused("SYS.1003", "vmUuid", call=lambda: self.api.delete(f"/volumes/{volume}/vm-instances?vmUuid={NOTHING}"))
+        self.refused("SYS.1003", "uuid", call=lambda: self.api.delete(f"/volumes/{NOTHING}/vm-instances"))
+        self.refused("SYS.1003", "backupStorageUuids", call=lambda: self.api.delete(f"/images/{self.image['uuid']}?backupStorageUuids={NOTHING}"))
+        self.assertEqual({}, self.api.delete("/volumes/" + NOTHING))  # what is gone is gone
+        self.assertEqual(self.source["uuid"], self.api.rows("/volumes", "uuid=" + volume)[0]["vmInstanceUuid"])
+        self.api.delete(f"/volumes/{volume}/vm-instances")
+
+    def test_wishes_that_cannot_be_had_are_refused(self):
+        nic = self.source["vmNics"][0]
+        network, address = nic["l3NetworkUuid"], self.api.get(f"/l3-networks/{nic['l3NetworkUuid']}/ip/free?limit=1")["inventories"][0]["ip"]
+        for field, wrong in (("netmask", "255.0.0.0"), ("netmask", "junk"), ("gateway", "10.0.0.1")):
+            wish = {"l3NetworkUuid": network, "ip": address, field: wrong}
+            self.refused("SYS.1007", f"vmNicParams[0].{field}", call=lambda wish=wish: self.clone(["x"], vmNicParams=[wish]))
+        kept = {"l3NetworkUuid": network, "ip": address, "netmask": nic["netmask"], "gateway": nic["gateway"]}
+        self.assertEqual(address, self.clone(["x"], vmNicParams=[kept])["inventories"][0]["inventory"]["vmNics"][0]["ip"])
+        tag = {"resourceType": "VmInstanceVO", "resourceUuid": self.source["uuid"], "tag": f"staticIp::{network}::{address}"}
+        self.refused("SYS.1007", "tag", "cloned", call=lambda: self.api.post("/system-tags", {"params": tag}))
+        self.refused("SYS.1007", "uuid", call=lambda: self.clone(["y"], hostUuid=""))
+        self.refused("SYS.1007", "strategy", call=lambda: self.api.clone(self.source["uuid"], ["y"], strategy=""))
+
+    def test_a_disk_of_an_odd_size_is_of_whole_sectors(self):
+        volume = self.api.post("/volumes/data", {"params": {"name": "odd", "diskSize": MIB + 1}})["inventory"]
+        self.assertEqual(MIB + 512, volume["size"])
+        self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{self.source['uuid']}", {"params": {}})
+        self.assertEqual({}, self.violated())
+        self.api.delete(f"/volumes/{volume['uuid']}/vm-instances")
+
+    def test_what_is_disabled_takes_nothing_new(self):
+        network = self.source["vmNics"][0]["l3NetworkUuid"]
+        self.api.put(f"/l3-networks/{network}/actions", {"changeL3NetworkState": {"stateEvent": "disable"}})
+        try:
+            self.refused("SYS.1006", "Disabled", call=lambda: self.clone(["x"]))
+        finally:
+            self.api.put(f"/l3-networks/{network}/actions", {"changeL3NetworkState": {"stateEvent": "enable"}})
+
+    def test_where_addresses_run_out_the_first_names_are_served(self):
+        l2 = self.api.rows("/l2-networks")[0]["uuid"]
+        network = self.api.post("/l3-networks", {"params": {"name": "small", "l2NetworkUuid": l2}})["inventory"]["uuid"]
+        self.api.post(f"/l3-networks/{network}/ip-ranges", {"params": {"name": "r", "startIp": "10.99.0.10", "endIp": "10.99.0.12", "netmask": "255.255.255.0",
+                                                                       "gateway": "10.99.0.1"}})
+        vm = self.api.create_vm("small", self.image["uuid"], l3NetworkUuids=[network], strategy="CreateStopped")
+        result = self.api.clone(vm["uuid"], ["a", "b", "c"], strategy="CreateStopped")
+        self.assertEqual(2, result["numberOfClonedVm"], result)
+        self.assertIn("no free IP", json.dumps(result["inventories"][2]["error"]))
+        self.assertEqual({"a", "b"}, {entry["inventory"]["name"] for entry in result["inventories"][:2]})
+        for row in self.api.rows("/vm-instances"):
+            if row["uuid"] != self.source["uuid"]:
+                self.expunge(row["uuid"])
+        self.api.delete("/l3-networks/" + network)
+
+    def test_settings_that_are_listed_count(self):
+        def setting(category, name, value):
+            self.api.put(f"/global-configurations/{category}/{name}/actions", {"updateGlobalConfig": {"value": value}})
+
+        setting("vm", "uniqueVmName", "true")
+        setting("kvm", "dataVolume.maxNum", "1")
+        try:
+            self.refused("SYS.1007", "web01", call=lambda: self.api.create_vm("WEB01", self.image["uuid"], strategy="CreateStopped"))
+            volumes = [self.api.post("/volumes/data", {"params": {"name": f"d{index}", "diskSize": MIB}})["inventory"]["uuid"] for index in range(2)]
+            self.api.post(f"/volumes/{volumes[0]}/vm-instances/{self.source['uuid']}", {"params": {}})
+            with self.assertRaises(ApiError):
+                self.api.post(f"/volumes/{volumes[1]}/vm-instances/{self.source['uuid']}", {"params": {}})
+            self.api.delete(f"/volumes/{volumes[0]}/vm-instances")
+        finally:
+            setting("vm", "uniqueVmName", "false")
+            setting("kvm", "dataVolume.maxNum", "24")
+
+    def test_a_web_hook_is_sent_the_schema_that_was_asked_for(self):
+        receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hooks)
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        try:
+            path, body = f"/zstack/v1/vm-instances/{self.source['uuid']}/actions", {"cloneVmInstance": {"names": ["h"], "strategy": "CreateStopped"}}
+            for headers in ({}, {"X-JSON-Schema": "true"}):
+                status, text, _ = self.api.send("PUT", path, body, {"X-Web-Hook": f"http://127.0.0.1:{receiver.server_port}/", "X-API-Timeout": "60", **headers})
+                self.assertEqual((202, 60_000), (status, json.loads(text)["apiTimeout"]))
+                end = time.monotonic() + 30
+                while len(Hooks.bodies) < 1 + len(headers) and time.monotonic() < end:
+                    time.sleep(0.05)
+            self.assertEqual([["result"], ["result", "schema"]], [sorted(told) for told in Hooks.bodies])
+        finally:
+            receiver.shutdown()
+            receiver.server_close()
+
+    def test_jobs_are_found_and_what_is_no_api_is_no_empty_list(self):
+        self.clone(["j"])
+        jobs = self.api.get("/jobs?q=apiName=CloneVmInstance&sort=-createDate&limit=1")["inventories"]
+        self.assertEqual(["Succeeded"], [job["state"] for job in jobs])
+        self.assertEqual(jobs[0]["uuid"], self.api.get("/jobs/" + jobs[0]["uuid"])["uuid"])
+        for path in ("/accounts/quotas", "/vm-instances/candidate-destinations"):
+            self.assertEqual(404, self.api.send("GET", "/zstack/v1" + path)[0], path)
+        self.assertEqual([], self.api.get("/vm-instances/" + NOTHING)["inventories"])
+
+    def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
+        self.refused("SYS.1006", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
+        self.assertIsNone(self.api.vm(self.source["uuid"]).get("leaseEndDate"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
