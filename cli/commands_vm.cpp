@@ -291,9 +291,8 @@ int exit_code_of_plan(const json::object& answer, bool atomic) {
 Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
     TRY(refuse_source_among_names(api, options));
     TRY_ASSIGN(const json::object parameters, clone_parameters(api, options));
-    // The answer's JSON is the server's and has no job: whoever reads it finds the job on stderr.
-    const bool tells_job = !options.dry_run && (format == Format::json || ::isatty(STDERR_FILENO) == 1);
-    if (tells_job) api.when_accepted([](const std::string& job) { fmt::print(stderr, "job {}\n", job); });
+    // For people alone: scripts that join stderr and stdout must get the answer as it is. They find the job with `ramet job list`.
+    if (!options.dry_run && ::isatty(STDERR_FILENO) == 1) api.when_accepted([](const std::string& job) { fmt::print(stderr, "job {}\n", job); });
     TRY_ASSIGN(const json::object answer, send_clone(api, options, parameters));
     if (options.dry_run) {
         print_plan(answer, format);

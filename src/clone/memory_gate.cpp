@@ -8,6 +8,7 @@
 #include "base/limits.hpp"
 #include "base/task_group.hpp"
 #include "clone/report.hpp"
+#include "lifecycle/await_guest.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/memory_images.hpp"
 #include "lifecycle/rows.hpp"
@@ -101,6 +102,7 @@ std::optional<Error> gate_error(const std::string& output, std::size_t index) {
 }
 
 Result<void> MemoryGate::pass(const VmId& vm, GateEntry& entry, const std::stop_token& stop) {
+    IdentityState identity = IdentityState::own;
     if (plan_.keep_identity) {
         entry.facts.push_back({"identity", "kept", "as was asked for; every link is down"});
     } else {
@@ -110,12 +112,15 @@ Result<void> MemoryGate::pass(const VmId& vm, GateEntry& entry, const std::stop_
         const std::chrono::milliseconds needed = kGatePatience + static_cast<int>(plan_.clones.size()) * kGatePatiencePerClone;
         const std::chrono::milliseconds patience = std::min<std::chrono::milliseconds>(needed, std::chrono::seconds(plan_.wait_seconds));
         TRY_ASSIGN(entry.facts, guest::pass_instant_gate(parts_.hypervisor, request, patience, stop));
+        // A guest whose agent was silent in the source is given its identity when it answers one day.
+        identity = request.agent ? IdentityState::given : IdentityState::pending;
     }
+    TRY(lifecycle::AwaitGuest(parts_, vm, plan_.wait_for, std::chrono::seconds(plan_.wait_seconds)).wait(stop));
     crash_point("gate-passed");
     return parts_.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance row, store::get<VmInstance>(transaction, vm.text()));
         row.owner_job_uuid.reset();
-        row.identity_state = plan_.keep_identity ? IdentityState::own : IdentityState::given;
+        row.identity_state = identity;
         return store::update(transaction, row);
     });
 }

@@ -45,8 +45,9 @@ void bind_snapshot_routes(Routes& routes, lifecycle::Parts& parts) {
         });
     }
     // The same request as CloneVmInstance's, on another path.
-    routes.add(api::clone_checkpoint_message(), [clone = as_job(parts, &clone::clone_vm)](const Call& call, void* message) {
-        return clone(call, *static_cast<api::CloneVmInstance*>(message));
+    routes.add(api::clone_checkpoint_message(), [&parts](const Call& call, void* message) -> Result<Answer> {
+        const auto& wanted = *static_cast<const api::CloneVmInstance*>(message);
+        return wanted.dry_run ? answer_of(clone::dry_run(parts, request_of(call), wanted)) : answer_of(clone::clone_vm(parts, request_of(call), wanted));
     });
 }
 

@@ -9,6 +9,7 @@
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
+#include "workflow/journal.hpp"
 
 namespace ramet::lifecycle {
 
@@ -32,12 +33,28 @@ Result<Output> AwaitGuest::run(StepContext& step) {
     if (domain == hypervisor::DomainState::shut_off) return fail(ErrorCode::start_failed, "the VM ended while its guest was waited for");
     TRY_ASSIGN(const Look found, look());
     if (found.seen) return Output{};
-    if (now >= *deadline_) {
-        return fail(ErrorCode::timeout, fmt::format("waitFor '{}': {} within {} s; look at its console, or wait longer with waitForSeconds",
-                                                    name_of(what_), found.missing, patience_.count()));
-    }
+    if (now >= *deadline_) return given_up(found);
     step.come_back(kLookPause);
     return Output{};
+}
+
+Result<void> AwaitGuest::wait(const std::stop_token& stop) {
+    const auto deadline = std::chrono::steady_clock::now() + patience_;
+    while (true) {
+        TRY_ASSIGN(const Look found, look());
+        if (found.seen) return {};
+        if (std::chrono::steady_clock::now() >= deadline) return given_up(found);
+        if (!workflow::pause(kLookPause, stop)) return fail(ErrorCode::cancelled, "cancelled");
+    }
+}
+
+Error AwaitGuest::given_up(const Look& found) const {
+    return Error{ErrorCode::timeout,
+                 fmt::format("waitFor '{}': {} within {} s; look at its console, or wait longer with waitForSeconds", name_of(what_), found.missing,
+                             patience_.count()),
+                 {},
+                 nullptr,
+                 {}};
 }
 
 Result<AwaitGuest::Look> AwaitGuest::look() {

@@ -27,12 +27,15 @@ public:
     std::string_view name() const override { return "await-guest"; }
     Result<workflow::Output> run(workflow::StepContext& step) override;
     Result<void> undo(workflow::StepContext&) override { return {}; }  // it changes nothing
+    // The same on the caller's thread, until it is seen or given up.
+    Result<void> wait(const std::stop_token& stop);
 
 private:
     struct Look {
         bool seen = false;
         std::string missing;  // what was not seen, for people
     };
+    Error given_up(const Look& found) const;
     Result<Look> look();
     Result<Look> look_for_address();
     Parts& parts_;

@@ -189,7 +189,7 @@ Result<void> Cut::write_overlays(const Source& source) {
 
 // The only place where the disks of a running VM are cut: freeze, cut, thaw. What cannot be frozen is told by the source's state.
 Result<void> Cut::cut_disks(const Source& source, CutFacts& facts) {
-    if (source.domain == hypervisor::DomainState::shut_off) return {};
+    if (source.domain == hypervisor::DomainState::shut_off && !order_.take) return {};  // who takes more than disks finds that nothing runs
     std::vector<hypervisor::OverlaySpec> overlays;
     overlays.reserve(source.disks.size());
     for (const Source::Disk& disk : source.disks) overlays.push_back({disk.volume.uuid, disk.overlay_place});
@@ -252,7 +252,7 @@ Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
     CutFacts facts;
     const bool is_off = source.domain == hypervisor::DomainState::shut_off;
     bool reused = false;
-    if (is_off || (!order_.while_stopped && !order_.take)) { TRY_ASSIGN(reused, can_reuse(source, facts)); }
+    if (!order_.take && (is_off || !order_.while_stopped)) { TRY_ASSIGN(reused, can_reuse(source, facts)); }
     if (is_off && order_.while_stopped) TRY(order_.while_stopped());
     if (!reused) {
         TRY_ASSIGN(const bool shortened, make_room(parts_, order_.job, source.to_be_cut(), step));

@@ -8,6 +8,7 @@
 #include "lifecycle/rows.hpp"
 #include "model/snapshots.hpp"
 #include "store/table.hpp"
+#include "telemetry/log.hpp"
 
 namespace ramet::lifecycle {
 
@@ -155,8 +156,13 @@ Result<void> keep_processes_ready(Parts& parts) {
                    std::vector<hypervisor::KeptMemory> found;
                    for (const Checkpoint& checkpoint : checkpoints) {
                        if (!checkpoint.memory_image_uuid) continue;
-                       TRY_ASSIGN(const MemoryImage image, store::get<MemoryImage>(transaction, checkpoint.memory_image_uuid->text()));
-                       hypervisor::KeptMemory& memory = found.emplace_back(hypervisor::KeptMemory{{image.directory}, image.layout, {}});
+                       TRY_ASSIGN(const std::optional<MemoryImage> image,
+                                  store::find<MemoryImage>(transaction, {{"uuid", checkpoint.memory_image_uuid->text()}}));
+                       if (!image) {  // the server starts all the same
+                           telemetry::log_error("checkpoint '{}': its memory is not there; delete it and make it anew", checkpoint.name);
+                           continue;
+                       }
+                       hypervisor::KeptMemory& memory = found.emplace_back(hypervisor::KeptMemory{{image->directory}, image->layout, {}});
                        TRY_ASSIGN(memory.disks, kept_disks(transaction, checkpoint.uuid));
                    }
                    return found;
