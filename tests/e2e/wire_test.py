@@ -156,6 +156,15 @@ class Wire(World):
             self.assertEqual(404, self.api.send("GET", "/zstack/v1" + path)[0], path)
         self.assertEqual([], self.api.get("/vm-instances/" + NOTHING)["inventories"])
 
+    def test_a_dry_run_of_a_checkpoint_changes_nothing(self):
+        checkpoint = self.api.post(f"/vm-instances/{self.source['uuid']}/checkpoints", {"params": {"name": "kept"}})["inventory"]["uuid"]
+        before = self.inventory()
+        wish = {"names": ["a", "b"], "strategy": "CreateStopped", "dryRun": True}
+        plan = self.api.put(f"/checkpoints/{checkpoint}/actions", {"cloneVmInstance": wish})["result"]["plan"]
+        self.assertEqual(["a", "b"], [clone["name"] for clone in plan["clones"]])
+        self.assertEqual(before, self.inventory())
+        self.api.delete("/checkpoints/" + checkpoint)
+
     def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
         self.refused("VM.1010", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
         self.assertIsNone(self.api.vm(self.source["uuid"]).get("leaseEndDate"))
