@@ -133,7 +133,8 @@ void register_lease_sagas(workflow::Engine& engine, Parts& parts) {
 Result<std::string> extend_lease(Parts& parts, const api::ExtendVmInstanceLease& message) {
     return change_lease(parts, message.uuid, "ExtendVmInstanceLease", [&](const VmInstance& vm) -> Result<std::optional<Timestamp>> {
         if (!vm.lease_end_date)
-            return fail(ErrorCode::wrong_state, "VM instance '" + vm.name + "' has no lease to extend; give it one with setVmInstanceLease (ramet vm lease)");
+            return fail(ErrorCode::operation_failed,
+                        "VM instance '" + vm.name + "' has no lease to extend; give it one with setVmInstanceLease (ramet vm lease)");
         const std::int64_t from = std::max(vm.lease_end_date->milliseconds, parts.now().milliseconds);
         return std::optional(Timestamp{from + 1000 * message.expires_in});
     });

@@ -193,10 +193,13 @@ def change_lease(client, vm, seconds, extend):
     found = client.model.vms[vm]
     key, body = ("extendVmInstanceLease", {"expiresIn": seconds or 60}) if extend else ("setVmInstanceLease", {"expiresIn": seconds} if seconds else {})
     called = time.time() * 1000
-    row = client.action("/vm-instances", found.uuid, key, body)["inventory"]
+    answer = client.action("/vm-instances", found.uuid, key, body, FAILED if extend and found.lease is None else None)
     answered = time.time() * 1000
+    if answer is None:
+        return
+    row = answer["inventory"]
     if extend:
-        low, high = found.lease or (0, 0)
+        low, high = found.lease
         found.lease = (max(low, called) + 1000 * (seconds or 60), max(high, answered) + 1000 * (seconds or 60))
     else:
         found.lease = (called + 1000 * seconds, answered + 1000 * seconds) if seconds else None

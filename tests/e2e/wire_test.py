@@ -166,7 +166,7 @@ class Wire(World):
         self.api.delete("/checkpoints/" + checkpoint)
 
     def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
-        self.refused("VM.1010", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
+        self.refused("SYS.1006", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
         self.assertIsNone(self.api.vm(self.source["uuid"]).get("leaseEndDate"))
 
 
