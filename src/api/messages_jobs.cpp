@@ -105,8 +105,9 @@ const MessageInfo& query_job() {
                                   .category = kCategory,
                                   .method = Method::get,
                                   .path = "/jobs",
-                                  .doc = "Finds the caller's jobs, or all of them for an administrator, that satisfy all conditions q, such as "
-                                         "state=Running; sort=-createDate gives the newest first. Finished jobs are kept for three hours.",
+                                  .doc =
+                                      "Finds the caller's jobs, or all of them for an administrator, that satisfy all conditions q, such as "
+                                      "state=Running; sort=-createDate gives the newest first. Finished jobs are kept for three hours.",
                                   .since = "ramet 0.1",
                                   .reply_key = "inventories",
                                   .reply = &describe<Job>,

@@ -115,9 +115,8 @@ private:
     Result<std::vector<WantedIdentity>> pending_vms(store::Transaction& transaction) {
         std::vector<WantedIdentity> pending;
         for (const IdentityState state : {IdentityState::pending, IdentityState::given}) {
-            TRY_ASSIGN(const std::vector<VmInstance> vms,
-                       store::list<VmInstance>(transaction, {{"identityState", std::string(name_of(state))},
-                                                             {"state", std::string(name_of(VmState::running))}}));
+            TRY_ASSIGN(const std::vector<VmInstance> vms, store::list<VmInstance>(transaction, {{"identityState", std::string(name_of(state))},
+                                                                                                {"state", std::string(name_of(VmState::running))}}));
             for (const VmInstance& vm : vms) {
                 if (vm.owner_job_uuid) continue;  // an instant clone: its gate is at work
                 TRY_ASSIGN(WantedIdentity wanted, wanted_(transaction, vm.uuid));

@@ -110,7 +110,7 @@ void bind_resource_routes(Routes& routes, resources::Parts& parts) {
     bind_rest(routes, parts);
     routes.bind<api::AddImage>([&parts](const Call& call, auto& request) -> Result<Answer> {
         TRY_ASSIGN(JobId job, resources::add_image(parts, call.caller, request,
-                                                        {call.job, call.web_hook, call.web_hook_has_schema, call.key, call.validates_only}));
+                                                   {call.job, call.web_hook, call.web_hook_has_schema, call.key, call.validates_only}));
         return Answer{Started{std::move(job)}};
     });
 }

@@ -47,7 +47,8 @@ void bind_snapshot_routes(Routes& routes, lifecycle::Parts& parts) {
     // The same request as CloneVmInstance's, on another path.
     routes.add(api::clone_checkpoint_message(), [&parts](const Call& call, void* message) -> Result<Answer> {
         const auto& wanted = *static_cast<const api::CloneVmInstance*>(message);
-        return wanted.dry_run ? answer_of(clone::dry_run(parts, request_of(call), wanted)) : answer_of(clone::clone_vm(parts, request_of(call), wanted));
+        return wanted.dry_run ? answer_of(clone::dry_run(parts, request_of(call), wanted))
+                              : answer_of(clone::clone_vm(parts, request_of(call), wanted));
     });
 }
 

@@ -45,8 +45,8 @@ struct NicBlueprint {
     VmNic nic;  // uuid, l3, driver, state, bandwidths; ip and mac are filled in by reserve_vms
     std::optional<std::string> wanted_ip, wanted_mac;
     std::optional<std::string> wanted_netmask, wanted_gateway;  // must be what the address' range has
-    std::string ip_field, mac_field;  // where they were asked for, for error texts: "vmNicParams[0].ip", "systemTags"
-    std::string choice_seed;          // not empty: free addresses are chosen by it, not at random (network::IpRequest::seed)
+    std::string ip_field, mac_field;                            // where they were asked for, for error texts: "vmNicParams[0].ip", "systemTags"
+    std::string choice_seed;  // not empty: free addresses are chosen by it, not at random (network::IpRequest::seed)
 };
 
 struct VolumeBlueprint {

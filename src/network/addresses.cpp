@@ -118,7 +118,8 @@ Result<Choice> choose_wanted(const Pool& pool, const IpRequest& request) {
     if (range == pool.ranges.end()) return wrong(shown + " is outside the ranges of the L3 network");
     if (pool.reserved.contains(address->value)) return wrong(shown + " is the network's gateway, network or broadcast address");
     if (is_taken(pool, *address))
-        return fail(ErrorCode::no_address, "field '" + request.field + "': the IP " + shown + " is in use by another NIC; choose another, or leave it out for a random one");
+        return fail(ErrorCode::no_address,
+                    "field '" + request.field + "': the IP " + shown + " is in use by another NIC; choose another, or leave it out for a random one");
     return Choice{*address, &*range};
 }
 
@@ -256,7 +257,8 @@ Result<std::vector<std::string>> allocate_macs(store::Transaction& transaction, 
         TRY_ASSIGN(macs[i], checked_mac(*requests[i].wanted, requests[i].field));
         TRY_ASSIGN(const bool exists, mac_exists(transaction, macs[i]));
         if (exists || !chosen.insert(macs[i]).second) {
-            return fail(ErrorCode::mac_taken, "field '" + requests[i].field + "': the MAC " + macs[i] + " is in use by another NIC; choose another, or leave it out for a random one");
+            return fail(ErrorCode::mac_taken, "field '" + requests[i].field + "': the MAC " + macs[i] +
+                                                  " is in use by another NIC; choose another, or leave it out for a random one");
         }
     }
     for (std::size_t i = 0; i < requests.size(); ++i) {

@@ -67,14 +67,14 @@ Result<std::string> delete_backup_storage(Parts& parts, const identity::Caller&,
 }
 
 Result<std::string> attach_backup_storage_to_zone(Parts& parts, const identity::Caller&, const api::AttachBackupStorageToZone& request) {
-    return alter<BackupStorage>(
-        parts, request.backup_storage_uuid.text(), [&](BackupStorage& storage, store::Transaction& transaction) -> Result<void> {
-            TRY_ASSIGN(const Zone zone, store::get<Zone>(transaction, request.zone_uuid.text()));
-            const BackupStorageZoneRef ref = zone_ref(storage.uuid, zone.uuid);
-            TRY_ASSIGN(const std::int64_t present, store::count<BackupStorageZoneRef>(transaction, {{"uuid", ref.uuid}}));
-            if (present > 0) return {};  // as a new one is
-            return store::insert(transaction, ref);
-        });
+    return alter<BackupStorage>(parts, request.backup_storage_uuid.text(),
+                                [&](BackupStorage& storage, store::Transaction& transaction) -> Result<void> {
+                                    TRY_ASSIGN(const Zone zone, store::get<Zone>(transaction, request.zone_uuid.text()));
+                                    const BackupStorageZoneRef ref = zone_ref(storage.uuid, zone.uuid);
+                                    TRY_ASSIGN(const std::int64_t present, store::count<BackupStorageZoneRef>(transaction, {{"uuid", ref.uuid}}));
+                                    if (present > 0) return {};  // as a new one is
+                                    return store::insert(transaction, ref);
+                                });
 }
 
 Result<std::string> detach_backup_storage_from_zone(Parts& parts, const identity::Caller&, const api::DetachBackupStorageFromZone& request) {

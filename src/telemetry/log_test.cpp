@@ -7,7 +7,8 @@ namespace {
 
 TEST(Log, WhatOthersSaidCannotBeginALineOfItsOwn) {
     EXPECT_EQ("plain, und Süßes", one_line("plain, und Süßes"));
-    EXPECT_EQ("said\\n2026-01-01 info all is well\\x0d\\x1b[2J\\x7f\\x00", one_line(std::string("said\n2026-01-01 info all is well\r\x1b[2J\x7f\0", 39)));
+    EXPECT_EQ("said\\n2026-01-01 info all is well\\x0d\\x1b[2J\\x7f\\x00",
+              one_line(std::string("said\n2026-01-01 info all is well\r\x1b[2J\x7f\0", 39)));
 }
 
 }  // namespace

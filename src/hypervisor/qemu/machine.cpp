@@ -42,7 +42,7 @@ void tell_end(const std::string& run_root, const VmId& vm, std::optional<int> co
     const std::optional<RunDirectory> directory = RunDirectory::find(run_root, vm);
     const std::string words = directory ? directory->log_tail() : "";
     if (code == 0 && words.empty()) return;
-    const std::string how = !code        ? "QEMU has ended"
+    const std::string how = !code         ? "QEMU has ended"
                             : *code > 128 ? fmt::format("QEMU was ended by signal {} ({})", *code - 128, signal_text(*code - 128))
                                           : fmt::format("QEMU has ended with code {}", *code);
     telemetry::log_warning("VM {}: {}{}{}", vm.text(), how, words.empty() ? "" : "; its last words: ", words);
