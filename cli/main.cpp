@@ -93,11 +93,15 @@ int main(int argc, char** argv) {
     using namespace ramet::cli;
     hold_standard_files();
     int code = kFailed;
+    bool thrown = false;
     try {
         code = run(argc, argv);
-    } catch (const std::system_error& error) { errno = error.code().value(); }  // a file that could not be written, as fmt tells it
+    } catch (const std::system_error& error) {  // a file that could not be written, as fmt tells it
+        errno = error.code().value();
+        thrown = true;
+    }
     // Only now is all of the output at its place, or not.
-    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    if (!thrown && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
     std::fprintf(stderr, "ramet: the output could not be written: %s\n", std::strerror(errno));
     return code == kDone ? kFailed : code;
 }

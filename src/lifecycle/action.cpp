@@ -1,6 +1,7 @@
 #include "lifecycle/action.hpp"
 
 #include "base/crash_point.hpp"
+#include "resources/use_case.hpp"
 #include "store/table.hpp"
 
 namespace ramet::lifecycle {
@@ -17,17 +18,12 @@ Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order
     job.web_hook_has_schema = request.web_hook_has_schema;
     job.create_date = job.last_op_date = parts.now();
     crash_point("job-before-reserve");
-    bool valid = false;
-    const Result<void> reserved = parts.database().write([&](store::Transaction& transaction) -> Result<void> {
+    TRY(resources::write_or_validate(parts.database(), request.validates_only, [&](store::Transaction& transaction) -> Result<void> {
         if (request.key) TRY(store::insert(transaction, *request.key));
         if (reserve) TRY(reserve(transaction, job));
-        TRY(store::insert(transaction, job));
-        valid = true;
-        if (request.validates_only) return fail(ErrorCode::cancelled, "only validated");  // takes everything back
-        return {};
-    });
-    if (valid && request.validates_only) return job.uuid;
-    TRY(reserved);
+        return store::insert(transaction, job);
+    }));
+    if (request.validates_only) return job.uuid;
     crash_point("job-after-reserve");
     TRY(parts.shared.engine.start(job));
     return job.uuid;

@@ -29,8 +29,6 @@ Result<Output> AwaitGuest::run(StepContext& step) {
     const auto now = std::chrono::steady_clock::now();
     if (!deadline_) deadline_ = now + patience_;
     if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
-    TRY_ASSIGN(const hypervisor::DomainState domain, parts_.hypervisor.state(vm_));
-    if (domain == hypervisor::DomainState::shut_off) return fail(ErrorCode::start_failed, "the VM ended while its guest was waited for");
     TRY_ASSIGN(const Look found, look());
     if (found.seen) return Output{};
     if (now >= *deadline_) return given_up(found);
@@ -58,6 +56,8 @@ Error AwaitGuest::given_up(const Look& found) const {
 }
 
 Result<AwaitGuest::Look> AwaitGuest::look() {
+    TRY_ASSIGN(const hypervisor::DomainState domain, parts_.hypervisor.state(vm_));
+    if (domain == hypervisor::DomainState::shut_off) return fail(ErrorCode::start_failed, "the VM ended while its guest was waited for");
     switch (what_) {
     case WaitFor::created:
     case WaitFor::running: return Look{true, {}};

@@ -100,7 +100,6 @@ Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api:
     TRY(storage::check_image_url(request.url, caller.admin));
     const Timestamp now = parts.clock.now();
     Job job;
-    bool valid = false;
     const auto reserve = [&](store::Transaction& transaction) -> Result<void> {
         if (order.key) TRY(store::insert(transaction, *order.key));
         TRY_ASSIGN(const CheckedAddImage checked, check_add_image(transaction, caller, request, now));
@@ -115,14 +114,10 @@ Result<JobId> add_image(Parts& parts, const identity::Caller& caller, const api:
         job.create_date = job.last_op_date = now;
         TRY(insert_owned(transaction, caller, checked.image, request.system_tags, request.user_tags, now));
         TRY(store::insert(transaction, checked.copy));
-        TRY(store::insert(transaction, job));
-        valid = true;
-        if (order.validates_only) return fail(ErrorCode::cancelled, "only validated");  // takes everything back
-        return {};
+        return store::insert(transaction, job);
     };
-    const Result<void> reserved = parts.database.write(reserve);
-    if (valid && order.validates_only) return job.uuid;
-    TRY(reserved);
+    TRY(write_or_validate(parts.database, order.validates_only, reserve));
+    if (order.validates_only) return job.uuid;
     TRY(parts.engine.start(job));
     return job.uuid;
 }

@@ -19,6 +19,18 @@ Result<std::string> uuid_or_new(std::string_view wanted) {
                     "' is not a UUID written as 32 lower-case hex digits without dashes; leave it out to get a random one");
 }
 
+Result<void> write_or_validate(store::Database& database, bool validates_only, const store::Database::Work& work) {
+    bool valid = false;
+    const Result<void> done = database.write([&](store::Transaction& transaction) -> Result<void> {
+        TRY(work(transaction));
+        valid = true;
+        if (validates_only) return fail(ErrorCode::cancelled, "only validated");  // takes everything back
+        return {};
+    });
+    if (valid && validates_only) return {};
+    return done;
+}
+
 Result<void> require_free_uuid(store::Transaction& transaction, const std::string& uuid) {
     TRY_ASSIGN(const std::int64_t taken, store::count<AccountResourceRef>(transaction, {{"resourceUuid", uuid}}));
     if (taken == 0) return {};

@@ -40,6 +40,9 @@ inline bool asks_for_validation_only(const std::vector<std::string>& tags) {
     return std::find(tags.begin(), tags.end(), kValidationOnlyTag) != tags.end();
 }
 
+// Runs `work` in a write transaction; when it only validates, success takes back all that it wrote.
+Result<void> write_or_validate(store::Database& database, bool validates_only, const store::Database::Work& work);
+
 // The row, its owner and its tags.
 template <class Row>
 Result<void> insert_owned(store::Transaction& transaction, const identity::Caller& caller, const Row& row,
@@ -67,17 +70,12 @@ template <class Row, class Request, class Check, class After>
 Result<std::string> create(Parts& parts, const identity::Caller& caller, Row& row, const Request& request, const Check& check, const After& after) {
     row.create_date = row.last_op_date = parts.clock.now();
     const bool validation_only = asks_for_validation_only(request.system_tags);
-    bool valid = false;
-    const Result<void> done = parts.database.write([&](store::Transaction& transaction) -> Result<void> {
+    TRY(write_or_validate(parts.database, validation_only, [&](store::Transaction& transaction) -> Result<void> {
         TRY(check(transaction));
         TRY(insert_owned(transaction, caller, row, request.system_tags, request.user_tags, row.create_date));
-        TRY(after(transaction));
-        valid = true;
-        if (validation_only) return fail(ErrorCode::cancelled, "only validated");  // takes everything back
-        return {};
-    });
-    if (valid && validation_only) return "{}";
-    if (!done.has_value()) return Error(done.error());
+        return after(transaction);
+    }));
+    if (validation_only) return "{}";
     return parts.inventory.reply<Row>(row.uuid.text());
 }
 template <class Row, class Request, class Check>

@@ -105,6 +105,35 @@ class Instant(InstantWorld):
         memory = pathlib.Path(self.server.data_dir) / "memory"
         return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(memory.glob("*/ram"))}
 
+    def test_what_an_instant_clone_has_is_read_back_and_its_agent_is_waited_for(self):
+        vm = self.clone("waited", waitFor="agent")[0][0]
+        end = time.monotonic() + 60
+        while True:
+            facts = {fact["identifier"]: fact["state"] for fact in self.api.get(f"/vm-instances/{vm['uuid']}/identity")["facts"]}
+            if facts["host-name"] != "pending" or time.monotonic() > end:
+                break
+            time.sleep(0.5)
+        self.assertEqual(("new", "new", "kept"), (facts["host-name"], facts["machine-id"], facts["smbios-uuid"]), facts)
+
+    @unittest.skipUnless(PRIVILEGED, "without an agent a clone needs another NIC on a tap")
+    def test_an_agent_that_is_silent_for_a_while(self):
+        def silent(seconds):
+            self.agent.run(f"(sleep 1; kill -STOP $(pidof qemu-ga); sleep {seconds}; kill -CONT $(pidof qemu-ga)) >/dev/null 2>&1 </dev/null &")
+            time.sleep(2)
+
+        silent(20)
+        result, _ = self.job(["deaf"], waitFor="agent", waitForSeconds=3)
+        self.assertEqual(0, result["numberOfClonedVm"], result)
+        self.assertIn("waitFor 'agent'", json.dumps(result["inventories"][0]["error"]))
+        self.agent.call("guest-ping", 60)
+        silent(15)
+        vm = self.clone("late")[0][0]
+        guest, end = self.guest(vm), time.monotonic() + 90
+        while (seen := guest.run("hostname; cat /etc/machine-id", 60).split()) != ["late", vm["uuid"]] and time.monotonic() < end:
+            time.sleep(0.5)
+        self.assertEqual(["late", vm["uuid"]], seen)
+        self.agent.call("guest-ping", 60)
+
     def test_identity_keep_leaves_the_guest_alone_and_its_links_down(self):
         clones, _ = self.clone("kept", identity="keep")
         guest = self.guest(clones[0])
