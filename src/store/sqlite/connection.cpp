@@ -13,7 +13,7 @@
 namespace ramet::store::sqlite {
 namespace {
 
-constexpr std::size_t kStatementsMax = 256;       // our own statements number about 150; queries of users may be any
+constexpr std::size_t kStatementsMax = 512;       // our own statements number about 200; queries of users may be any
 constexpr int kCheckpointPages = 1000;            // SQLite's own default: 4 MiB of log
 constexpr int kBusyTimeoutMilliseconds = 10'000;  // another program looking into the file, or recovery after a crash
 
@@ -212,6 +212,11 @@ Result<std::int64_t> Connection::execute(std::string_view sql, const Values& par
     sqlite3_clear_bindings(statement->handle);
     TRY(done);
     return changed;
+}
+
+Result<void> Connection::run(std::string_view sql) {
+    TRY(execute(sql, {}));
+    return {};
 }
 
 Result<void> Connection::run_script(std::string_view sql) {

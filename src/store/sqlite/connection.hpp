@@ -26,6 +26,7 @@ public:
 
     Result<std::vector<Values>> query(std::string_view sql, const Values& parameters = {}) override;
     Result<std::int64_t> execute(std::string_view sql, const Values& parameters = {}) override;
+    Result<void> run(std::string_view sql);         // one statement without parameters, whose count of rows is of no interest
     Result<void> run_script(std::string_view sql);  // several statements, no parameters, nothing kept prepared
     Result<void> sync_commits(bool wanted);         // from the next transaction on; at first they are synced
     bool in_transaction() const;                    // SQLite ends it by itself on some errors, such as a full disk

@@ -120,7 +120,7 @@ void SqliteDatabase::commit(const std::deque<PendingWrite*>& batch) {
     std::optional<UrgentDiskUse> urgent;
     if (at_once) urgent.emplace();
     Result<void> alive = writer_->sync_commits(at_once);
-    if (alive.has_value()) alive = writer_->run_script("BEGIN IMMEDIATE");
+    if (alive.has_value()) alive = writer_->run("BEGIN IMMEDIATE");
     std::size_t begun = 0;
     for (; begun < batch.size() && alive.has_value(); ++begun) {
         batch[begun]->outcome = run_in_savepoint(batch[begun]->work);
@@ -130,16 +130,16 @@ void SqliteDatabase::commit(const std::deque<PendingWrite*>& batch) {
                                                       : Result<void>(Error(batch[begun]->outcome.error()));
         }
     }
-    if (alive.has_value()) alive = writer_->run_script("COMMIT");
+    if (alive.has_value()) alive = writer_->run("COMMIT");
     if (alive.has_value()) return;
-    if (writer_->in_transaction()) static_cast<void>(writer_->run_script("ROLLBACK"));  // the error below is the one to report
+    if (writer_->in_transaction()) static_cast<void>(writer_->run("ROLLBACK"));  // the error below is the one to report
     for (PendingWrite* pending : batch) {
         if (pending->outcome.has_value()) pending->outcome = Error(alive.error());
     }
 }
 
 Result<void> SqliteDatabase::run_in_savepoint(const Work& work) {
-    TRY(writer_->execute("SAVEPOINT item"));
+    TRY(writer_->run("SAVEPOINT item"));
     Result<void> outcome = run_guarded(work, *writer_);
     // Left to the commit, a broken reference would fail every write that shares it.
     if (outcome.has_value() && writer_->has_broken_references()) {
@@ -148,14 +148,14 @@ Result<void> SqliteDatabase::run_in_savepoint(const Work& work) {
     }
     if (!writer_->in_transaction()) return outcome;
     if (!outcome.has_value()) {
-        const Result<void> undone = writer_->run_script("ROLLBACK TO item");
+        const Result<void> undone = writer_->run("ROLLBACK TO item");
         // Never commit half of a failed write: without its savepoint the whole batch goes.
         if (!undone.has_value()) {
-            static_cast<void>(writer_->run_script("ROLLBACK"));
+            static_cast<void>(writer_->run("ROLLBACK"));
             return outcome;
         }
     }
-    TRY(writer_->execute("RELEASE item"));
+    TRY(writer_->run("RELEASE item"));
     return outcome;
 }
 
@@ -168,9 +168,9 @@ Result<void> SqliteDatabase::read(const Work& work) {
         idle_readers_.pop_back();
     }
     Result<void> outcome = [&]() -> Result<void> {
-        TRY(connection->execute("BEGIN"));
+        TRY(connection->run("BEGIN"));
         Result<void> done = run_guarded(work, *connection);
-        Result<void> ended = connection->in_transaction() ? connection->run_script("ROLLBACK") : Result<void>{};
+        Result<void> ended = connection->in_transaction() ? connection->run("ROLLBACK") : Result<void>{};
         if (done.has_value() && !ended.has_value()) return ended;
         return done;
     }();

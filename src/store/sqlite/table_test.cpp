@@ -203,6 +203,24 @@ void expect_unique(Database& database, Row row, const std::string& columns, cons
     EXPECT_EQ(refused.error().detail, columns);
 }
 
+TEST_F(Table, AnUpdateSetsOnlyWhatDiffers) {
+    const auto updated = database_->write([](Transaction& transaction) -> Result<void> {
+        UserTag tag = make_tag("here");
+        TRY(insert(transaction, tag));
+        TRY(transaction.execute("CREATE TRIGGER set_type AFTER UPDATE OF \"type\" ON \"user_tag\" BEGIN SELECT RAISE(ABORT, 'set'); END"));
+        tag.tag = "another::tag";
+        TRY(update(transaction, tag));
+        TRY_ASSIGN(const std::vector<Values> before, transaction.query("SELECT total_changes()"));
+        TRY(update(transaction, tag));
+        TRY_ASSIGN(const std::vector<Values> after, transaction.query("SELECT total_changes()"));
+        EXPECT_EQ(before, after) << "the same row again is no write";
+        TRY_ASSIGN(const UserTag found, get<UserTag>(transaction, tag.uuid.text()));
+        EXPECT_EQ(found.tag, "another::tag");
+        return {};
+    });
+    EXPECT_TRUE(updated.has_value()) << updated.error().message << " " << updated.error().detail;
+}
+
 TEST_F(Table, ABrokenUniqueConstraintIsAConflictThatNamesIt) {
     const Pool pool = make_pool();
     ASSERT_TRUE(database_->write([&](Transaction& transaction) { return insert_pool(transaction, pool); }).has_value());
