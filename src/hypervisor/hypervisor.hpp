@@ -222,7 +222,7 @@ public:
     // cancelled when `stop` is requested: the command may go on in the guest.
     virtual Result<ExecResult> agent_exec(const VmId& vm, const std::string& program, const std::vector<std::string>& arguments,
                                           const std::string& input, std::chrono::milliseconds patience, const std::stop_token& stop = {}) = 0;
-    // The guest's clock becomes the host's, to the millisecond.
+    // The guest's clock becomes the host's, and is read back: within 0.1 s.
     virtual Result<void> agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) = 0;
     virtual Result<void> agent_write_file(const VmId& vm, const std::string& path, const std::string& content) = 0;
     virtual Result<std::string> agent_read_file(const VmId& vm, const std::string& path, std::size_t bytes_max) = 0;

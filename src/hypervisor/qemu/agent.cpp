@@ -15,6 +15,8 @@ constexpr char kDelimiter = '\xff';                 // never part of UTF-8, so i
 constexpr std::size_t kFileChunkBytes = 48 * 1024;  // the agent reads requests of at most 64 KiB comfortably
 constexpr auto kStatusPause = std::chrono::milliseconds(5);
 constexpr auto kStatusPauseMax = std::chrono::milliseconds(100);
+constexpr std::chrono::milliseconds kClockTolerance{100};
+constexpr int kClockAttempts = 5;
 
 const json::value* member(const json::value& value, const char* name) { return value.is_object() ? value.as_object().if_contains(name) : nullptr; }
 
@@ -171,6 +173,24 @@ Result<std::int64_t> Agent::open_file(const std::string& path, const char* mode,
 
 void Agent::close_file(std::int64_t handle) {
     (void)run("guest-file-close", {{"handle", handle}}, std::chrono::steady_clock::now() + limits::kAgentTimeout);
+}
+
+Result<void> Agent::set_clock(Deadline deadline) {
+    using std::chrono::nanoseconds;
+    const auto now = [] { return std::chrono::duration_cast<nanoseconds>(std::chrono::system_clock::now().time_since_epoch()); };
+    for (int attempt = 0; attempt < kClockAttempts; ++attempt) {
+        const Result<boost::json::value> set = run("guest-set-time", {{"time", now().count()}}, deadline);
+        if (!set.has_value() && set.error().code == ErrorCode::timeout) return std::unexpected(set.error());
+        const nanoseconds asked = now();
+        const Result<boost::json::value> told = run("guest-get-time", {}, deadline);
+        const nanoseconds answered = now();
+        if (!told.has_value() || !told->is_int64()) return set.has_value() ? Result<void>{} : Result<void>(Error(set.error()));
+        const nanoseconds guest{told->get_int64()};
+        // The agent sets the hardware clock after the system's: a guest without the program for that complains, and has the right time.
+        if (guest >= asked - kClockTolerance && guest <= answered + kClockTolerance) return {};
+        if (!set.has_value()) return std::unexpected(set.error());
+    }
+    return fail(ErrorCode::operation_failed, "the guest's clock is not right after it was set");
 }
 
 Result<void> Agent::write_file(const std::string& path, const std::string& content, Deadline deadline) {

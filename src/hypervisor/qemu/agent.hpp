@@ -33,6 +33,8 @@ public:
     Result<std::vector<std::string>> addresses(Deadline deadline);  // IPv4, of all interfaces
     Result<ExecResult> exec(const std::string& program, const std::vector<std::string>& arguments, const std::string& input, Deadline deadline,
                             const std::stop_token& stop = {});
+    // The guest's clock becomes the host's and is read back: a guest that is slow to take the command up gets a time that is over.
+    Result<void> set_clock(Deadline deadline);
     Result<void> write_file(const std::string& path, const std::string& content, Deadline deadline);
     Result<std::string> read_file(const std::string& path, std::size_t bytes_max, Deadline deadline);
 

@@ -234,6 +234,40 @@ TEST(Agent, DoesNotBelieveALyingGuest) {
     }
 }
 
+// A guest whose clock is late by what is said after each time it is set; `complaint`: what it answers to being set.
+Result<void> set_clock_of(std::vector<std::chrono::milliseconds> late, const std::string& complaint, int& times_set) {
+    Pair pair;
+    std::jthread peer([&] {
+        Peer guest(std::move(pair.theirs));
+        guest.synchronise();
+        for (const std::chrono::milliseconds behind : late) {
+            if (guest.line().find("guest-set-time") == std::string::npos) return;
+            ++times_set;
+            guest.say(complaint.empty() ? "{\"return\": {}}\n" : complaint + "\n");
+            if (guest.line().find("guest-get-time") == std::string::npos) return;
+            const std::chrono::nanoseconds time = std::chrono::system_clock::now().time_since_epoch() - behind;
+            guest.say("{\"return\": " + std::to_string(time.count()) + "}\n");
+        }
+    });
+    Result<std::unique_ptr<Agent>> agent = Agent::open(std::move(pair.ours), soon());
+    if (!agent.has_value()) return std::unexpected(agent.error());
+    return (*agent)->set_clock(soon());
+}
+
+TEST(Agent, SetsAClockAgainUntilItIsRight) {
+    int times = 0;
+    const Result<void> slow = set_clock_of({4500ms, -700ms, 20ms}, {}, times);
+    EXPECT_TRUE(slow.has_value()) << slow.error().message;
+    EXPECT_EQ(times, 3);
+    times = 0;
+    const Result<void> without_hwclock = set_clock_of({0ms}, R"({"error": {"class": "GenericError", "desc": "hwclock failed"}})", times);
+    EXPECT_TRUE(without_hwclock.has_value()) << without_hwclock.error().message;
+    times = 0;
+    EXPECT_FALSE(set_clock_of(std::vector<std::chrono::milliseconds>(20, 1h), {}, times).has_value());
+    EXPECT_EQ(times, 5) << "a guest that lies is not asked for ever";
+    EXPECT_FALSE(set_clock_of({1h}, R"({"error": {"class": "CommandNotFound", "desc": "disabled"}})", times).has_value());
+}
+
 TEST(Agent, StopsReadingAFileThatIsLongerThanAllowed) {
     Pair pair;
     std::jthread peer([&] {

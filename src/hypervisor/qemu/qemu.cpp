@@ -258,11 +258,7 @@ Result<ExecResult> QemuHypervisor::agent_exec(const VmId& vm, const std::string&
 }
 
 Result<void> QemuHypervisor::agent_set_clock(const VmId& vm, std::chrono::milliseconds patience) {
-    return machine(vm)->with_agent(patience, [](Agent& agent, Deadline deadline) -> Result<void> {
-        const auto now = std::chrono::system_clock::now().time_since_epoch();
-        TRY(agent.run("guest-set-time", {{"time", std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()}}, deadline));
-        return {};
-    });
+    return machine(vm)->with_agent(patience, [](Agent& agent, Deadline deadline) { return agent.set_clock(deadline); });
 }
 
 Result<void> QemuHypervisor::agent_write_file(const VmId& vm, const std::string& path, const std::string& content) {
