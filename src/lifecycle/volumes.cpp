@@ -219,31 +219,39 @@ Result<Saga> detach_saga(Parts& parts, const Job& job) {
     return saga;
 }
 
+Result<void> require_free(const Volume& volume) {
+    if (volume.vm_instance_uuid)
+        return fail(ErrorCode::operation_failed, "the volume is attached to VM instance " + volume.vm_instance_uuid->text() + "; detach it first");
+    if (volume.type == VolumeType::root) return fail(ErrorCode::operation_failed, "a root volume goes with its VM instance; expunge that instead");
+    return {};
+}
+
+Result<void> require_deleted(const Volume& volume) {
+    TRY(require_free(volume));
+    if (volume.status == VolumeStatus::deleted) return {};
+    return fail(ErrorCode::operation_failed, "only a deleted volume can be expunged; delete it first");
+}
+
+// Deleted from now on. One that has no disk is removed at once: there is nothing that could be recovered.
+Result<void> delete_volume(Parts& parts, const VolumeId& id) {
+    TRY_ASSIGN(const bool at_once, store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
+                   TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+                   if (!volume) return false;
+                   TRY(require_free(*volume));
+                   volume->status = VolumeStatus::deleted;
+                   volume->last_op_date = parts.now();
+                   TRY(store::update(transaction, *volume));
+                   return !volume->top_layer_uuid;
+               }));
+    return at_once ? demolish_volume(parts, id, &require_deleted) : Result<void>{};
+}
+
 Result<Saga> delete_saga(Parts& parts, const Job& job, bool expunge) {
     const VolumeId id = VolumeId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
     saga.add<Action>(
         expunge ? "expunge" : "delete", std::vector<std::string>{id.text()},
-        [&parts, id, expunge](StepContext&) -> Result<void> {
-            TRY_ASSIGN(const bool at_once, store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
-                           TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
-                           if (!volume) return false;
-                           if (volume->vm_instance_uuid)
-                               return fail(ErrorCode::operation_failed,
-                                           "the volume is attached to VM instance " + volume->vm_instance_uuid->text() + "; detach it first");
-                           if (volume->type == VolumeType::root)
-                               return fail(ErrorCode::operation_failed, "a root volume goes with its VM instance; expunge that instead");
-                           if (expunge && volume->status != VolumeStatus::deleted)
-                               return fail(ErrorCode::operation_failed, "only a deleted volume can be expunged; delete it first");
-                           const bool no_disk = !volume->top_layer_uuid;
-                           volume->status = VolumeStatus::deleted;
-                           volume->last_op_date = parts.now();
-                           TRY(store::update(transaction, *volume));
-                           return expunge || no_disk;
-                       }));
-            return at_once ? demolish_volume(parts, id) : Result<void>{};
-        },
-        nullptr);
+        [&parts, id, expunge](StepContext&) { return expunge ? demolish_volume(parts, id, &require_deleted) : delete_volume(parts, id); }, nullptr);
     saga.report(&empty_report);
     return saga;
 }
@@ -350,6 +358,7 @@ Result<std::string> change_volume(Parts& parts, const VolumeId& id, const std::f
 Result<std::string> recover_data_volume(Parts& parts, const api::RecoverDataVolume& message) {
     return change_volume(parts, message.uuid, [](Volume& volume) -> Result<void> {
         if (volume.status != VolumeStatus::deleted) return fail(ErrorCode::operation_failed, "only a deleted volume can be recovered");
+        if (!volume.top_layer_uuid) return fail(ErrorCode::operation_failed, "the volume is being expunged and its disk is gone; make another one");
         volume.status = VolumeStatus::ready;
         return {};
     });
