@@ -165,6 +165,13 @@ class Wire(World):
         self.assertEqual(before, self.inventory())
         self.api.delete("/checkpoints/" + checkpoint)
 
+    def test_a_host_name_is_taken_however_it_is_spelled(self):
+        other = self.api.create_vm("other", self.image["uuid"], strategy="CreateStopped")["uuid"]
+        tag = {"resourceType": "VmInstanceVO", "resourceUuid": other, "tag": "hostname::Taken"}
+        self.api.post("/system-tags", {"params": tag})
+        self.refused("SYS.1007", "is taken", call=lambda: self.api.post("/system-tags", {"params": {**tag, "resourceUuid": self.source["uuid"], "tag": "hostname::tAKEN"}}))
+        self.refused("SYS.1007", "is taken", call=lambda: self.api.action(self.source["uuid"], "setVmHostname", hostname="taken"))
+
     def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
         self.refused("SYS.1006", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
         self.assertIsNone(self.api.vm(self.source["uuid"]).get("leaseEndDate"))
