@@ -165,6 +165,11 @@ class Wire(World):
         self.assertEqual(before, self.inventory())
         self.api.delete("/checkpoints/" + checkpoint)
 
+    def test_an_account_that_is_gone_is_deleted_like_anything_else(self):
+        account = self.api.post("/accounts", {"params": {"name": "passing", "password": "p"}})["inventory"]["uuid"]
+        for _ in range(2):
+            self.assertEqual({}, self.api.delete("/accounts/" + account))
+
     def test_a_host_name_is_taken_however_it_is_spelled(self):
         other = self.api.create_vm("other", self.image["uuid"], strategy="CreateStopped")["uuid"]
         tag = {"resourceType": "VmInstanceVO", "resourceUuid": other, "tag": "hostname::Taken"}
