@@ -33,15 +33,25 @@ Result<Thick> thick_of(const api::CreateVmInstance& message) {
 
 constexpr std::string_view kRootMediaType = "RootVolumeTemplate";
 
+// What is wrong with the image and what to do about it; empty when nothing is.
+std::string why_unusable(const Image& image) {
+    switch (image.status) {
+    case ImageStatus::ready: break;
+    case ImageStatus::deleted: return "is deleted; recover it (recoverImage)";
+    case ImageStatus::error: return "is in Error, for it could not be brought in; add it again";
+    case ImageStatus::creating:
+    case ImageStatus::downloading: return fmt::format("is {}; wait until it is Ready", name_of(image.status));
+    }
+    return image.state == Enablement::enabled ? std::string() : "is disabled; enable it (changeImageState)";
+}
+
 Result<NewDisk> root_of_image(Transaction& transaction, const api::CreateVmInstance& message, const Image& image, bool thick) {
     if (image.media_type != kRootMediaType) {
         return fail(ErrorCode::invalid_argument,
                     fmt::format("imageUuid names an image whose mediaType is {}; choose one that is {}", image.media_type, kRootMediaType));
     }
-    if (image.status != ImageStatus::ready || image.state != Enablement::enabled) {
-        return fail(ErrorCode::operation_failed, fmt::format("imageUuid names an image that is {} and {}; it must be Ready and Enabled",
-                                                             name_of(image.status), name_of(image.state)));
-    }
+    if (const std::string why = why_unusable(image); !why.empty())
+        return fail(ErrorCode::operation_failed, fmt::format("imageUuid: the image '{}' {}, or name another", image.name, why));
     std::int64_t wanted = message.root_disk_size.value_or(0);
     if (message.root_disk_offering_uuid) {
         TRY_ASSIGN(const DiskOffering offering, usable_offering(transaction, *message.root_disk_offering_uuid, "rootDiskOfferingUuid"));

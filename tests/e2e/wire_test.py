@@ -6,7 +6,7 @@ import threading
 import time
 import unittest
 
-from support import ApiError, World
+from support import TINY, ApiError, World
 
 MIB = 1 << 20
 NOTHING = "0" * 32
@@ -176,6 +176,35 @@ class Wire(World):
         self.api.post("/system-tags", {"params": tag})
         self.refused("SYS.1007", "is taken", call=lambda: self.api.post("/system-tags", {"params": {**tag, "resourceUuid": self.source["uuid"], "tag": "hostname::tAKEN"}}))
         self.refused("SYS.1007", "is taken", call=lambda: self.api.action(self.source["uuid"], "setVmHostname", hostname="taken"))
+
+    def test_an_ip_range_that_cannot_be_names_its_field(self):
+        l2 = self.api.rows("/l2-networks")[0]["uuid"]
+        network = self.api.post("/l3-networks", {"params": {"name": "ranges", "l2NetworkUuid": l2}})["inventory"]["uuid"]
+        right = {"name": "r", "startIp": "10.98.0.10", "endIp": "10.98.0.12", "netmask": "255.255.255.0", "gateway": "10.98.0.1"}
+
+        def add(**wrong):
+            return self.api.post(f"/l3-networks/{network}/ip-ranges", {"params": {**right, **wrong}})
+
+        for wrong, word in (({"startIp": "10.98.0.20"}, "endIp: 10.98.0.12 lies before"), ({"endIp": "10.98.1.20"}, "endIp: 10.98.1.20 is outside of"),
+                            ({"gateway": "10.97.0.1"}, "gateway: 10.97.0.1 is outside of"), ({"netmask": "255.0.255.0"}, "netmask:"), ({"startIp": "x"}, "startIp:")):
+            self.refused("SYS.1007", word, call=lambda wrong=wrong: add(**wrong))
+        add()
+        self.refused("SYS.1007", "startIp: the range", "overlaps", call=add)
+        self.refused("SYS.1007", "startIp: the range is in 10.96.0.0/24", call=lambda: add(startIp="10.96.0.10", endIp="10.96.0.12", gateway="10.96.0.1"))
+        self.api.delete("/l3-networks/" + network)
+
+    def test_an_image_that_cannot_be_used_says_what_to_do(self):
+        image = self.api.add_image(TINY, name="passing")["uuid"]
+
+        def create():
+            return self.api.create_vm("v", image, strategy="CreateStopped")
+
+        self.api.put(f"/images/{image}/actions", {"changeImageState": {"stateEvent": "disable"}})
+        self.refused("SYS.1006", "is disabled; enable it", call=create)
+        self.api.put(f"/images/{image}/actions", {"changeImageState": {"stateEvent": "enable"}})
+        self.api.delete("/images/" + image)
+        self.refused("SYS.1006", "is deleted; recover it", call=create)
+        self.api.put(f"/images/{image}/actions", {"expungeImage": {}})
 
     def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
         self.refused("SYS.1006", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
