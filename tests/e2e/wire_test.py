@@ -165,6 +165,15 @@ class Wire(World):
         self.assertEqual(before, self.inventory())
         self.api.delete("/checkpoints/" + checkpoint)
 
+    def test_capacity_that_no_row_holds_can_be_searched_and_sorted_by(self):
+        for query, found in (("sort=%2BavailableCapacity", 1), ("sort=-totalPhysicalCapacity", 1), ("q=totalCapacity%3E1", 1), ("q=availableCapacity%3C1", 0),
+                             ("q=totalCapacity%3E1&q=state=Enabled&replyWithCount=true", 1)):
+            answer = self.api.get("/primary-storage?" + query)
+            self.assertEqual(found, len(answer["inventories"]), query)
+            self.assertEqual(found, answer.get("total", found))
+        self.assertEqual(1, self.api.get("/hosts?q=availableCpuCapacity%3E0&count=true")["total"])
+        self.refused("SYS.1000", "primaryStorage.totalCapacity", "PrimaryStorageInventory itself", call=lambda: self.api.get("/volumes?q=primaryStorage.totalCapacity%3E1"))
+
     def test_an_account_that_is_gone_is_deleted_like_anything_else(self):
         account = self.api.post("/accounts", {"params": {"name": "passing", "password": "p"}})["inventory"]["uuid"]
         for _ in range(2):
