@@ -319,7 +319,6 @@ struct ManagementNode {
     std::string uuid, host_name;
     Timestamp join_date, heart_beat;
 };
-struct QueryManagementNode {};
 struct IsManagementNodeReady {};
 struct IsManagementNodeReadyReply {
     std::string management_node_id;
@@ -403,7 +402,6 @@ RAMET_DECLARE_MESSAGE(GetVersion)
 RAMET_DECLARE_MESSAGE(GetCurrentTime)
 RAMET_DECLARE_MESSAGE(GetManagementNodeArch)
 RAMET_DECLARE_MESSAGE(GetSupportAPIs)
-RAMET_DECLARE_MESSAGE(QueryManagementNode)
 RAMET_DECLARE_MESSAGE(IsManagementNodeReady)
 RAMET_DECLARE_MESSAGE(GetPlatformTimeZone)
 template <> const TypeInfo& describe<api::GetCpuMemoryCapacityReply>();

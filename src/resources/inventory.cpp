@@ -101,6 +101,7 @@ Result<void> check_fields(const TypeInfo& row, const std::vector<std::string>& f
 Result<std::string> Inventory::query(const api::MessageInfo& message, const query::Parameters& parameters, const identity::Caller& caller) {
     const TypeInfo& row = message.query_row();
     TRY(check_fields(row, parameters.fields));
+    if (const auto offered = offered_.find(&row); offered != offered_.end()) return query_offered(row, offered->second, parameters);
     TRY_ASSIGN(const std::optional<ComputedQuery> split, split_computed(row, parameters));
     const query::Parameters& stored = split ? split->of_stored : parameters;
     TRY_ASSIGN(const query::Statement statement, query::compile(row, stored, caller));
@@ -117,6 +118,16 @@ Result<std::string> Inventory::query(const api::MessageInfo& message, const quer
         TRY_ASSIGN(rows, store::read(database_, wanted));
     }
     return parameters.count ? count_body(page.total) : list_body(row, rows, parameters, page.total);
+}
+
+Result<std::string> Inventory::query_offered(const TypeInfo& row, const std::function<void(RowSet&)>& append_all,
+                                             const query::Parameters& parameters) {
+    const std::unique_ptr<RowSet> all = make_row_set(row);
+    append_all(*all);
+    std::int64_t total = 0;
+    const auto wanted = [&](store::Transaction& transaction) { return choose(transaction, row, all->rows(), parameters, total); };
+    TRY_ASSIGN(const std::vector<void*> rows, store::read(database_, wanted));
+    return parameters.count ? count_body(total) : list_body(row, rows, parameters, total);
 }
 
 Result<void> Inventory::get_erased(const TypeInfo& row, std::string_view key, void* target) {

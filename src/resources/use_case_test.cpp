@@ -312,7 +312,28 @@ TEST_F(UseCase, TheServerTellsAboutItself) {
     EXPECT_NE(member(get_support_apis(parts, pool.alice, {}), "supportApis").find("\"CreateZone\""), std::string::npos);
     EXPECT_EQ(member(is_management_node_ready(parts, pool.alice, {}), "managementNodeId"), management_node_uuid(parts.data_dir));
     EXPECT_EQ(member(get_platform_time_zone(parts, pool.alice, {}), "offset").size(), 6U);
-    EXPECT_TRUE(query_management_node(parts, pool.alice, {}).value_or("").starts_with("{\"inventories\":[{\"uuid\""));
+}
+
+TEST_F(UseCase, TheServerProcessesAreSearchedLikeEverythingElse) {
+    offer_management_nodes(parts);
+    const auto nodes = [&](std::vector<std::string> conditions, const std::function<void(query::Parameters&)>& edit = {}) {
+        api::MessageInfo message;
+        message.query_row = &describe<api::ManagementNode>;
+        query::Parameters parameters;
+        parameters.conditions = std::move(conditions);
+        if (edit) edit(parameters);
+        const Result<std::string> body = inventory.query(message, parameters, pool.alice);
+        return body.has_value() ? *body : body.error().message;
+    };
+    const std::string uuid = management_node_uuid(parts.data_dir);
+    EXPECT_TRUE(nodes({}).starts_with("{\"inventories\":[{\"uuid\":\"" + uuid));
+    EXPECT_TRUE(nodes({"uuid=" + uuid, "hostName~=%", "joinDate>1"}).starts_with("{\"inventories\":[{"));
+    EXPECT_TRUE(nodes({"hostName=no such host"}).starts_with("{\"inventories\":[],"));
+    EXPECT_TRUE(nodes({}, [](auto& parameters) { parameters.count = true; }).starts_with("{\"total\":1,"));
+    EXPECT_TRUE(nodes({}, [&](auto& parameters) { parameters.fields = {"uuid"}; }).starts_with("{\"inventories\":[{\"uuid\":\"" + uuid + "\"}]"));
+    EXPECT_TRUE(nodes({}, [](auto& parameters) { parameters.start = 1; }).starts_with("{\"inventories\":[],"));
+    EXPECT_TRUE(nodes({}, [](auto& parameters) { parameters.uuid = test::uuid_text(999); }).starts_with("{\"inventories\":[],"));
+    EXPECT_NE(nodes({"nonsense=1"}).find("'nonsense' is not a field of ManagementNodeInventory"), std::string::npos);
 }
 
 }  // namespace

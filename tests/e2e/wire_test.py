@@ -174,6 +174,16 @@ class Wire(World):
         self.assertEqual(1, self.api.get("/hosts?q=availableCpuCapacity%3E0&count=true")["total"])
         self.refused("SYS.1000", "primaryStorage.totalCapacity", "PrimaryStorageInventory itself", call=lambda: self.api.get("/volumes?q=primaryStorage.totalCapacity%3E1"))
 
+    def test_server_processes_are_searched_like_everything_else(self):
+        node = self.api.get("/management-nodes")["inventories"][0]
+        for query, found in (("q=hostName=no%20such%20host", 0), ("q=hostName=" + node["hostName"], 1), ("q=uuid=" + node["uuid"], 1), ("start=1", 0), ("limit=0", 0)):
+            self.assertEqual(found, len(self.api.get("/management-nodes?" + query)["inventories"]), query)
+        self.assertEqual(1, self.api.get("/management-nodes?count=true")["total"])
+        self.assertEqual([{"uuid": node["uuid"]}], self.api.get("/management-nodes?fields=uuid")["inventories"])
+        self.assertEqual([node["uuid"]], [row["uuid"] for row in self.api.get("/management-nodes/" + node["uuid"])["inventories"]])
+        self.assertEqual([], self.api.get("/management-nodes/" + NOTHING)["inventories"])
+        self.assertEqual(node["uuid"], self.api.get("/management-nodes/ready")["managementNodeId"])
+
     def test_an_account_that_is_gone_is_deleted_like_anything_else(self):
         account = self.api.post("/accounts", {"params": {"name": "passing", "password": "p"}})["inventory"]["uuid"]
         for _ in range(2):
