@@ -80,6 +80,7 @@ struct AddLocalPrimaryStorage {
     std::string url;
     std::optional<std::string> description, type;
     ZoneId zone_uuid;
+    bool create_directory = true;  // ours
     std::optional<PrimaryStorageId> resource_uuid;
     std::vector<std::string> system_tags, user_tags;
 };

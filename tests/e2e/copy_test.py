@@ -189,11 +189,13 @@ class Copy(World):
 
     def test_the_command_line_prints_the_plan(self):
         environment = dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
+        before = self.api.get("/jobs?count=true")["total"]
         done = subprocess.run([RAMET, "clone", "web01", "cli-{1..3}", "--dry-run", "--copy", "full", "--bandwidth", "50M"], env=environment, capture_output=True, text=True, timeout=60)
         self.assertEqual(0, done.returncode, done.stderr)
         for word in ("STRATEGY", "full", "cli-1", "cli-3", "MAC", "fa:", "nothing has been changed", "bandwidth"):
             self.assertIn(word, done.stdout)
         self.assertEqual([], self.api.rows("/vm-instances", "name~=cli-%"))
+        self.assertEqual(before, self.api.get("/jobs?count=true")["total"])
 
     # --- the choices
 

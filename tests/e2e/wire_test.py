@@ -2,11 +2,14 @@
 had, settings that count, jobs that can be found."""
 import http.server
 import json
+import os
+import pathlib
+import subprocess
 import threading
 import time
 import unittest
 
-from support import TINY, ApiError, World
+from support import RAMET, TINY, ApiError, World
 
 MIB = 1 << 20
 NOTHING = "0" * 32
@@ -224,6 +227,26 @@ class Wire(World):
         self.api.delete("/images/" + image)
         self.refused("SYS.1006", "is deleted; recover it", call=create)
         self.api.put(f"/images/{image}/actions", {"expungeImage": {}})
+
+    def ramet(self, *arguments):
+        environment = dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
+        return subprocess.run([RAMET, *arguments], env=environment, capture_output=True, text=True, timeout=60)
+
+    def test_the_cli_makes_no_directory_of_a_typing_error_and_deletes_a_storage(self):
+        there = pathlib.Path(self.directory) / "second"
+        refused = self.ramet("storage", "add", "second", str(there))
+        self.assertEqual(1, refused.returncode, refused)
+        self.assertIn("there is no directory", refused.stderr)
+        self.assertIn("--create", refused.stderr)
+        self.assertFalse(there.exists())
+        made = self.ramet("storage", "add", "second", str(there), "--create")
+        self.assertEqual((0, True), (made.returncode, there.is_dir()), made)
+        self.assertEqual(0, self.ramet("storage", "delete", "second").returncode)
+        self.assertEqual([], self.api.rows("/primary-storage", "name=second"))
+        self.assertEqual(0, self.ramet("storage", "add", "second", str(there)).returncode)  # it is there now
+        self.assertEqual(0, self.ramet("storage", "delete", self.api.rows("/primary-storage", "name=second")[0]["uuid"]).returncode)
+        unmodified = self.api.post("/primary-storage/local-storage", {"params": {"name": "third", "url": str(there) + "3", "zoneUuid": self.api.rows("/zones")[0]["uuid"]}})
+        self.api.delete("/primary-storage/" + unmodified["inventory"]["uuid"])
 
     def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
         self.refused("SYS.1006", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
