@@ -29,11 +29,12 @@ constexpr double kGateMillisecondsEmulated = 1000, kGateMillisecondsKvm = 200;
 
 // The reservation as it would be; nothing of it stays.
 Result<Reserved> reserve_and_roll_back(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message,
-                                       const CheckedClone& checked, const ClonePlan& plan) {
+                                       const PreparedClone& prepared) {
     std::optional<Reserved> reserved;
     const Result<void> rolled_back = parts.database().write([&](Transaction& transaction) -> Result<void> {
         reserved.reset();  // the database may try again
-        TRY_ASSIGN(Reserved made, reserve(transaction, request, message, checked, plan, parts.now()));
+        TRY(lifecycle::require_room(transaction, prepared.room, wanted_room(prepared)));
+        TRY_ASSIGN(Reserved made, reserve(transaction, request, message, prepared.checked, prepared.plan, parts.now()));
         reserved = std::move(made);
         return fail(ErrorCode::cancelled, "a dry run keeps nothing");
     });
@@ -129,7 +130,7 @@ Result<void> tell_capture(lifecycle::Parts& parts, const lifecycle::Request& req
 
 Result<std::string> dry_run(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     TRY_ASSIGN(const PreparedClone prepared, prepare(parts, request, message));
-    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, prepared.checked, prepared.plan));
+    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, prepared));
     api::CloneVmInstancePlan told;
     TRY(tell_capture(parts, request, prepared.plan, told));
     told.bytes_to_write = told.capture_bytes_to_write;

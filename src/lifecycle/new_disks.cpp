@@ -151,10 +151,7 @@ Result<void> check_data_volume_count(Transaction& transaction, std::int64_t coun
                             count, most));
 }
 
-std::int64_t bytes_to_write(const NewDisk& disk) {
-    if (disk.mode == LayerMode::overlay) return storage::kOverlayFileBytes;
-    return disk.mode == LayerMode::copy ? disk.size : 0;
-}
+std::int64_t bytes_to_write(const NewDisk& disk) { return std::max(bytes_at_once(disk), storage::kOverlayFileBytes); }
 
 }  // namespace
 
@@ -174,10 +171,21 @@ Result<NewDisks> disks_of(Transaction& transaction, const api::CreateVmInstance&
     return found;
 }
 
+std::int64_t bytes_at_once(const NewDisk& disk) { return disk.mode == LayerMode::copy || disk.thick ? disk.size : 0; }
+
+std::vector<WantedRoom> wanted_room(const NewDisks& disks) {
+    std::vector<WantedRoom> wanted;
+    for (const NewDisk& disk : disks.disks) wanted.push_back({disk.storage, bytes_at_once(disk), disk.size});
+    return wanted;
+}
+
 Result<void> place_disks(Parts& parts, const api::CreateVmInstance& message, NewDisks& disks) {
-    TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
+    TRY_ASSIGN(disks.room, survey_room(parts));
+    if (std::ranges::any_of(disks.disks, [](const NewDisk& disk) { return bytes_at_once(disk) > 0; })) TRY(heed_promises(parts, disks.room));
+    const std::vector<placement::StorageFacts>& storages = disks.room.storages;
     if (disks.image) {
-        const std::int64_t bytes = disks.image->actual_size + (disks.disks.front().thick ? disks.disks.front().size : 0);
+        std::int64_t bytes = disks.image->actual_size;
+        for (const NewDisk& disk : disks.disks) bytes += bytes_at_once(disk);
         TRY_ASSIGN(const placement::StorageDecision chosen,
                    placement::choose_primary_storage(storages, bytes, message.primary_storage_uuid_for_root_volume, message.cluster_uuid));
         for (NewDisk& disk : disks.disks) disk.storage = chosen.storage;

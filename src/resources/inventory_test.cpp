@@ -123,6 +123,22 @@ TEST_F(InventoryTest, AStorageHasWhatItsFileSystemHasLessTheReserve) {
     EXPECT_EQ(boost::json::serialize(storage.at("attachedClusterUuids")), "[\"" + pool.cluster.uuid.text() + "\"]");
 }
 
+TEST_F(InventoryTest, AStorageWithABoundHasWhatItsVolumesWerePromised) {
+    GlobalConfig bound;
+    bound.uuid = "mevoco.overProvisioning.primaryStorage";
+    bound.category = "mevoco";
+    bound.name = "overProvisioning.primaryStorage";
+    bound.value = "2";
+    pool.add(bound);
+    Volume volume = pool.rows<Volume>({{"uuid", pool.web.root_volume_uuid->text()}}).at(0);
+    volume.size = 30LL << 30;
+    test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) { return store::update(transaction, volume); }));
+    const boost::json::object storage = only<PrimaryStorage>(pool.storage.uuid.text());
+    EXPECT_EQ(storage.at("totalCapacity").to_number<std::int64_t>(), 200LL << 30);
+    EXPECT_EQ(storage.at("availableCapacity").to_number<std::int64_t>(), 170LL << 30);
+    EXPECT_EQ(storage.at("availablePhysicalCapacity").to_number<std::int64_t>(), 60LL << 30);
+}
+
 TEST_F(InventoryTest, FindsAndSortsByWhatIsComputed) {
     PrimaryStorage small = pool.storage;
     small.uuid = PrimaryStorageId::trusted(test::uuid_text(40));

@@ -303,6 +303,9 @@ TEST_F(UseCase, ASettingIsCheckedAndCanBeReset) {
     expect_refusal(update_global_config(parts, pool.admin, {"kvm", "dataVolume.maxNum", "25"}), ErrorCode::invalid_argument, "1 to 24");
     expect_refusal(update_global_config(parts, pool.admin, {"host", "cpu.overProvisioning.ratio", "0.5"}), ErrorCode::invalid_argument, "1.5");
     expect_refusal(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.memory", "nan"}), ErrorCode::invalid_argument, "1.5");
+    expect_refusal(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.primaryStorage", "0.5"}), ErrorCode::invalid_argument,
+                   "0 for no bound");
+    EXPECT_TRUE(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.primaryStorage", "0"}).has_value());
     expect_refusal(update_global_config(parts, pool.admin, {"vm", "nonsense", "1"}), ErrorCode::not_found, "vm.nonsense");
 }
 
