@@ -8,6 +8,8 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 from support import RAMET, TINY, ApiError, World
 
@@ -22,6 +24,36 @@ class Hooks(http.server.BaseHTTPRequestHandler):
         type(self).bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(200)
         self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Forgetful(http.server.BaseHTTPRequestHandler):
+    """Stands before the server and loses its answer to the first clone call."""
+
+    target, lost, keys = "", 0, []
+
+    def pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = urllib.request.Request(self.target + self.path, data=body or None, method=self.command, headers=dict(self.headers))
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        if b"cloneVmInstance" in body:
+            type(self).keys.append(self.headers["Idempotency-Key"])
+            if not type(self).lost:
+                type(self).lost = 1
+                self.close_connection = True
+                return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = do_POST = do_DELETE = pass_on
 
     def log_message(self, *_):
         pass
@@ -228,8 +260,8 @@ class Wire(World):
         self.refused("SYS.1006", "is deleted; recover it", call=create)
         self.api.put(f"/images/{image}/actions", {"expungeImage": {}})
 
-    def ramet(self, *arguments):
-        environment = dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
+    def ramet(self, *arguments, server=None):
+        environment = dict(os.environ, RAMET_SERVER=server or self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
         return subprocess.run([RAMET, *arguments], env=environment, capture_output=True, text=True, timeout=60)
 
     def test_the_cli_makes_no_directory_of_a_typing_error_and_deletes_a_storage(self):
@@ -247,6 +279,19 @@ class Wire(World):
         self.assertEqual(0, self.ramet("storage", "delete", self.api.rows("/primary-storage", "name=second")[0]["uuid"]).returncode)
         unmodified = self.api.post("/primary-storage/local-storage", {"params": {"name": "third", "url": str(there) + "3", "zoneUuid": self.api.rows("/zones")[0]["uuid"]}})
         self.api.delete("/primary-storage/" + unmodified["inventory"]["uuid"])
+
+    def test_a_clone_whose_answer_is_lost_is_made_once(self):
+        Forgetful.target = self.server.url
+        proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forgetful)
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        try:
+            done = self.ramet("clone", "web01", "once-{1..2}", "--strategy", "CreateStopped", server=f"http://127.0.0.1:{proxy.server_port}")
+        finally:
+            proxy.shutdown()
+            proxy.server_close()
+        self.assertEqual(0, done.returncode, done)
+        self.assertEqual((1, 2, 1), (Forgetful.lost, len(Forgetful.keys), len(set(Forgetful.keys))), Forgetful.keys)
+        self.assertEqual(["once-1", "once-2"], sorted(vm["name"] for vm in self.api.rows("/vm-instances", "name~=once-%")))
 
     def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
         self.refused("SYS.1006", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
