@@ -74,42 +74,62 @@ ApiClient::~ApiClient() = default;
 
 std::string ApiClient::url_of(const std::string& path) const { return connection_.server + std::string(kBase) + path; }
 
-Result<HttpReply> ApiClient::send(const std::string& method, const std::string& url, const std::string& body, bool with_session) {
+// The connection was there: whether the server has got the call is not known.
+bool is_lost(CURLcode code) {
+    return code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_PARTIAL_FILE ||
+           code == CURLE_OPERATION_TIMEDOUT;
+}
+
+Result<HttpReply> ApiClient::send(const Request& request) {
     CURL* handle = curl_->handle;
     curl_easy_reset(handle);
     HttpReply reply;
     std::string answer;
     curl_slist* headers = curl_slist_append(nullptr, "Content-Type: application/json;charset=UTF-8");
     headers = curl_slist_append(headers, "Expect:");
-    if (method != "GET") headers = curl_slist_append(headers, "Prefer: respond-async");
-    const std::string authorization = "Authorization: OAuth " + session_;
-    if (with_session) headers = curl_slist_append(headers, authorization.c_str());
-    curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
+    if (request.method != "GET") headers = curl_slist_append(headers, "Prefer: respond-async");
+    if (!request.key.empty()) headers = curl_slist_append(headers, ("Idempotency-Key: " + request.key).c_str());
+    if (request.with_session) headers = curl_slist_append(headers, ("Authorization: OAuth " + session_).c_str());
+    curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, method.c_str());
+    curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
     curl_easy_setopt(handle, CURLOPT_TIMEOUT, kAnswerSeconds);
     curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &append_body);
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, &answer);
-    if (!body.empty()) {
-        curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body.c_str());
-        curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE, static_cast<long>(body.size()));
+    if (!request.body.empty()) {
+        curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.c_str());
+        curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
     }
     const CURLcode code = curl_easy_perform(handle);
     curl_slist_free_all(headers);
     if (code != CURLE_OK)
-        return fail(ErrorCode::operation_failed,
+        return fail(is_lost(code) ? ErrorCode::timeout : ErrorCode::operation_failed,
                     fmt::format("cannot talk to {}: {}; is rametd running there?", connection_.server, curl_easy_strerror(code)));
     curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &reply.status);
     reply.body = std::move(answer);
     return reply;
 }
 
+// Once lost, a call with a key is sent until the server says what became of it; it may be on its way up again. One that never reached a server
+// fails at once.
+Result<HttpReply> ApiClient::deliver(const Request& request) {
+    Result<HttpReply> reply = send(request);
+    if (request.key.empty() || reply.has_value() || reply.error().code != ErrorCode::timeout) return reply;
+    const auto give_up = std::chrono::steady_clock::now() + connection_.patience;
+    while ((!reply.has_value() || is_nobody_there(*reply)) && std::chrono::steady_clock::now() < give_up) {
+        std::this_thread::sleep_for(kRetryPause);
+        reply = send(request);
+    }
+    if (!reply.has_value()) reply.error().message += "; whether the server has got the call is not known: see `ramet job list`";
+    return reply;
+}
+
 Result<void> ApiClient::begin_session(const std::string& clear_password) {
     const json::object body{{"logInByAccount", {{"accountName", connection_.account}, {"password", sha512_hex(clear_password)}}}};
-    TRY_ASSIGN(const HttpReply reply, send("PUT", url_of("/accounts/login"), json::serialize(body), false));
+    TRY_ASSIGN(const HttpReply reply, send({"PUT", url_of("/accounts/login"), json::serialize(body), {}, false}));
     if (reply.status != 200) return error_of(reply);
     TRY_ASSIGN(const json::object answer, object_of(reply));
     const json::value* inventory = answer.if_contains("inventory");
@@ -131,15 +151,15 @@ Result<void> ApiClient::need_session(const char* without_password) {
     return {};
 }
 
-Result<json::object> ApiClient::get(const std::string& path) { return request("GET", path, {}, true); }
+Result<json::object> ApiClient::get(const std::string& path) { return perform({"GET", url_of(path), {}}, true); }
 
 Result<json::object> ApiClient::call(const std::string& method, const std::string& path, const json::object& body) {
-    return request(method, path, body.empty() ? std::string{} : json::serialize(body), true);
+    return perform({method, url_of(path), body.empty() ? std::string{} : json::serialize(body), random_uuid_text()}, true);
 }
 
-Result<json::object> ApiClient::request(const std::string& method, const std::string& path, const std::string& body, bool may_log_in) {
+Result<json::object> ApiClient::perform(const Request& request, bool may_log_in) {
     if (session_.empty() && may_log_in) TRY(need_session(kNotLoggedIn));
-    TRY_ASSIGN(const HttpReply reply, send(method, url_of(path), body, true));
+    TRY_ASSIGN(const HttpReply reply, deliver(request));
     if (reply.status == 202) {
         TRY_ASSIGN(const json::object accepted, object_of(reply));
         return await(text_of(accepted, "location"));
@@ -148,7 +168,7 @@ Result<json::object> ApiClient::request(const std::string& method, const std::st
     Error error = error_of(reply);
     if (error.code != ErrorCode::session_invalid || !may_log_in) return error;
     TRY(need_session(kLoginExpired));
-    return request(method, path, body, false);
+    return perform(request, false);
 }
 
 namespace {
@@ -185,7 +205,7 @@ Result<void> ApiClient::events(const std::string& path, const std::function<void
 Result<HttpReply> ApiClient::ask_about(const std::string& job, const std::string& path) {
     bool may_log_in = connection_.password.has_value();
     for (;;) {
-        Result<HttpReply> reply = send("GET", url_of(path), {}, true);
+        Result<HttpReply> reply = send({"GET", url_of(path), {}});
         if (reply.has_value() && !is_nobody_there(*reply)) {
             away_since_.reset();
             const bool expired = reply->status != 200 && reply->status != 202 && error_of(*reply).code == ErrorCode::session_invalid;

@@ -26,7 +26,8 @@ public:
     explicit ApiClient(Connection connection);
     ~ApiClient();
     Result<void> log_in(const std::string& clear_password);  // saves the session for later commands; fails when it cannot
-    // `path` below /zstack/v1. An asynchronous call is awaited. The answer is the final body.
+    // `path` below /zstack/v1. An asynchronous call is awaited. The answer is the final body. A call whose connection is lost is sent again, with
+    // the same Idempotency-Key: what it asks for is done once.
     Result<boost::json::object> get(const std::string& path);
     Result<boost::json::object> call(const std::string& method, const std::string& path, const boost::json::object& body);
     // How a job stands. Like the wait for an asynchronous call, it outlasts a restart of the server.
@@ -43,8 +44,14 @@ public:
     void while_waiting(std::function<void(ApiClient&, const std::string& job)> show) { show_ = std::move(show); }
 
 private:
-    Result<HttpReply> send(const std::string& method, const std::string& url, const std::string& body, bool with_session);
-    Result<boost::json::object> request(const std::string& method, const std::string& path, const std::string& body, bool may_log_in);
+    struct Request {
+        std::string method, url, body;
+        std::string key = {};  // the Idempotency-Key; empty: none
+        bool with_session = true;
+    };
+    Result<HttpReply> send(const Request& request);
+    Result<HttpReply> deliver(const Request& request);
+    Result<boost::json::object> perform(const Request& request, bool may_log_in);
     Result<boost::json::object> await(const std::string& location);
     Result<HttpReply> ask_about(const std::string& job, const std::string& path);
     Result<void> need_session(const char* without_password);

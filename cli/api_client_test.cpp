@@ -42,6 +42,11 @@ public:
         end();
         return asked_;
     }
+    // Their Idempotency-Keys; empty where there was none.
+    const std::vector<std::string>& keys() {
+        end();
+        return keys_;
+    }
 
 private:
     void serve() {
@@ -50,6 +55,9 @@ private:
             if (connection < 0) return;  // end() was called
             const std::string request = read_request(connection);
             asked_.push_back(request.substr(0, request.find(" HTTP/")));
+            constexpr std::string_view kHeader = "Idempotency-Key: ";
+            const std::size_t key = request.find(kHeader);
+            keys_.push_back(key == std::string::npos ? "" : request.substr(key + kHeader.size(), request.find('\r', key) - key - kHeader.size()));
             EXPECT_EQ(::send(connection, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
             ::close(connection);
         }
@@ -74,7 +82,7 @@ private:
         ::close(socket_);
     }
 
-    std::vector<std::string> answers_, asked_;
+    std::vector<std::string> answers_, asked_, keys_;
     int socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     std::string url_;
     std::thread thread_;
@@ -105,6 +113,32 @@ TEST(ApiClient, LogsInAgainWhileItWaitsAndSendsTheCallOnce) {
     ApiClient api = client_of(server, std::chrono::seconds(60));
     EXPECT_TRUE(api.call("PUT", "/boxes/1/actions", {}).has_value());
     EXPECT_EQ(std::ranges::count(server.asked(), "PUT /zstack/v1/boxes/1/actions"), 1);
+}
+
+TEST(ApiClient, SendsACallWhoseAnswerIsLostAgainWithItsKey) {
+    ScriptedServer server(
+        {kLoggedIn, kAway, answer(503, "too many connections\n"), kAccepted, answer(200, R"({"made":1})"), kAccepted, answer(200, "{}")});
+    ApiClient api = client_of(server, std::chrono::seconds(60));
+    const Result<boost::json::object> done = api.call("PUT", "/boxes/1/actions", {{"fillBox", boost::json::object{}}});
+    ASSERT_TRUE(done.has_value()) << done.error().message;
+    EXPECT_TRUE(done->contains("made"));
+    ASSERT_TRUE(api.call("PUT", "/boxes/1/actions", {{"fillBox", boost::json::object{}}}).has_value());
+    const std::vector<std::string>& keys = server.keys();
+    ASSERT_EQ(keys.size(), 7U);
+    EXPECT_EQ(keys[1].size(), 32U);
+    EXPECT_EQ(keys[2], keys[1]);
+    EXPECT_EQ(keys[3], keys[1]);
+    EXPECT_EQ(keys[5].size(), 32U);
+    EXPECT_NE(keys[5], keys[1]);  // of another call
+    EXPECT_EQ(keys[0] + keys[4] + keys[6], "");
+}
+
+TEST(ApiClient, SaysThatALostCallMayHaveBeenDone) {
+    ScriptedServer server({kLoggedIn, kAway});
+    ApiClient api = client_of(server, std::chrono::seconds(0));
+    const Result<boost::json::object> done = api.call("PUT", "/boxes/1/actions", {});
+    ASSERT_FALSE(done.has_value());
+    EXPECT_NE(done.error().message.find("whether the server has got the call is not known"), std::string::npos) << done.error().message;
 }
 
 TEST(ApiClient, SaysHowToGoOnWhenTheServerStaysAway) {

@@ -96,6 +96,42 @@ void add_volume_action(CLI::App& group, Context& context, const std::string& nam
     });
 }
 
+struct StorageOptions {
+    std::string name, directory;
+    bool create = false;
+};
+
+Result<int> add_storage(ApiClient& api, const StorageOptions& options, Format format) {
+    TRY_ASSIGN(const json::array zones, api.query("/zones", {}));
+    if (zones.empty()) return fail(ErrorCode::operation_failed, "there is no zone");
+    const json::object params{
+        {"name", options.name}, {"url", options.directory}, {"zoneUuid", field_text(zones.front(), "uuid")}, {"createDirectory", options.create}};
+    TRY_ASSIGN(const json::object answer, api.call("POST", "/primary-storage/local-storage", {{"params", params}}));
+    print_object(answer.at("inventory"), format);
+    return kDone;
+}
+
+void add_storage_commands(CLI::App& storage, Context& context) {
+    auto options = std::make_shared<StorageOptions>();
+    CLI::App* add = storage.add_subcommand("add", "Add a directory as primary storage");
+    add->add_option("NAME", options->name, "Its name")->required();
+    add->add_option("DIRECTORY", options->directory, "An absolute path on the server")->required();
+    add->add_flag("--create", options->create, "Make the directory if it is not there");
+    add->callback(
+        [&context, options] { context.command = [&context, options](ApiClient& api) { return add_storage(api, *options, context.format); }; });
+    auto target = std::make_shared<std::string>();
+    CLI::App* remove = storage.add_subcommand("delete", "Let go of a primary storage that holds no volumes; its directory stays");
+    remove->add_option("STORAGE", *target, "Name or uuid")->required();
+    remove->callback([&context, target] {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve("/primary-storage", "storage", *target));
+            TRY(api.call("DELETE", "/primary-storage/" + uuid, {}));
+            print_done(context.format);
+            return kDone;
+        };
+    });
+}
+
 }  // namespace
 
 std::optional<std::int64_t> parse_size(const std::string& text) {
@@ -213,21 +249,7 @@ void add_place_commands(CLI::App& app, Context& context) {
     CLI::App* storage = add_place(
         "storage", "Primary storages",
         {"/primary-storage", {{"NAME", "name"}, {"STATUS", "status"}, {"AVAILABLE", "availableCapacity"}, {"URL", "url"}, {"UUID", "uuid"}}});
-    auto name = std::make_shared<std::string>();
-    auto directory = std::make_shared<std::string>();
-    CLI::App* add = storage->add_subcommand("add", "Add a directory as primary storage");
-    add->add_option("NAME", *name, "Its name")->required();
-    add->add_option("DIRECTORY", *directory, "An absolute path on the server")->required();
-    add->callback([&context, name, directory] {
-        context.command = [&context, name, directory](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const json::array zones, api.query("/zones", {}));
-            if (zones.empty()) return fail(ErrorCode::operation_failed, "there is no zone");
-            const json::object params{{"name", *name}, {"url", *directory}, {"zoneUuid", field_text(zones.front(), "uuid")}};
-            TRY_ASSIGN(const json::object answer, api.call("POST", "/primary-storage/local-storage", {{"params", params}}));
-            print_object(answer.at("inventory"), context.format);
-            return kDone;
-        };
-    });
+    add_storage_commands(*storage, context);
 }
 
 }  // namespace ramet::cli

@@ -278,8 +278,13 @@ void print_plan(const json::object& answer, Format format) {
     fmt::print("\n");
     print_rows(plan.at("clones").as_array(), kPlannedCloneColumns, format);
     const double seconds = static_cast<double>(plan.at("estimatedMilliseconds").to_number<std::int64_t>()) / 1000;
-    fmt::print("\nsource:   {}\nin all:   {} bytes to write, about {:.3f} s ({})\nnothing has been changed\n", field_text(plan, "capture"),
-               field_text(plan, "bytesToWrite"), seconds, field_text(plan, "estimateBasis"));
+    fmt::print("\nsource:   {}\n", field_text(plan, "capture"));
+    if (plan.as_object().contains("memory"))
+        fmt::print("memory:   {} ({})\n          {} bytes to write to {} ({}), about {} ms\n", field_text(plan, "memory.capture"),
+                   field_text(plan, "memory.reason"), field_text(plan, "memory.bytesToWrite"), field_text(plan, "memory.place"),
+                   field_text(plan, "memory.bytesBasis"), field_text(plan, "memory.estimatedMilliseconds"));
+    fmt::print("in all:   {} bytes to write, about {:.3f} s ({})\nnothing has been changed\n", field_text(plan, "bytesToWrite"), seconds,
+               field_text(plan, "estimateBasis"));
 }
 
 // As the call itself would end.

@@ -65,17 +65,14 @@ template <> const TypeInfo& describe<api::GetSupportAPIsReply>() {
 template <> const TypeInfo& describe<api::ManagementNode>() {
     using api::ManagementNode;
     static const TypeInfo info = [] {
-        TypeInfo made = object<ManagementNode>("ManagementNode", "A server process.", field<&ManagementNode::uuid>("uuid", "The node's uuid."),
-                                               field<&ManagementNode::host_name>("hostName", "The machine it runs on."),
-                                               field<&ManagementNode::join_date>("joinDate", "When it was started."),
-                                               field<&ManagementNode::heart_beat>("heartBeat", "When it was last seen alive."));
+        TypeInfo made =
+            object<ManagementNode>("ManagementNode", "A server process.", field<&ManagementNode::uuid>("uuid", "The node's uuid.", {.primary = true}),
+                                   field<&ManagementNode::host_name>("hostName", "The machine it runs on."),
+                                   field<&ManagementNode::join_date>("joinDate", "When it was started."),
+                                   field<&ManagementNode::heart_beat>("heartBeat", "When it was last seen alive."));
         made.schema_class = "org.zstack.header.managementnode.ManagementNodeInventory";
         return made;
     }();
-    return info;
-}
-template <> const TypeInfo& describe<api::QueryManagementNode>() {
-    static const TypeInfo info = object<api::QueryManagementNode>("QueryManagementNode", "No fields.");
     return info;
 }
 template <> const TypeInfo& describe<api::IsManagementNodeReady>() {
@@ -155,19 +152,6 @@ template <> const MessageInfo& message<GetSupportAPIs>() {
                                     R"({"supportApis":["CloneVmInstance","QueryVmInstance"],"success":true})", &describe<GetSupportAPIsReply>);
     return info;
 }
-template <> const MessageInfo& message<QueryManagementNode>() {
-    static const MessageInfo info = read_call<QueryManagementNode>(
-        {.name = "QueryManagementNode",
-         .category = kServerCategory,
-         .doc = "Lists the server processes.",
-         .path = "/management-nodes",
-         .reply_key = "inventories",
-         .response_example =
-             R"({"inventories":[{"uuid":"36c27e8ff05c4780bf6d2fa65700f22e","hostName":"127.0.0.1","joinDate":"Nov 14, 2017 10:20:57 PM",)"
-             R"("heartBeat":"Nov 14, 2017 10:20:57 PM"}]})"},
-        &describe<ManagementNode>);
-    return info;
-}
 template <> const MessageInfo& message<IsManagementNodeReady>() {
     static const MessageInfo info =
         read_call<IsManagementNodeReady>({.name = "IsManagementNodeReady",
@@ -193,13 +177,24 @@ template <> const MessageInfo& message<GetPlatformTimeZone>() {
 
 std::vector<const MessageInfo*> kinds::server_messages() {
     static const MessageInfo query_config = query_message(global_config());
+    static const MessageInfo query_node{.name = "QueryManagementNode",
+                                        .category = kServerCategory,
+                                        .method = Method::get,
+                                        .path = "/management-nodes",
+                                        .doc = "Finds every server process that satisfies all conditions q; PATH/{uuid} finds one.",
+                                        .reply_key = "inventories",
+                                        .reply = &describe<ManagementNode>,
+                                        .query_row = &describe<ManagementNode>,
+                                        .request_example = "{}",
+                                        .response_example = R"({"inventories":[{"uuid":"36c27e8ff05c4780bf6d2fa65700f22e","hostName":"127.0.0.1",)"
+                                                            R"("joinDate":"Nov 14, 2017 10:20:57 PM","heartBeat":"Nov 14, 2017 10:20:57 PM"}]})"};
     return {&query_config,
             &message<UpdateGlobalConfig>(),
             &message<GetVersion>(),
             &message<GetCurrentTime>(),
             &message<GetManagementNodeArch>(),
             &message<GetSupportAPIs>(),
-            &message<QueryManagementNode>(),
+            &query_node,
             &message<IsManagementNodeReady>(),
             &message<GetPlatformTimeZone>()};
 }

@@ -80,6 +80,7 @@ struct AddLocalPrimaryStorage {
     std::string url;
     std::optional<std::string> description, type;
     ZoneId zone_uuid;
+    bool create_directory = true;  // ours
     std::optional<PrimaryStorageId> resource_uuid;
     std::vector<std::string> system_tags, user_tags;
 };
@@ -319,7 +320,6 @@ struct ManagementNode {
     std::string uuid, host_name;
     Timestamp join_date, heart_beat;
 };
-struct QueryManagementNode {};
 struct IsManagementNodeReady {};
 struct IsManagementNodeReadyReply {
     std::string management_node_id;
@@ -403,7 +403,6 @@ RAMET_DECLARE_MESSAGE(GetVersion)
 RAMET_DECLARE_MESSAGE(GetCurrentTime)
 RAMET_DECLARE_MESSAGE(GetManagementNodeArch)
 RAMET_DECLARE_MESSAGE(GetSupportAPIs)
-RAMET_DECLARE_MESSAGE(QueryManagementNode)
 RAMET_DECLARE_MESSAGE(IsManagementNodeReady)
 RAMET_DECLARE_MESSAGE(GetPlatformTimeZone)
 template <> const TypeInfo& describe<api::GetCpuMemoryCapacityReply>();

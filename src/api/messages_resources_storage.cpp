@@ -19,6 +19,8 @@ template <> const TypeInfo& describe<api::AddLocalPrimaryStorage>() {
         name_field<&Request::name>(primary_storage()), description_field<&Request::description>(),
         type_field<&Request::type>("type", "The storage's type.", "LocalStorage"),
         uuid_field<&Request::zone_uuid>("zoneUuid", zone(), "The zone the storage is in. All clusters of the zone are attached to it."),
+        field<&Request::create_directory>("createDirectory", "Whether a directory that is not there is made; else the call fails.",
+                                          {.fallback = "true", .example = "true"}),
         resource_uuid_field<&Request::resource_uuid>(), system_tags_field<&Request::system_tags>(), user_tags_field<&Request::user_tags>());
     return info;
 }

@@ -80,8 +80,19 @@ struct PlannedVolumeInventory {
     PrimaryStorageId primary_storage_uuid;
     std::int64_t bytes_to_write = 0;  // per clone
 };
+struct PlannedMemoryInventory {
+    std::string capture;  // live, saved, kept
+    std::string reason;
+    std::string place;  // disk, tmpfs
+    std::optional<std::int64_t> available_bytes;
+    std::int64_t bytes_to_write = 0;
+    std::string bytes_basis;
+    std::int64_t estimated_milliseconds = 0;
+    std::optional<VmState> source_state;
+};
 struct CloneVmInstancePlan {
     std::vector<PlannedVolumeInventory> volumes;
+    std::optional<PlannedMemoryInventory> memory;
     std::vector<PlannedCloneInventory> clones;
     std::string capture;
     std::int64_t capture_bytes_to_write = 0;

@@ -1,7 +1,16 @@
 // The plan that a dry run of CloneVmInstance answers with.
+#include <array>
+
 #include "api/messages_vm.hpp"
 
 namespace ramet {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> kMemoryCaptures{"live", "saved", "kept"};
+constexpr std::array<std::string_view, 2> kMemoryPlaces{"disk", "tmpfs"};
+
+}  // namespace
 
 template <> const TypeInfo& describe<api::PlannedNicInventory>() {
     using api::PlannedNicInventory;
@@ -35,11 +44,37 @@ template <> const TypeInfo& describe<api::PlannedVolumeInventory>() {
     return info;
 }
 
+template <> const TypeInfo& describe<api::PlannedMemoryInventory>() {
+    using api::PlannedMemoryInventory;
+    static const TypeInfo info = object<PlannedMemoryInventory>(
+        "PlannedMemory", "Where the clones' memory would come from. One image, which all of them share.",
+        field<&PlannedMemoryInventory::capture>(
+            "capture",
+            "live: the source runs on while its memory is saved, by userfaultfd; saved: it stands still for as long "
+            "as that takes; kept: the image exists already and no source is touched.",
+            {.one_of = kMemoryCaptures}),
+        field<&PlannedMemoryInventory::reason>("reason", "Why so."),
+        field<&PlannedMemoryInventory::place>("place",
+                                              "Where the image is: on a disk, or on a tmpfs, which takes the host's memory and is empty after "
+                                              "a power cut (rametd --memory-dir).",
+                                              {.one_of = kMemoryPlaces}),
+        field<&PlannedMemoryInventory::available_bytes>("availableBytes", "What is free there; absent where the file system does not say."),
+        field<&PlannedMemoryInventory::bytes_to_write>("bytesToWrite",
+                                                       "What the image would occupy there, an estimate; not on a primary storage, and "
+                                                       "not in the plan's own bytesToWrite."),
+        field<&PlannedMemoryInventory::bytes_basis>("bytesBasis", "What bytesToWrite is made from."),
+        field<&PlannedMemoryInventory::estimated_milliseconds>("estimatedMilliseconds", "How long the capture of the memory would take."),
+        field<&PlannedMemoryInventory::source_state>("sourceState",
+                                                     "The source's state now, which is its state afterwards too; absent when no source is touched."));
+    return info;
+}
+
 template <> const TypeInfo& describe<api::CloneVmInstancePlan>() {
     using api::CloneVmInstancePlan;
     static const TypeInfo info = object<CloneVmInstancePlan>(
         "CloneVmInstancePlan", "What CloneVmInstance would do, as of now.",
         field<&CloneVmInstancePlan::volumes>("volumes", "The volumes of each clone."),
+        field<&CloneVmInstancePlan::memory>("memory", "With memory: how it would be captured, and where its image goes."),
         field<&CloneVmInstancePlan::clones>("clones", "One entry per name, in order."),
         field<&CloneVmInstancePlan::capture>("capture", "What would happen to the source."),
         field<&CloneVmInstancePlan::capture_bytes_to_write>("captureBytesToWrite", "What the source's new layers would occupy."),

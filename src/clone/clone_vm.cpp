@@ -117,6 +117,7 @@ Result<JobId> clone_vm(lifecycle::Parts& parts, const lifecycle::Request& reques
     const std::vector<hypervisor::ReadyMachine> ready = ready_machines(parts, prepared, message);
     const lifecycle::JobOrder order{"clone-vm", "CloneVmInstance", source_uuid(message), "{}"};
     return lifecycle::submit(parts, request, order, [&](Transaction& transaction, Job& job) -> Result<void> {
+        TRY(lifecycle::require_room(transaction, prepared.room, wanted_room(prepared)));
         TRY_ASSIGN(const Reserved reserved, reserve(transaction, request, message, prepared.checked, prepared.plan, parts.now(), ready));
         job.plan = api::to_json(reserved.plan, api::Audience::storage);
         return {};

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <thread>
 
 #include "api/json.hpp"
 #include "clone/capture.hpp"
@@ -11,6 +12,7 @@
 #include "clone/make_plan.hpp"
 #include "clone/report.hpp"
 #include "clone/reserve.hpp"
+#include "clone/tell_memory.hpp"
 #include "store/table.hpp"
 
 namespace ramet::clone {
@@ -21,14 +23,18 @@ namespace {
 
 constexpr double kMillisecondsPerClone = 3;      // rows, files, commits
 constexpr double kMillisecondsPerExtent = 0.02;  // of a reflink, as measured on XFS
+constexpr double kMillisecondsPerResume = 40;    // a process that loads the captured state
+// A guest's own work on its identity keeps a processor busy: emulated, as measured; with KVM a guess, for there was none to measure with.
+constexpr double kGateMillisecondsEmulated = 1000, kGateMillisecondsKvm = 200;
 
 // The reservation as it would be; nothing of it stays.
 Result<Reserved> reserve_and_roll_back(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message,
-                                       const CheckedClone& checked, const ClonePlan& plan) {
+                                       const PreparedClone& prepared) {
     std::optional<Reserved> reserved;
     const Result<void> rolled_back = parts.database().write([&](Transaction& transaction) -> Result<void> {
         reserved.reset();  // the database may try again
-        TRY_ASSIGN(Reserved made, reserve(transaction, request, message, checked, plan, parts.now()));
+        TRY(lifecycle::require_room(transaction, prepared.room, wanted_room(prepared)));
+        TRY_ASSIGN(Reserved made, reserve(transaction, request, message, prepared.checked, prepared.plan, parts.now()));
         reserved = std::move(made);
         return fail(ErrorCode::cancelled, "a dry run keeps nothing");
     });
@@ -60,6 +66,18 @@ std::vector<api::PlannedCloneInventory> clones_of(const Reserved& reserved) {
     return clones;
 }
 
+// From memory: what is captured, then each clone's start and its guest's work on its identity, as many at a time as there are processors.
+double estimate_going_on(lifecycle::Parts& parts, const Reserved& reserved, api::CloneVmInstancePlan& told) {
+    const auto clones = static_cast<double>(reserved.vms.size());
+    const std::string& accelerator = parts.hypervisor.capabilities().accelerator;
+    const double gate = reserved.plan.keep_identity ? 0 : accelerator == "kvm" ? kGateMillisecondsKvm : kGateMillisecondsEmulated;
+    const double processors = std::max(1U, std::thread::hardware_concurrency());
+    told.estimate_basis +=
+        fmt::format("; {} ms for the memory, {} ms per clone to go on from it, {} ms of a processor for its identity ({}, {} processors)",
+                    told.memory->estimated_milliseconds, kMillisecondsPerResume, gate, accelerator, processors);
+    return static_cast<double>(told.memory->estimated_milliseconds) + clones * kMillisecondsPerResume + gate * std::ceil(clones / processors);
+}
+
 // Copies onto one storage take turns at its speed; storages work side by side, and a limit holds for all.
 Result<void> estimate_time(lifecycle::Parts& parts, const Reserved& reserved, api::CloneVmInstancePlan& told) {
     const auto clones = static_cast<double>(reserved.vms.size());
@@ -86,6 +104,7 @@ Result<void> estimate_time(lifecycle::Parts& parts, const Reserved& reserved, ap
         longest = std::max(longest, 1000 * all_bytes / static_cast<double>(*reserved.plan.bandwidth));
         told.estimate_basis += fmt::format("; bandwidth {} bytes/s", *reserved.plan.bandwidth);
     }
+    if (told.memory) milliseconds += estimate_going_on(parts, reserved, told);
     told.estimated_milliseconds = std::llround(milliseconds + longest);
     return {};
 }
@@ -93,6 +112,11 @@ Result<void> estimate_time(lifecycle::Parts& parts, const Reserved& reserved, ap
 Result<void> tell_capture(lifecycle::Parts& parts, const lifecycle::Request& request, const ClonePlan& plan, api::CloneVmInstancePlan& told) {
     if (plan.kept) {
         told.capture = "the clones are made from kept layers: no source is touched";
+        return {};
+    }
+    if (plan.memory) {  // always cut: its disks have to be of the memory's instant
+        told.capture = "the source's disks and memory are captured at one instant, and the disks go on with new layers";
+        told.capture_bytes_to_write = static_cast<std::int64_t>(plan.volumes.size()) * storage::kOverlayFileBytes;
         return {};
     }
     TRY_ASSIGN(const bool reuses, Capture(parts, request.job, plan).would_reuse());
@@ -106,7 +130,7 @@ Result<void> tell_capture(lifecycle::Parts& parts, const lifecycle::Request& req
 
 Result<std::string> dry_run(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     TRY_ASSIGN(const PreparedClone prepared, prepare(parts, request, message));
-    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, prepared.checked, prepared.plan));
+    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, prepared));
     api::CloneVmInstancePlan told;
     TRY(tell_capture(parts, request, prepared.plan, told));
     told.bytes_to_write = told.capture_bytes_to_write;
@@ -115,6 +139,7 @@ Result<std::string> dry_run(lifecycle::Parts& parts, const lifecycle::Request& r
                                 volume.thick ? "ThickProvisioning" : "ThinProvisioning", volume.storage, volume.file_bytes});
         told.bytes_to_write += static_cast<std::int64_t>(reserved.vms.size()) * volume.file_bytes;
     }
+    if (prepared.plan.memory) { TRY_ASSIGN(told.memory, tell_memory(parts, prepared.checked, prepared.plan)); }
     told.clones = clones_of(reserved);
     TRY(estimate_time(parts, reserved, told));
     api::CloneVmInstanceResults results;

@@ -1,11 +1,11 @@
 #include "clone/make_plan.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include "clone/choose.hpp"
 #include "clone/memory_capture.hpp"
 #include "lifecycle/create_vm.hpp"
-#include "lifecycle/placing.hpp"
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
 #include "store/table.hpp"
@@ -51,7 +51,7 @@ Result<PlannedVolume> plan_volume(lifecycle::Parts& parts, const Volume& volume,
     return choose_strategy(wish, facts);
 }
 
-Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked, const api::CloneVmInstance& message) {
+Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked, const api::CloneVmInstance& message, lifecycle::Room& room) {
     ClonePlan plan;
     plan.source = checked.source.vm.uuid;
     plan.kept = checked.kept;
@@ -65,21 +65,24 @@ Result<ClonePlan> make_plan(lifecycle::Parts& parts, const CheckedClone& checked
     plan.atomic = message.atomic;
     plan_memory(parts, message, plan);
     plan.bandwidth = message.bandwidth;
-    TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, lifecycle::storage_facts(parts));
+    TRY_ASSIGN(room, lifecycle::survey_room(parts));
     for (const auto& [type, wanted] : {std::pair{VolumeType::root, message.primary_storage_uuid_for_root_volume},
                                        std::pair{VolumeType::data, message.primary_storage_uuid_for_data_volume}}) {
         if (!wanted) continue;  // also one that no volume of this clone uses must be one that could be used
-        const Result<placement::StorageDecision> fits = placement::choose_primary_storage(storages, 0, wanted, checked.cluster);
+        const Result<placement::StorageDecision> fits = placement::choose_primary_storage(room.storages, 0, wanted, checked.cluster);
         if (!fits.has_value()) return failed(std::string(storage_field(type)), fits.error());
     }
-    std::map<std::string, std::int64_t> bytes_on;
     for (const Volume& volume : checked.source.volumes) {
         TRY_ASSIGN(PlannedVolume planned, plan_volume(parts, volume, message));
+        plan.volumes.push_back(std::move(planned));
+    }
+    if (std::ranges::any_of(plan.volumes, &promises_bytes)) TRY(lifecycle::heed_promises(parts, room));
+    std::map<std::string, std::int64_t> bytes_on;
+    for (const PlannedVolume& planned : plan.volumes) {
         std::int64_t& bytes = bytes_on[planned.storage.text()];
         bytes += static_cast<std::int64_t>(message.names.size()) * planned.file_bytes;
-        const Result<placement::StorageDecision> fits = placement::choose_primary_storage(storages, bytes, planned.storage, checked.cluster);
+        const Result<placement::StorageDecision> fits = placement::choose_primary_storage(room.storages, bytes, planned.storage, checked.cluster);
         if (!fits.has_value()) return failed(std::string(storage_field(planned.type)), fits.error());
-        plan.volumes.push_back(std::move(planned));
     }
     for (const std::string& name : message.names) plan.clones.push_back({name, std::nullopt});
     return plan;
@@ -92,8 +95,18 @@ Result<PreparedClone> prepare(lifecycle::Parts& parts, const lifecycle::Request&
     PreparedClone prepared;
     TRY_ASSIGN(prepared.checked, store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
     if (prepared.checked.kept_memory) TRY(parts.hypervisor.memory_fits(prepared.checked.kept_memory->layout));
-    TRY_ASSIGN(prepared.plan, make_plan(parts, prepared.checked, message));
+    TRY_ASSIGN(prepared.plan, make_plan(parts, prepared.checked, message, prepared.room));
     return prepared;
+}
+
+std::vector<lifecycle::WantedRoom> wanted_room(const PreparedClone& prepared) {
+    std::vector<lifecycle::WantedRoom> wanted;
+    const auto clones = static_cast<std::int64_t>(prepared.plan.clones.size());
+    for (std::size_t k = 0; k < prepared.plan.volumes.size(); ++k) {
+        const PlannedVolume& volume = prepared.plan.volumes[k];
+        wanted.push_back({volume.storage, promises_bytes(volume) ? clones * volume.file_bytes : 0, clones * prepared.checked.source.volumes[k].size});
+    }
+    return wanted;
 }
 
 }  // namespace ramet::clone

@@ -49,6 +49,9 @@ struct ClonePlan {
     bool keep_identity = false;             // with memory: nothing is changed in the guest, every link stays down
 };
 
+// A copy, which writes as much at once; what shares blocks writes next to nothing.
+inline bool promises_bytes(const PlannedVolume& volume) { return volume.mode == lifecycle::LayerMode::copy; }
+
 std::string_view strategy_of(const PlannedVolume& volume);  // as the API's `copy` names it: "linked", "reflink", "full"
 
 VmId clone_uuid(const JobId& job, std::size_t index);

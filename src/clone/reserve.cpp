@@ -86,6 +86,7 @@ Result<VmBlueprint> blueprint_of(Transaction& transaction, const CheckedClone& c
         const std::optional<LayerId> parent = plan.kept ? source.top_layer_uuid : std::nullopt;  // else it comes with the capture
         volume.layer = lifecycle::first_layer(volume.volume, storage, request.caller.account, parent, now);
         volume.layer->untouched = plan.volumes[k].mode == LayerMode::overlay;
+        if (promises_bytes(plan.volumes[k])) volume.volume.actual_size = plan.volumes[k].file_bytes;
         volume.system_tags = checked.volume_tags[k];
         volume.tags_field = tags_field(source.type);
         blueprint.volumes.push_back(std::move(volume));

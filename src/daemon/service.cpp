@@ -17,6 +17,7 @@
 #include "daemon/assets.hpp"
 #include "daemon/data_dir.hpp"
 #include "daemon/job_access.hpp"
+#include "daemon/resident_memory.hpp"
 #include "http/edge.hpp"
 #include "http/routes.hpp"
 #include "http/server.hpp"
@@ -40,6 +41,7 @@
 #include "lifecycle/volumes.hpp"
 #include "resources/bootstrap.hpp"
 #include "resources/images.hpp"
+#include "resources/management.hpp"
 #include "storage/dir/dir_storage.hpp"
 #include "store/saga_log.hpp"
 #include "store/sqlite/database.hpp"
@@ -156,6 +158,8 @@ void Service::Parts::build_use_cases() {
     identity_keeper = std::make_unique<guest::IdentityKeeper>(*database, *hypervisor, &lifecycle::wanted_identity);
     lifecycle =
         std::make_unique<lifecycle::Parts>(lifecycle::Parts{*resources, *hypervisor, *identity_keeper, options.memory_dir, options.ready_processes});
+    lifecycle->resident_memory = [root = options.data_dir + "/run"](const VmId& vm, std::int64_t bytes) { return resident_memory(root, vm, bytes); };
+    resources::offer_management_nodes(*resources);
     resources::register_image_sagas(*engine, *resources);
     lifecycle::register_create_saga(*engine, *lifecycle);
     lifecycle::register_power_sagas(*engine, *lifecycle);

@@ -305,7 +305,7 @@ Reply Edge::deliver(Passage& passage, Result<Answer> answer) {
     if (!answer.has_value()) return failure(answer.error());
     if (const Started* const started = std::get_if<Started>(&*answer)) return hold(passage, started->job);
     if (const Watching* const watching = std::get_if<Watching>(&*answer)) return watch(watching->job);
-    if (passage.call.key) {
+    if (passage.call.key && !passage.keeps_nothing) {
         const Result<Job> kept = keep(passage, answer);
         if (!kept.has_value()) return failure(kept.error());
         if (kept->web_hook) job_finished(*kept);

@@ -99,7 +99,6 @@ static void bind_rest(Routes& routes, resources::Parts& parts) {
     routes.bind<api::GetCurrentTime>(at_once(parts, &resources::get_current_time));
     routes.bind<api::GetManagementNodeArch>(at_once(parts, &resources::get_management_node_arch));
     routes.bind<api::GetSupportAPIs>(at_once(parts, &resources::get_support_apis));
-    routes.bind<api::QueryManagementNode>(at_once(parts, &resources::query_management_node));
     routes.bind<api::IsManagementNodeReady>(at_once(parts, &resources::is_management_node_ready));
     routes.bind<api::GetPlatformTimeZone>(at_once(parts, &resources::get_platform_time_zone));
 }

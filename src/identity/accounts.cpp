@@ -142,15 +142,17 @@ Result<void> Accounts::remove(const Caller& caller, const api::DeleteAccount& re
     if (request.uuid.text() == kAdminAccountUuid) {
         return fail(ErrorCode::operation_failed, "the account 'admin' cannot be removed; the server needs it");
     }
+    TRY(AccountId::parse(request.uuid.text()));
     TRY(database_.write([&](Transaction& transaction) -> Result<void> {
-        TRY_ASSIGN(const Account account, store::get<Account>(transaction, request.uuid.text()));
-        TRY_ASSIGN(const std::int64_t owned, store::count<AccountResourceRef>(transaction, {{"accountUuid", account.uuid.text()}}));
+        TRY_ASSIGN(const std::optional<Account> account, store::find<Account>(transaction, {{"uuid", request.uuid.text()}}));
+        if (!account) return {};  // what is gone is gone
+        TRY_ASSIGN(const std::int64_t owned, store::count<AccountResourceRef>(transaction, {{"accountUuid", account->uuid.text()}}));
         if (owned > 0) {
-            const std::string what = "the account '" + account.name + "' still owns " + std::to_string(owned) + " resources";
+            const std::string what = "the account '" + account->name + "' still owns " + std::to_string(owned) + " resources";
             return fail(ErrorCode::operation_failed, what + "; remove them first");
         }
-        TRY(sessions_.close_all(transaction, account.uuid, {}));
-        TRY(store::erase<Account>(transaction, {{"uuid", account.uuid.text()}}));
+        TRY(sessions_.close_all(transaction, account->uuid, {}));
+        TRY(store::erase<Account>(transaction, {{"uuid", account->uuid.text()}}));
         return {};
     }));
     passwords_.forget(request.uuid);

@@ -214,6 +214,7 @@ Result<VolumeBlueprint> volume_blueprint(Transaction& transaction, const Request
     TRY_ASSIGN(const PrimaryStorage storage, store::get<PrimaryStorage>(transaction, disk.storage.text()));
     volume.layer = first_layer(volume.volume, storage, request.caller.account, disk.content, now);
     volume.layer->untouched = disk.mode == LayerMode::overlay;
+    volume.volume.actual_size = bytes_at_once(disk);
     return volume;
 }
 
@@ -286,6 +287,7 @@ Result<JobId> create_vm(Parts& parts, const Request& request, const api::CreateV
     return submit(parts, request, order, [&](Transaction& transaction, Job& job) -> Result<void> {
         const Timestamp now = parts.now();
         TRY(require_unique_names(transaction, {{"name", message.name}}));
+        TRY(require_room(transaction, checked.disks.room, wanted_room(checked.disks)));
         bool uncached = false;
         if (checked.disks.image) { TRY_ASSIGN(uncached, reserve_cache_layer(transaction, *checked.disks.image, plan.storage, now)); }
         if (copies || uncached) job.kind = kCopiedVm;

@@ -104,10 +104,11 @@ Result<void> note_guest_writes(Transaction& transaction, const Volume& volume) {
     return store::update(transaction, top);
 }
 
-Result<void> demolish_volume(Parts& parts, const VolumeId& id) {
+Result<void> demolish_volume(Parts& parts, const VolumeId& id, const MayDemolish& may) {
     TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
                    TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
                    if (!volume) return std::vector<Layer>{};
+                   if (may) TRY(may(*volume));
                    const std::optional<LayerId> top = volume->top_layer_uuid;
                    if (!top) return std::vector<Layer>{};
                    volume->top_layer_uuid.reset();

@@ -2,6 +2,7 @@
 // so that a crash in between leaves a row that says "deleting" and never a file without an owner.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "lifecycle/parts.hpp"
@@ -31,8 +32,10 @@ void discard_layers(Parts& parts, const std::vector<Layer>& doomed);
 // Removes layers that doom_chain() marked: each file, then its row. Repeatable.
 Result<void> remove_layers(Parts& parts, const std::vector<Layer>& doomed);
 
-// Removes the volume's snapshots, its own layers and every sealed layer below that nothing needs any more; then its row.
-Result<void> demolish_volume(Parts& parts, const VolumeId& volume);
+// Removes the volume's snapshots, its own layers and every sealed layer below that nothing needs any more; then its row. `may` is asked in
+// the transaction that begins it, so that nobody changes the volume in between; behind it there is no way back.
+using MayDemolish = std::function<Result<void>(const Volume&)>;
+Result<void> demolish_volume(Parts& parts, const VolumeId& volume, const MayDemolish& may = {});
 // After a process that could write to the volume has ended: its top layer no longer counts as untouched.
 Result<void> note_guest_writes(store::Transaction& transaction, const Volume& volume);
 // Finishes removals that a crash cut off.

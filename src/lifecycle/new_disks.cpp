@@ -33,15 +33,25 @@ Result<Thick> thick_of(const api::CreateVmInstance& message) {
 
 constexpr std::string_view kRootMediaType = "RootVolumeTemplate";
 
+// What is wrong with the image and what to do about it; empty when nothing is.
+std::string why_unusable(const Image& image) {
+    switch (image.status) {
+    case ImageStatus::ready: break;
+    case ImageStatus::deleted: return "is deleted; recover it (recoverImage)";
+    case ImageStatus::error: return "is in Error, for it could not be brought in; add it again";
+    case ImageStatus::creating:
+    case ImageStatus::downloading: return fmt::format("is {}; wait until it is Ready", name_of(image.status));
+    }
+    return image.state == Enablement::enabled ? std::string() : "is disabled; enable it (changeImageState)";
+}
+
 Result<NewDisk> root_of_image(Transaction& transaction, const api::CreateVmInstance& message, const Image& image, bool thick) {
     if (image.media_type != kRootMediaType) {
         return fail(ErrorCode::invalid_argument,
                     fmt::format("imageUuid names an image whose mediaType is {}; choose one that is {}", image.media_type, kRootMediaType));
     }
-    if (image.status != ImageStatus::ready || image.state != Enablement::enabled) {
-        return fail(ErrorCode::operation_failed, fmt::format("imageUuid names an image that is {} and {}; it must be Ready and Enabled",
-                                                             name_of(image.status), name_of(image.state)));
-    }
+    if (const std::string why = why_unusable(image); !why.empty())
+        return fail(ErrorCode::operation_failed, fmt::format("imageUuid: the image '{}' {}, or name another", image.name, why));
     std::int64_t wanted = message.root_disk_size.value_or(0);
     if (message.root_disk_offering_uuid) {
         TRY_ASSIGN(const DiskOffering offering, usable_offering(transaction, *message.root_disk_offering_uuid, "rootDiskOfferingUuid"));
@@ -141,10 +151,7 @@ Result<void> check_data_volume_count(Transaction& transaction, std::int64_t coun
                             count, most));
 }
 
-std::int64_t bytes_to_write(const NewDisk& disk) {
-    if (disk.mode == LayerMode::overlay) return storage::kOverlayFileBytes;
-    return disk.mode == LayerMode::copy ? disk.size : 0;
-}
+std::int64_t bytes_to_write(const NewDisk& disk) { return std::max(bytes_at_once(disk), storage::kOverlayFileBytes); }
 
 }  // namespace
 
@@ -164,10 +171,21 @@ Result<NewDisks> disks_of(Transaction& transaction, const api::CreateVmInstance&
     return found;
 }
 
+std::int64_t bytes_at_once(const NewDisk& disk) { return disk.mode == LayerMode::copy || disk.thick ? disk.size : 0; }
+
+std::vector<WantedRoom> wanted_room(const NewDisks& disks) {
+    std::vector<WantedRoom> wanted;
+    for (const NewDisk& disk : disks.disks) wanted.push_back({disk.storage, bytes_at_once(disk), disk.size});
+    return wanted;
+}
+
 Result<void> place_disks(Parts& parts, const api::CreateVmInstance& message, NewDisks& disks) {
-    TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
+    TRY_ASSIGN(disks.room, survey_room(parts));
+    if (std::ranges::any_of(disks.disks, [](const NewDisk& disk) { return bytes_at_once(disk) > 0; })) TRY(heed_promises(parts, disks.room));
+    const std::vector<placement::StorageFacts>& storages = disks.room.storages;
     if (disks.image) {
-        const std::int64_t bytes = disks.image->actual_size + (disks.disks.front().thick ? disks.disks.front().size : 0);
+        std::int64_t bytes = disks.image->actual_size;
+        for (const NewDisk& disk : disks.disks) bytes += bytes_at_once(disk);
         TRY_ASSIGN(const placement::StorageDecision chosen,
                    placement::choose_primary_storage(storages, bytes, message.primary_storage_uuid_for_root_volume, message.cluster_uuid));
         for (NewDisk& disk : disks.disks) disk.storage = chosen.storage;

@@ -6,6 +6,7 @@
 
 #include "api/messages_vm.hpp"
 #include "lifecycle/make_vm.hpp"
+#include "lifecycle/room.hpp"
 
 namespace ramet::lifecycle {
 
@@ -25,12 +26,16 @@ struct NewDisks {
     std::optional<VmInstance> source;  // whose volumes were kept, when it is there still
     std::optional<ZoneId> zone;        // of what is kept
     std::vector<NewDisk> disks;        // the root volume first
+    Room room;                         // as they were placed with
 };
 
 // The disk offering, which must be Enabled, with the size a disk of it has. `field` names it in the refusal.
 Result<DiskOffering> usable_offering(store::Transaction& transaction, const DiskOfferingId& uuid, std::string_view field);
 // Reads and checks what the request names.
 Result<NewDisks> disks_of(store::Transaction& transaction, const api::CreateVmInstance& message);
+// What writing the disk takes at once, beside an overlay's few blocks: 0 where it grows as it is written.
+std::int64_t bytes_at_once(const NewDisk& disk);
+std::vector<WantedRoom> wanted_room(const NewDisks& disks);
 // Chooses the storages. Not inside a transaction: it asks the storages for their room.
 Result<void> place_disks(Parts& parts, const api::CreateVmInstance& message, NewDisks& disks);
 

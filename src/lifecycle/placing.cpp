@@ -77,7 +77,9 @@ Result<std::vector<placement::StorageFacts>> storage_facts(Parts& parts) {
         const Result<std::shared_ptr<storage::PrimaryStorage>> opened = parts.shared.storages.open(facts.storage.url);
         if (!opened.has_value()) continue;  // a storage that cannot be opened has no room
         const Result<storage::Capacity> capacity = (*opened)->capacity();
-        if (capacity.has_value()) facts.available = capacity->available_bytes;
+        if (!capacity.has_value()) continue;
+        facts.available = capacity->available_bytes;
+        facts.total = capacity->total_bytes;
     }
     return all;
 }

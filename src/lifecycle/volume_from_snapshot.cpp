@@ -1,11 +1,13 @@
 #include "lifecycle/volume_from_snapshot.hpp"
 
+#include <algorithm>
+
 #include "api/json.hpp"
 #include "base/crash_point.hpp"
 #include "lifecycle/create_vm.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/new_disks.hpp"
-#include "lifecycle/placing.hpp"
+#include "lifecycle/room.hpp"
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
 #include "resources/tag_patterns.hpp"
@@ -97,6 +99,7 @@ Result<void> reserve_volume(Transaction& transaction, const Request& request, co
     volume.description = message.description;
     volume.type = VolumeType::data;
     volume.size = kept.size;
+    if (plan.mode == LayerMode::copy) volume.actual_size = kept.size;
     volume.create_date = volume.last_op_date = now;
     Layer layer = first_layer(volume, kept.target, request.caller.account, kept.snapshot.layer_uuid, now);
     layer.untouched = plan.mode == LayerMode::overlay;
@@ -119,13 +122,16 @@ Result<JobId> create_volume_from_snapshot(Parts& parts, const Request& request, 
     TRY_ASSIGN(plan.thick, wants_thick(message.system_tags, "systemTags"));
     TRY_ASSIGN(const KeptVolume kept, store::read(parts.database(), [&](Transaction& transaction) { return load_kept(transaction, message); }));
     plan.mode = mode_from_kept(kept.snapshot.primary_storage_uuid, kept.target.uuid, plan.thick);
-    TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
-    const std::int64_t bytes = plan.mode == LayerMode::copy ? kept.size : storage::kOverlayFileBytes;
-    TRY(placement::choose_primary_storage(storages, bytes, kept.target.uuid, std::nullopt));
+    TRY_ASSIGN(Room room, survey_room(parts));
+    if (plan.mode == LayerMode::copy) TRY(heed_promises(parts, room));
+    const std::int64_t bytes = plan.mode == LayerMode::copy ? kept.size : 0;
+    TRY(placement::choose_primary_storage(room.storages, std::max(bytes, storage::kOverlayFileBytes), kept.target.uuid, std::nullopt));
     const std::string_view kind = plan.mode == LayerMode::copy ? kCopiedVolume : kLinkedVolume;
     const JobOrder order{std::string(kind), "CreateDataVolumeFromVolumeSnapshot", plan.volume.text(), api::to_json(plan, api::Audience::storage)};
-    return submit(parts, request, order,
-                  [&](Transaction& transaction, Job&) { return reserve_volume(transaction, request, message, kept, plan, parts.now()); });
+    return submit(parts, request, order, [&](Transaction& transaction, Job&) -> Result<void> {
+        TRY(require_room(transaction, room, {{kept.target.uuid, bytes, kept.size}}));
+        return reserve_volume(transaction, request, message, kept, plan, parts.now());
+    });
 }
 
 }  // namespace ramet::lifecycle

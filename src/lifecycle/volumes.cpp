@@ -9,7 +9,7 @@
 #include "lifecycle/layers.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/new_disks.hpp"
-#include "lifecycle/placing.hpp"
+#include "lifecycle/room.hpp"
 #include "lifecycle/rows.hpp"
 #include "resources/global_configs.hpp"
 #include "resources/tag_patterns.hpp"
@@ -46,30 +46,42 @@ Result<Layer> plan_layer(Transaction& transaction, Volume& volume, const Primary
     return layer;
 }
 
+// What a data volume's first file takes at once: all of it when its tags ask for that.
+Result<std::int64_t> bytes_at_once(Transaction& transaction, const Volume& volume) {
+    TRY_ASSIGN(const std::vector<std::string> tags, system_tags_of(transaction, volume.uuid.text()));
+    TRY_ASSIGN(const bool thick, wants_thick(tags, "systemTags"));
+    return thick ? volume.size : 0;
+}
+
 // Gives a volume without a disk its file. Repeatable.
 Result<void> instantiate(Parts& parts, const VolumeId& id, const PrimaryStorageId& storage) {
     struct Planned {
         Layer layer;
         storage::Place place;
-        bool thick = false;
+        std::int64_t at_once = 0;
     };
+    TRY_ASSIGN(const Volume before, get_volume(parts, id));
+    Room room;
+    if (!before.top_layer_uuid) TRY(heed_promises(parts, room));
     TRY_ASSIGN(const Planned planned, store::write(parts.database(), [&](Transaction& transaction) -> Result<Planned> {
                    Planned plan;
                    TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, id.text()));
+                   TRY_ASSIGN(plan.at_once, bytes_at_once(transaction, volume));
                    if (volume.top_layer_uuid) {
                        TRY_ASSIGN(plan.layer, store::get<Layer>(transaction, volume.top_layer_uuid->text()));
                    } else {
+                       TRY(require_room(transaction, room, {{storage, plan.at_once, volume.size}}));
+                       volume.actual_size = plan.at_once;
                        TRY_ASSIGN(plan.layer, plan_layer(transaction, volume, storage, parts.now()));
                        TRY(store::insert(transaction, plan.layer));
                        TRY(store::update(transaction, volume));
                    }
                    TRY_ASSIGN(plan.place, place_of(transaction, plan.layer));
-                   TRY_ASSIGN(const std::vector<std::string> tags, system_tags_of(transaction, id.text()));
-                   TRY_ASSIGN(plan.thick, wants_thick(tags, "systemTags"));
                    return plan;
                }));
     TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> target, parts.shared.storages.open(planned.place.root));
-    TRY(target->create_empty(planned.place.path, planned.layer.size, planned.thick ? storage::Provisioning::thick : storage::Provisioning::thin));
+    TRY(target->create_empty(planned.place.path, planned.layer.size,
+                             planned.at_once > 0 ? storage::Provisioning::thick : storage::Provisioning::thin));
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(Volume volume, store::get<Volume>(transaction, id.text()));
         volume.status = VolumeStatus::ready;
@@ -166,10 +178,19 @@ Result<void> plug_disk(Parts& parts, const VolumeId& id, const VmId& vm) {
 Result<PrimaryStorageId> storage_for(Parts& parts, const VolumeId& id, const VmId& vm) {
     TRY_ASSIGN(const Volume volume, get_volume(parts, id));
     if (volume.primary_storage_uuid) return *volume.primary_storage_uuid;
-    TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
-    TRY_ASSIGN(const VmInstance row,
-               store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, vm.text()); }));
-    TRY_ASSIGN(const placement::StorageDecision decision, placement::choose_primary_storage(storages, 0, std::nullopt, row.cluster_uuid));
+    Room room;
+    TRY(heed_promises(parts, room));
+    struct Wanted {
+        std::optional<ClusterId> cluster;
+        std::int64_t bytes = 0;
+    };
+    TRY_ASSIGN(const Wanted wanted, store::read(parts.database(), [&](Transaction& transaction) -> Result<Wanted> {
+                   TRY_ASSIGN(const VmInstance row, store::get<VmInstance>(transaction, vm.text()));
+                   TRY_ASSIGN(const std::int64_t bytes, bytes_at_once(transaction, volume));
+                   return Wanted{row.cluster_uuid, bytes};
+               }));
+    TRY_ASSIGN(const placement::StorageDecision decision,
+               placement::choose_primary_storage(room.storages, wanted.bytes, std::nullopt, wanted.cluster));
     return decision.storage;
 }
 
@@ -219,31 +240,39 @@ Result<Saga> detach_saga(Parts& parts, const Job& job) {
     return saga;
 }
 
+Result<void> require_free(const Volume& volume) {
+    if (volume.vm_instance_uuid)
+        return fail(ErrorCode::operation_failed, "the volume is attached to VM instance " + volume.vm_instance_uuid->text() + "; detach it first");
+    if (volume.type == VolumeType::root) return fail(ErrorCode::operation_failed, "a root volume goes with its VM instance; expunge that instead");
+    return {};
+}
+
+Result<void> require_deleted(const Volume& volume) {
+    TRY(require_free(volume));
+    if (volume.status == VolumeStatus::deleted) return {};
+    return fail(ErrorCode::operation_failed, "only a deleted volume can be expunged; delete it first");
+}
+
+// Deleted from now on. One that has no disk is removed at once: there is nothing that could be recovered.
+Result<void> delete_volume(Parts& parts, const VolumeId& id) {
+    TRY_ASSIGN(const bool at_once, store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
+                   TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
+                   if (!volume) return false;
+                   TRY(require_free(*volume));
+                   volume->status = VolumeStatus::deleted;
+                   volume->last_op_date = parts.now();
+                   TRY(store::update(transaction, *volume));
+                   return !volume->top_layer_uuid;
+               }));
+    return at_once ? demolish_volume(parts, id, &require_deleted) : Result<void>{};
+}
+
 Result<Saga> delete_saga(Parts& parts, const Job& job, bool expunge) {
     const VolumeId id = VolumeId::trusted(job.target_uuid.value_or(""));
     Saga saga(job.kind, job.uuid);
     saga.add<Action>(
         expunge ? "expunge" : "delete", std::vector<std::string>{id.text()},
-        [&parts, id, expunge](StepContext&) -> Result<void> {
-            TRY_ASSIGN(const bool at_once, store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
-                           TRY_ASSIGN(std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
-                           if (!volume) return false;
-                           if (volume->vm_instance_uuid)
-                               return fail(ErrorCode::operation_failed,
-                                           "the volume is attached to VM instance " + volume->vm_instance_uuid->text() + "; detach it first");
-                           if (volume->type == VolumeType::root)
-                               return fail(ErrorCode::operation_failed, "a root volume goes with its VM instance; expunge that instead");
-                           if (expunge && volume->status != VolumeStatus::deleted)
-                               return fail(ErrorCode::operation_failed, "only a deleted volume can be expunged; delete it first");
-                           const bool no_disk = !volume->top_layer_uuid;
-                           volume->status = VolumeStatus::deleted;
-                           volume->last_op_date = parts.now();
-                           TRY(store::update(transaction, *volume));
-                           return expunge || no_disk;
-                       }));
-            return at_once ? demolish_volume(parts, id) : Result<void>{};
-        },
-        nullptr);
+        [&parts, id, expunge](StepContext&) { return expunge ? demolish_volume(parts, id, &require_deleted) : delete_volume(parts, id); }, nullptr);
     saga.report(&empty_report);
     return saga;
 }
@@ -274,11 +303,13 @@ void register_volume_sagas(workflow::Engine& engine, Parts& parts) {
 }
 
 Result<JobId> create_data_volume(Parts& parts, const Request& request, const api::CreateDataVolume& message) {
-    TRY(wants_thick(message.system_tags, "systemTags"));
+    TRY_ASSIGN(const bool thick, wants_thick(message.system_tags, "systemTags"));
     for (const std::string& tag : message.system_tags) TRY(resources::check_system_tag("VolumeVO", tag, "systemTags", request.caller.admin));
+    Room room;
     if (message.primary_storage_uuid) {
-        TRY_ASSIGN(const std::vector<placement::StorageFacts> storages, storage_facts(parts));
-        TRY(placement::choose_primary_storage(storages, 0, message.primary_storage_uuid, std::nullopt));
+        TRY_ASSIGN(room, survey_room(parts));
+        if (thick) TRY(heed_promises(parts, room));
+        TRY(placement::choose_primary_storage(room.storages, 0, message.primary_storage_uuid, std::nullopt));
     }
     TRY_ASSIGN(const VolumeId id, resources::id_or_derived(message.resource_uuid, request.job, "volume"));
     const JobOrder order{"create-volume", "CreateDataVolume", id.text(), api::to_json(message, api::Audience::storage)};
@@ -299,6 +330,8 @@ Result<JobId> create_data_volume(Parts& parts, const Request& request, const api
         } else {
             return fail(ErrorCode::invalid_argument, "diskSize or diskOfferingUuid must be given: the volume needs a size");
         }
+        if (message.primary_storage_uuid)
+            TRY(require_room(transaction, room, {{*message.primary_storage_uuid, thick ? volume.size : 0, volume.size}}));
         return resources::insert_owned(transaction, request.caller, volume, message.system_tags, message.user_tags, parts.now());
     });
 }
@@ -350,6 +383,7 @@ Result<std::string> change_volume(Parts& parts, const VolumeId& id, const std::f
 Result<std::string> recover_data_volume(Parts& parts, const api::RecoverDataVolume& message) {
     return change_volume(parts, message.uuid, [](Volume& volume) -> Result<void> {
         if (volume.status != VolumeStatus::deleted) return fail(ErrorCode::operation_failed, "only a deleted volume can be recovered");
+        if (!volume.top_layer_uuid) return fail(ErrorCode::operation_failed, "the volume is being expunged and its disk is gone; make another one");
         volume.status = VolumeStatus::ready;
         return {};
     });

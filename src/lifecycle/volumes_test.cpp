@@ -1,5 +1,7 @@
 #include "lifecycle/volumes.hpp"
 
+#include <thread>
+
 #include "lifecycle/lifecycle_fixture_test.hpp"
 
 namespace ramet::lifecycle {
@@ -154,6 +156,72 @@ TEST_F(CreateVolumeTest, ItsNewNameIsNotEmpty) {
     EXPECT_NE(refused.error().message.find("name"), std::string::npos);
     EXPECT_TRUE(rename("renamed").has_value());
     EXPECT_EQ(pool.rows<Volume>({{"name", "renamed"}}).size(), 1U);
+}
+
+class RecoverTest : public LifecycleFixture {
+protected:
+    RecoverTest() { register_volume_sagas(engine, parts); }
+    VolumeId deleted(int number) {
+        Layer layer;
+        layer.uuid = LayerId::trusted(test::uuid_text(number + 1));
+        layer.primary_storage_uuid = pool.storage.uuid;
+        layer.path = std::to_string(number) + ".qcow2";
+        layer.volume_uuid = VolumeId::trusted(test::uuid_text(number));
+        pool.add(layer);
+        storages.at(pool.storage.url)->put(layer.path, {DiskFormat::qcow2, 1 << 20, 1 << 20, false, {}});
+        Volume volume;
+        volume.uuid = *layer.volume_uuid;
+        volume.name = "data";
+        volume.type = VolumeType::data;
+        volume.status = VolumeStatus::deleted;
+        volume.primary_storage_uuid = pool.storage.uuid;
+        volume.top_layer_uuid = layer.uuid;
+        pool.add_owned(volume, pool.alice);
+        return volume.uuid;
+    }
+    Job expunge(const VolumeId& volume) {
+        const Result<JobId> job = expunge_data_volume(parts, {pool.admin, JobId::random(), std::nullopt, std::nullopt}, {volume});
+        EXPECT_TRUE(job.has_value());
+        return engine.wait(*job, std::chrono::seconds(60)).value_or(Job{});
+    }
+    std::vector<Volume> rows(const VolumeId& volume) { return pool.rows<Volume>({{"uuid", volume.text()}}); }
+};
+
+TEST_F(RecoverTest, AVolumeWhoseExpungeHasBegunStaysDeleted) {
+    const VolumeId volume = deleted(70);
+    storages.at(pool.storage.url)->plant({"remove"});
+    EXPECT_EQ(expunge(volume).state, JobState::failed);
+    const Result<std::string> refused = recover_data_volume(parts, {volume});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::operation_failed);
+    EXPECT_NE(refused.error().message.find("is being expunged"), std::string::npos) << refused.error().message;
+    EXPECT_EQ(expunge(volume).state, JobState::succeeded);
+    EXPECT_TRUE(rows(volume).empty());
+}
+
+TEST_F(RecoverTest, ARecoveredVolumeIsNotExpunged) {
+    const VolumeId volume = deleted(70);
+    ASSERT_TRUE(recover_data_volume(parts, {volume}).has_value());
+    const Job job = expunge(volume);
+    EXPECT_EQ(job.state, JobState::failed);
+    EXPECT_NE(job.error.value_or("").find("only a deleted volume"), std::string::npos);
+    EXPECT_EQ(rows(volume).at(0).status, VolumeStatus::ready);
+    EXPECT_TRUE(storages.at(pool.storage.url)->files().contains("70.qcow2"));
+}
+
+TEST_F(RecoverTest, BesideAnExpungeOneOfTheTwoFails) {
+    for (int i = 0; i < 40; ++i) {
+        const VolumeId volume = deleted(100 + 2 * i);
+        Result<std::string> recovered = fail(ErrorCode::internal, "not asked");
+        std::jthread other([&] {
+            std::this_thread::sleep_for(std::chrono::microseconds(50 * i));
+            recovered = recover_data_volume(parts, {volume});
+        });
+        const bool expunged = expunge(volume).state == JobState::succeeded;
+        other.join();
+        EXPECT_NE(recovered.has_value(), expunged) << i;
+        EXPECT_EQ(rows(volume).empty(), expunged) << i;
+    }
 }
 
 TEST_F(AttachTest, OfAVolumeThatIsGoneFails) { EXPECT_EQ(attach(VolumeId::trusted(test::uuid_text(60)), pool.db.uuid), JobState::failed); }

@@ -129,6 +129,7 @@ Result<StorageDecision> choose_primary_storage(std::span<const StorageFacts> sto
                                                const std::optional<PrimaryStorageId>& wanted, const std::optional<ClusterId>& cluster) {
     const StorageFacts* best = nullptr;
     std::string refused;
+    bool lacks_room = false;
     const auto refuse = [&](const StorageFacts& facts, const std::string& reason) {
         refused += (refused.empty() ? ": '" : "; '") + facts.storage.name + "': " + reason;
     };
@@ -142,6 +143,7 @@ Result<StorageDecision> choose_primary_storage(std::span<const StorageFacts> sto
         } else if (storage.status != Connection::connected) {
             refuse(facts, std::string(name_of(storage.status)) + "; reconnect it");
         } else if (facts.available - limits::kStorageReservedBytes < size) {
+            lacks_room = true;
             refuse(facts, std::to_string(size) + " bytes required, " +
                               std::to_string(std::max<std::int64_t>(0, facts.available - limits::kStorageReservedBytes)) +
                               " available beside the reserve of " + std::to_string(limits::kStorageReservedBytes));
@@ -153,6 +155,7 @@ Result<StorageDecision> choose_primary_storage(std::span<const StorageFacts> sto
     if (best != nullptr)
         return StorageDecision{best->storage.uuid, wanted ? "the storage asked for" : "most room (" + bytes_text(best->available) + ")"};
     if (refused.empty()) refused = wanted ? ": there is no primary storage with the uuid asked for" : ": there is none; add one";
+    if (lacks_room) refused += "; delete what is not needed, ask for less, or add a primary storage";
     return fail(ErrorCode::storage_full, "no primary storage can take " + std::to_string(size) + " bytes" + refused);
 }
 

@@ -54,6 +54,7 @@ Result<std::vector<Decision>> place_vms(std::span<const HostFacts> hosts, const 
 struct StorageFacts {
     PrimaryStorage storage;      // attached_cluster_uuids filled in
     std::int64_t available = 0;  // what may still be written or booked, whichever the caller reckons with
+    std::int64_t total = 0;      // the size of its file system
 };
 
 struct StorageDecision {

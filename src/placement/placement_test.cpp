@@ -171,6 +171,7 @@ TEST(PrimaryStorageChoice, TakesTheOneWithTheMostRoomAndKeepsTheReserve) {
     const Result<StorageDecision> full = choose_primary_storage(storages, 19 * kGiB + 1, std::nullopt, std::nullopt);
     ASSERT_FALSE(full.has_value());
     EXPECT_EQ(full.error().code, ErrorCode::storage_full);
+    EXPECT_NE(full.error().message.find("add a primary storage"), std::string::npos) << full.error().message;
     EXPECT_NE(full.error().message.find(std::to_string(19 * kGiB + 1) + " bytes required, " + std::to_string(19 * kGiB) + " available"),
               std::string::npos)
         << full.error().message;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "identity/accounts.hpp"
 #include "model/resources.hpp"
 #include "query/expansion.hpp"
 #include "query/query.hpp"
@@ -19,19 +20,41 @@ std::string_view key_column(const TypeInfo& row) {
     return "uuid";
 }
 
-// Columns that a caller may name. Computed fields and lists are no columns; internal ones are nobody's business.
-const FieldInfo* find_column(const TypeInfo& row, std::string_view name) {
+constexpr std::size_t kGivenValuesMax = 30'000;  // SQLite takes 32 766 parameters in one statement
+
+// Columns that a caller may name. Computed fields are columns of given rows alone, lists of none; internal ones are nobody's business.
+bool is_column(const FieldInfo& field, bool of_given_rows) {
+    if (field.rules.internal || field.rules.secret || field.rules.relation || field.scalar == Scalar::object) return false;
+    return of_given_rows ? field.shape != Shape::list : !field.rules.transient;
+}
+
+const FieldInfo* find_column(const TypeInfo& row, std::string_view name, bool of_given_rows) {
     const FieldInfo* const field = row.find(name);
-    if (field == nullptr || field->rules.internal || field->rules.secret || field->rules.relation || field->rules.transient) return nullptr;
-    return field->scalar == Scalar::object ? nullptr : field;
+    return field != nullptr && is_column(*field, of_given_rows) ? field : nullptr;
+}
+
+store::Value value_of(const FieldInfo& field, const void* row) {
+    void* const member = field.member(const_cast<void*>(row));  // descriptions address members of rows they may also fill
+    if (field.count(member) == 0) return std::monostate{};
+    const void* const item = field.item(member, 0);
+    if (field.text != nullptr) return std::string(field.text(item));
+    return field.number(item);
+}
+
+std::string lower_case(std::string text) {
+    for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return text;
 }
 
 std::unexpected<Error> no_such_field(const TypeInfo& row, std::string_view name, const std::string& shown) {
-    const std::string what = row.find(name) != nullptr && row.find(name)->rules.transient
-                                 ? " is computed when it is read and cannot be searched or sorted by"
-                                 : " is not a field that can be searched";
-    return fail(ErrorCode::bad_query, "in '" + shown.substr(0, 256) + "': '" + std::string(name.substr(0, 128)) + "'" + what + " of " +
-                                          std::string(row.name) + "Inventory");
+    const std::string where = "in '" + shown.substr(0, 256) + "': '" + std::string(name.substr(0, 128)) + "'";
+    const std::string type = std::string(row.name) + "Inventory";
+    if (is_computed(row, name))
+        return fail(ErrorCode::bad_query,
+                    where + " of " + type + " is computed when it is read; search and sort by it in the list of " + type + " itself");
+    if (row.find(name) != nullptr && row.find(name)->rules.transient)
+        return fail(ErrorCode::bad_query, where + " of " + type + " is made when it is read and cannot be searched or sorted by");
+    return fail(ErrorCode::bad_query, where + " is not a field of " + type + " that can be searched or sorted by");
 }
 
 std::vector<std::string_view> split_dots(std::string_view name) {
@@ -47,6 +70,7 @@ std::vector<std::string_view> split_dots(std::string_view name) {
 class Compiler {
 public:
     Compiler(const TypeInfo& row, const identity::Caller& caller) : row_(row), caller_(caller) {}
+    Compiler(const TypeInfo& row, const identity::Caller& caller, std::span<const void* const> given) : row_(row), caller_(caller), given_(given) {}
     Result<Statement> run(const Parameters& parameters);
 
 private:
@@ -60,9 +84,11 @@ private:
                                        const Condition& wanted);
     Result<std::string> order(const std::string& sort);
     std::string visible(const TypeInfo& row, const std::string& alias);
+    Result<std::string> source();  // what is searched, as SQL
 
     const TypeInfo& row_;
     const identity::Caller& caller_;
+    std::optional<std::span<const void* const>> given_;  // absent: the rows of the table
     Binder binder_;
     std::string account_;  // the parameter that holds the caller's account, once it is needed
     int aliases_ = 0;
@@ -125,9 +151,13 @@ Result<std::string> Compiler::condition(const TypeInfo& row, const std::string& 
             return column_condition(field, next + "." + quoted(list->column), wanted.op, wanted.value, wanted.name, binder_);
         });
     }
-    const FieldInfo* const field = find_column(row, name);
+    const FieldInfo* const field = find_column(row, name, given_ && &row == &row_);
     if (field == nullptr) return no_such_field(row, name, wanted.name);
-    return column_condition(*field, alias + "." + quoted(name), wanted.op, wanted.value, wanted.name, binder_);
+    const std::string column = alias + "." + quoted(name);
+    // A table's texts are compared ignoring case by their columns; given ones have no columns that would know.
+    if (given_ && field->scalar == Scalar::text)
+        return column_condition(*field, "lower(" + column + ")", wanted.op, lower_case(wanted.value), wanted.name, binder_);
+    return column_condition(*field, column, wanted.op, wanted.value, wanted.name, binder_);
 }
 
 Result<std::string> Compiler::order(const std::string& sort) {
@@ -136,14 +166,32 @@ Result<std::string> Compiler::order(const std::string& sort) {
     const bool descending = sort.front() == '-';
     // A bare `+` of a query string arrives as a blank.
     const std::string name = sort.front() == '-' || sort.front() == '+' || sort.front() == ' ' ? sort.substr(1) : sort;
-    if (find_column(row_, name) == nullptr) return no_such_field(row_, name, "sort=" + sort);
+    if (find_column(row_, name, given_.has_value()) == nullptr) return no_such_field(row_, name, "sort=" + sort);
     const std::string direction = descending ? " DESC" : " ASC";
     if (name == key_column(row_)) return " ORDER BY " + key + direction;
     return " ORDER BY t." + quoted(name) + direction + ", " + key + " ASC";  // the tie-break keeps pages from overlapping
 }
 
+Result<std::string> Compiler::source() {
+    if (!given_ && row_.table.empty()) return fail(ErrorCode::internal, "this list cannot be searched", std::string(row_.name) + " has no table");
+    if (!given_) return quoted(row_.table);
+    std::vector<const FieldInfo*> columns;
+    for (const FieldInfo& field : row_.fields)
+        if (is_column(field, true)) columns.push_back(&field);
+    if (columns.size() * given_->size() > kGivenValuesMax)
+        return fail(ErrorCode::bad_query, "too many rows to search or sort by a field that is computed; narrow them down by other conditions");
+    std::string names, values;
+    for (std::size_t i = 0; i < columns.size(); ++i)
+        names += (i == 0 ? "" : ", ") + ("column" + std::to_string(i + 1)) + " AS " + quoted(columns[i]->name);
+    for (const void* const row : *given_) {
+        values += values.empty() ? "(" : ", (";
+        for (std::size_t i = 0; i < columns.size(); ++i) values += (i == 0 ? "" : ", ") + binder_.bind(value_of(*columns[i], row));
+        values += ")";
+    }
+    return "(SELECT " + names + " FROM (VALUES " + values + ") v)";
+}
+
 Result<Statement> Compiler::run(const Parameters& parameters) {
-    if (row_.table.empty()) return fail(ErrorCode::internal, "this list cannot be searched", std::string(row_.name) + " has no table");
     if (parameters.conditions.size() > limits::kQueryConditionsMax) {
         return fail(ErrorCode::bad_query,
                     "the query has more than " + std::to_string(limits::kQueryConditionsMax) + " conditions; ask in several queries");
@@ -170,7 +218,8 @@ Result<Statement> Compiler::run(const Parameters& parameters) {
     if (limit < 0 || parameters.start < 0) return fail(ErrorCode::bad_query, "limit and start must not be negative");
     TRY_ASSIGN(const std::string order_by, order(parameters.sort));
 
-    std::string from = " FROM " + quoted(row_.table) + " t";
+    TRY_ASSIGN(const std::string rows, source());
+    std::string from = " FROM " + rows + " t";
     for (std::size_t i = 0; i < clauses.size(); ++i) from += (i == 0 ? " WHERE " : " AND ") + clauses[i];
     Statement statement;
     statement.values = binder_.take();
@@ -178,7 +227,8 @@ Result<Statement> Compiler::run(const Parameters& parameters) {
     const std::string next = std::to_string(statement.values.size() + 1);
     const std::string after = std::to_string(statement.values.size() + 2);
     statement.count_sql = "SELECT COUNT(*)" + from;
-    statement.select_sql = "SELECT " + store::erased::column_list(row_, "t") + from + order_by + " LIMIT $" + next + " OFFSET $" + after;
+    const std::string wanted_columns = given_ ? "t." + quoted(key_column(row_)) : store::erased::column_list(row_, "t");
+    statement.select_sql = "SELECT " + wanted_columns + from + order_by + " LIMIT $" + next + " OFFSET $" + after;
     statement.select_values.emplace_back(std::min(limit, limits::kQueryLimitMax));
     statement.select_values.emplace_back(parameters.start);
     return statement;
@@ -188,6 +238,17 @@ Result<Statement> Compiler::run(const Parameters& parameters) {
 
 Result<Statement> compile(const TypeInfo& row, const Parameters& parameters, const identity::Caller& caller) {
     return Compiler(row, caller).run(parameters);
+}
+
+Result<Statement> compile_given(const TypeInfo& row, std::span<const void* const> rows, const Parameters& parameters) {
+    if (rows.empty()) return fail(ErrorCode::internal, "there is nothing to search", "no rows are given");
+    const identity::Caller all_seeing = identity::admin_caller();
+    return Compiler(row, all_seeing, rows).run(parameters);
+}
+
+bool is_computed(const TypeInfo& row, std::string_view name) {
+    const FieldInfo* const field = row.find(name);
+    return field != nullptr && field->rules.transient && field->scalar == Scalar::integer && field->shape != Shape::list;
 }
 
 }  // namespace ramet::query

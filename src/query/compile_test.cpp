@@ -181,7 +181,7 @@ TEST_F(Query, NamesTheInventoryAndTheFieldThatItDoesNotHave) {
         EXPECT_TRUE(answer.starts_with("error: ")) << text << " -> " << answer;
         EXPECT_NE(answer.find("Inventory"), std::string::npos) << answer;
     }
-    EXPECT_NE(vms({"nonsense=1"}).find("'nonsense' is not a field that can be searched of VmInstanceInventory"), std::string::npos);
+    EXPECT_NE(vms({"nonsense=1"}).find("'nonsense' is not a field of VmInstanceInventory that can be searched or sorted by"), std::string::npos);
     EXPECT_TRUE(find<VmInstance>({}, pool_.admin, "-nonsense").starts_with("error: "));
     EXPECT_TRUE(find<VmInstance>({}, pool_.admin, "vmNics").starts_with("error: "));
     EXPECT_NE(find<Host>({"availableCpuCapacity>1"}, pool_.admin).find("computed"), std::string::npos);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,5 +46,12 @@ struct Statement {
 
 // bad_query names the row type and the field.
 Result<Statement> compile(const TypeInfo& row, const Parameters& parameters, const identity::Caller& caller);
+
+// The same of rows that are given instead of read, all of them the caller's to see: their values are in the statement, which answers with the
+// keys of those that are wanted, in order. Fields that are computed when a row is read can be asked for too. Lists and relations cannot.
+Result<Statement> compile_given(const TypeInfo& row, std::span<const void* const> rows, const Parameters& parameters);
+
+// A number that no row holds: only compile_given can search and sort by it.
+bool is_computed(const TypeInfo& row, std::string_view name);
 
 }  // namespace ramet::query

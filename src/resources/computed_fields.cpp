@@ -37,6 +37,16 @@ Result<void> read_used_by_host(store::Transaction& transaction, ComputedInputs& 
     return {};
 }
 
+Result<void> read_sizes_by_storage(store::Transaction& transaction, ComputedInputs& inputs) {
+    TRY_ASSIGN(inputs.storage_ratio, storage_ratio(transaction));
+    if (inputs.storage_ratio == 0) return {};
+    TRY_ASSIGN(const std::vector<store::Values> rows,
+               transaction.query("SELECT \"primaryStorageUuid\", SUM(\"size\") FROM \"" + std::string(describe<Volume>().table) +
+                                 "\" WHERE \"primaryStorageUuid\" IS NOT NULL GROUP BY \"primaryStorageUuid\""));
+    for (const store::Values& row : rows) inputs.sizes_by_storage[text(row.at(0))] = number(row.at(1));
+    return {};
+}
+
 Result<void> read_layers(store::Transaction& transaction, const std::vector<std::string>& volumes, ComputedInputs& inputs) {
     for (std::size_t first = 0; first < volumes.size(); first += kVolumesPerQuery) {
         const std::size_t count = std::min(kVolumesPerQuery, volumes.size() - first);
@@ -61,6 +71,7 @@ Result<ComputedInputs> read_computed_inputs(store::Transaction& transaction, con
         TRY(read_used_by_host(transaction, inputs));
         TRY_ASSIGN(inputs.memory_ratio, memory_ratio(transaction));
     }
+    if (rows.contains(&describe<PrimaryStorage>())) TRY(read_sizes_by_storage(transaction, inputs));
     std::vector<std::string> volumes;
     for_each_row<Volume>(rows, [&](const Volume& volume) {
         if (volume.status == VolumeStatus::ready) volumes.push_back(volume.uuid.text());
@@ -84,6 +95,11 @@ void fill_computed(const RowsByType& rows, const ComputedInputs& inputs, const L
         storage.total_capacity = storage.total_physical_capacity = physical.total_bytes;
         storage.available_physical_capacity = physical.available_bytes;
         storage.available_capacity = std::max<std::int64_t>(0, physical.available_bytes - limits::kStorageReservedBytes);
+        if (inputs.storage_ratio == 0) return;
+        const auto promised = inputs.sizes_by_storage.find(storage.uuid.text());
+        storage.total_capacity = static_cast<std::int64_t>(static_cast<double>(physical.total_bytes) * inputs.storage_ratio);
+        storage.available_capacity =
+            std::max<std::int64_t>(0, storage.total_capacity - (promised == inputs.sizes_by_storage.end() ? 0 : promised->second));
     });
     for_each_row<BackupStorage>(rows, [&](BackupStorage& storage) {
         const PhysicalCapacity physical = facts.capacity ? facts.capacity(storage.url) : PhysicalCapacity{};

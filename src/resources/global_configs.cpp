@@ -11,7 +11,7 @@
 namespace ramet::resources {
 namespace {
 
-enum class Form : std::uint8_t { deletion_policy, boolean, seconds, count, data_volumes, ratio };
+enum class Form : std::uint8_t { deletion_policy, boolean, seconds, count, data_volumes, ratio, ratio_or_none };
 
 struct KnownConfig {
     std::string_view category, name, default_value;
@@ -19,7 +19,7 @@ struct KnownConfig {
     std::string_view description;
 };
 
-constexpr std::array<KnownConfig, 16> kKnown{{
+constexpr std::array<KnownConfig, 17> kKnown{{
     {"vm", "deletionPolicy", "Delay", Form::deletion_policy,
      "What destroying a VM instance does: Direct removes it at once, Delay keeps it for expungePeriod, Never keeps it until it is expunged by hand."},
     {"vm", "expungePeriod", "604800", Form::seconds, "How long a destroyed VM instance can be recovered, in seconds."},
@@ -37,6 +37,9 @@ constexpr std::array<KnownConfig, 16> kKnown{{
     {"host", "cpu.overProvisioning.ratio", "10", Form::ratio, "How many virtual CPUs a host may give away for each CPU it has."},
     {"mevoco", "overProvisioning.memory", "1", Form::ratio,
      "How many bytes of memory a host may give away for each that it has; more than 1 relies on guests that leave some unused or share it."},
+    {"mevoco", "overProvisioning.primaryStorage", "0", Form::ratio_or_none,
+     "How many bytes of virtual disks a primary storage may promise for each that it has; 0: as many as are asked for, since disks are thin and "
+     "clones share them. What is written at once has to fit in any case."},
     {"identity", "session.timeout", "7200", Form::seconds, "How long an unused session stays valid, in seconds."},
     {"identity", "session.maxConcurrent", "500", Form::count, "How many sessions an account may have at once."},
 }};
@@ -112,6 +115,11 @@ Result<void> check_value(const KnownConfig& known, std::string_view value) {
         if (!number || *number < 1 || *number > most) return refuse("a number from 1 to " + std::to_string(most));
         return {};
     }
+    case Form::ratio_or_none: {
+        const std::optional<double> ratio = parse_ratio(value);
+        if (!ratio || (*ratio != 0 && (*ratio < 1 || *ratio > kRatioMax))) return refuse("a number from 1 to 1000, such as 1.5, or 0 for no bound");
+        return {};
+    }
     case Form::ratio: {
         const std::optional<double> ratio = parse_ratio(value);
         if (!ratio || *ratio < 1 || *ratio > kRatioMax) return refuse("a number from 1 to 1000, such as 1.5");
@@ -159,6 +167,10 @@ Result<std::int64_t> cpu_capacity(store::Transaction& transaction, std::int64_t 
 }
 
 Result<double> memory_ratio(store::Transaction& transaction) { return global_config_ratio(transaction, "mevoco", "overProvisioning.memory"); }
+
+Result<double> storage_ratio(store::Transaction& transaction) {
+    return global_config_ratio(transaction, "mevoco", "overProvisioning.primaryStorage");
+}
 
 Result<std::int64_t> data_volumes_max(store::Transaction& transaction) {
     TRY_ASSIGN(const std::int64_t wanted, global_config_number(transaction, "kvm", "dataVolume.maxNum"));

@@ -22,6 +22,9 @@ Result<std::int64_t> cpu_capacity(store::Transaction& transaction, std::int64_t 
 // How many bytes of memory a host may give away for each that it has; at least 1.
 Result<double> memory_ratio(store::Transaction& transaction);
 
+// How many bytes of virtual disks a primary storage may promise for each that it has; 0: no bound.
+Result<double> storage_ratio(store::Transaction& transaction);
+
 // How many data volumes a VM instance may have: kvm.dataVolume.maxNum, and never more than a VM has room for.
 Result<std::int64_t> data_volumes_max(store::Transaction& transaction);
 

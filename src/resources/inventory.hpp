@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "api/message.hpp"
@@ -10,6 +11,7 @@
 #include "model/resources.hpp"
 #include "model/vm.hpp"
 #include "query/query.hpp"
+#include "resources/row_set.hpp"
 #include "store/database.hpp"
 
 namespace ramet::resources {
@@ -29,6 +31,8 @@ public:
     Inventory(store::Database& database, LiveFacts facts) : database_(database), facts_(std::move(facts)) {}
     // The whole reply body of a query message: {"inventories":[...],"total":n,"schema":{...}}.
     Result<std::string> query(const api::MessageInfo& message, const query::Parameters& parameters, const identity::Caller& caller);
+    // Rows of a type that has no table: `append_all` is asked at each query. Before the first query; every caller may see them.
+    void offer(const TypeInfo& row, std::function<void(RowSet&)> append_all) { offered_[&row] = std::move(append_all); }
     // One complete row by key, as replies carry it (VM with NICs and volumes, storage with capacities, ...).
     template <class T>
     Result<T> get(std::string_view key) {
@@ -44,10 +48,12 @@ public:
     }
 
 private:
+    Result<std::string> query_offered(const TypeInfo& row, const std::function<void(RowSet&)>& append_all, const query::Parameters& parameters);
     Result<void> get_erased(const TypeInfo& row, std::string_view key, void* target);
     static std::string wrap(const TypeInfo& row, const void* value);
     store::Database& database_;
     LiveFacts facts_;
+    std::map<const TypeInfo*, std::function<void(RowSet&)>> offered_;
 };
 
 }  // namespace ramet::resources

@@ -3,6 +3,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/json.hpp"
+#include "api/messages_resources.hpp"
 #include "support/small_pool.hpp"
 
 namespace ramet::resources {
@@ -30,7 +31,10 @@ protected:
 
     test::SmallPool pool;
     std::vector<std::string> asked;
-    Inventory inventory{*pool, LiveFacts{[](const std::string&) { return PhysicalCapacity{100LL << 30, 60LL << 30}; },
+    Inventory inventory{*pool, LiveFacts{[](const std::string& directory) {
+                                             return directory == "/srv/small" ? PhysicalCapacity{10LL << 30, 5LL << 30}
+                                                                              : PhysicalCapacity{100LL << 30, 60LL << 30};
+                                         },
                                          [this](const std::string& directory, const std::string& path) {
                                              asked.push_back(directory + "|" + path);
                                              return std::int64_t{12288};
@@ -119,6 +123,62 @@ TEST_F(InventoryTest, AStorageHasWhatItsFileSystemHasLessTheReserve) {
     EXPECT_EQ(boost::json::serialize(storage.at("attachedClusterUuids")), "[\"" + pool.cluster.uuid.text() + "\"]");
 }
 
+TEST_F(InventoryTest, AStorageWithABoundHasWhatItsVolumesWerePromised) {
+    GlobalConfig bound;
+    bound.uuid = "mevoco.overProvisioning.primaryStorage";
+    bound.category = "mevoco";
+    bound.name = "overProvisioning.primaryStorage";
+    bound.value = "2";
+    pool.add(bound);
+    Volume volume = pool.rows<Volume>({{"uuid", pool.web.root_volume_uuid->text()}}).at(0);
+    volume.size = 30LL << 30;
+    test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) { return store::update(transaction, volume); }));
+    const boost::json::object storage = only<PrimaryStorage>(pool.storage.uuid.text());
+    EXPECT_EQ(storage.at("totalCapacity").to_number<std::int64_t>(), 200LL << 30);
+    EXPECT_EQ(storage.at("availableCapacity").to_number<std::int64_t>(), 170LL << 30);
+    EXPECT_EQ(storage.at("availablePhysicalCapacity").to_number<std::int64_t>(), 60LL << 30);
+}
+
+TEST_F(InventoryTest, FindsAndSortsByWhatIsComputed) {
+    PrimaryStorage small = pool.storage;
+    small.uuid = PrimaryStorageId::trusted(test::uuid_text(40));
+    small.name = "small";
+    small.url = "/srv/small";
+    pool.add_owned(small, pool.admin);
+    const auto names = [&](std::vector<std::string> conditions, const std::string& sort) {
+        query::Parameters parameters;
+        parameters.conditions = std::move(conditions);
+        parameters.sort = sort;
+        parameters.reply_with_count = true;
+        const boost::json::object body = query<PrimaryStorage>(parameters, pool.alice);
+        if (!body.contains("inventories")) return boost::json::serialize(body);
+        std::string found = std::to_string(body.at("total").to_number<int>()) + ":";
+        for (const boost::json::value& row : body.at("inventories").as_array()) found += " " + text(row.as_object(), "name");
+        return found;
+    };
+    EXPECT_EQ(names({}, "+availableCapacity"), "2: small local");
+    EXPECT_EQ(names({}, "-availableCapacity"), "2: local small");
+    EXPECT_EQ(names({"availableCapacity>10737418240"}, "name"), "1: local");
+    EXPECT_EQ(names({"totalCapacity>1", "name=SMALL"}, "-totalCapacity"), "1: small");
+    EXPECT_EQ(names({"totalCapacity?=10737418240,5"}, ""), "1: small");
+    EXPECT_EQ(names({"totalCapacity<5"}, "availableCapacity"), "0:");
+    EXPECT_EQ(names({"zone.name=zone1", "totalCapacity>1"}, "-name"), "2: small local");
+    EXPECT_NE(names({"totalCapacity>much"}, "").find("'much' is not an integer"), std::string::npos);
+    query::Parameters page;
+    page.sort = "availableCapacity";
+    page.start = page.limit.emplace(1);
+    EXPECT_EQ(text(query<PrimaryStorage>(page, pool.admin).at("inventories").as_array().at(0).as_object(), "name"), "local");
+    page.conditions = {"availableCapacity>1"};
+    page.count = true;
+    EXPECT_EQ(query<PrimaryStorage>(page, pool.admin).at("total").to_number<int>(), 2);
+    query::Parameters of_hosts;
+    of_hosts.conditions = {"availableCpuCapacity=18"};
+    EXPECT_EQ(query<Host>(of_hosts, pool.admin).at("inventories").as_array().size(), 1U);
+    query::Parameters of_volumes;
+    of_volumes.conditions = {"primaryStorage.totalCapacity>1"};
+    EXPECT_NE(text(query<Volume>(of_volumes, pool.admin), "error").find("in the list of PrimaryStorageInventory itself"), std::string::npos);
+}
+
 TEST_F(InventoryTest, ShowsRangesAndAttachments) {
     EXPECT_EQ(text(only<L3Network>(pool.l3.uuid.text()).at("ipRanges").as_array().at(0).as_object(), "startIp"), "10.0.0.10");
     EXPECT_EQ(only<L2Network>(pool.l2.uuid.text()).at("attachedClusterUuids").as_array().size(), 1U);
@@ -133,6 +193,7 @@ TEST_F(InventoryTest, AReplyCarriesOneWholeRow) {
 }
 
 TEST_F(InventoryTest, EveryQueryMessageCanBeAnswered) {
+    inventory.offer(describe<api::ManagementNode>(), [](RowSet& rows) { rows.append(); });  // as the server does
     for (const api::MessageInfo* message : api::all_messages()) {
         if (message->query_row == nullptr) continue;
         const Result<std::string> body = inventory.query(*message, {}, pool.admin);

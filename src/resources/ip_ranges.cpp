@@ -14,18 +14,49 @@ using network::parse_ipv4;
 
 Ipv4 address_of(const std::string& text) { return parse_ipv4(text).value_or(Ipv4{}); }
 
-// The ranges of one network share its bridge and DHCP server: one subnet, one gateway, no address twice.
-Result<void> check_fits(const std::vector<IpRange>& present, const network::RangePlan& plan) {
+std::unexpected<Error> wrong(std::string_view field, const std::string& what) {
+    return fail(ErrorCode::invalid_argument, std::string(field) + ": " + what);
+}
+
+Result<Ipv4> address_in(std::string_view field, std::string_view text) {
+    const std::optional<Ipv4> address = parse_ipv4(text);
+    if (!address) return wrong(field, "'" + std::string(text.substr(0, 64)) + "' is not an IPv4 address such as 10.0.0.1");
+    return *address;
+}
+
+// Which field is at fault; what is left for range_from_ends concerns the network as a whole, which is where the range starts.
+Result<void> check_ends(const api::AddIpRange& request, const std::string& gateway_text) {
+    TRY_ASSIGN(const Ipv4 start, address_in("startIp", request.start_ip));
+    TRY_ASSIGN(const Ipv4 end, address_in("endIp", request.end_ip));
+    TRY_ASSIGN(const Ipv4 netmask, address_in("netmask", request.netmask));
+    const std::optional<int> length = network::prefix_length_of(netmask);
+    if (!length) return wrong("netmask", network::format(netmask) + " has a gap in its ones; use one such as 255.255.255.0");
+    const network::Cidr subnet{start, *length};
+    if (end < start) return wrong("endIp", network::format(end) + " lies before startIp " + network::format(start) + "; swap them");
+    if (!network::contains(subnet, end)) {
+        return wrong("endIp", network::format(end) + " is outside of the network " + network::format(subnet) +
+                                  " that startIp and netmask make; choose an address of it, or another netmask");
+    }
+    TRY_ASSIGN(const Ipv4 gateway, address_in("gateway", gateway_text));
+    if (network::contains(subnet, gateway)) return {};
+    return wrong("gateway", network::format(gateway) + " is outside of the network " + network::format(subnet) + "; choose an address of it");
+}
+
+// The ranges of one network share its bridge and DHCP server: one subnet, one gateway, no address twice. `field` said where the range lies.
+Result<void> check_fits(const std::vector<IpRange>& present, const network::RangePlan& plan, std::string_view field) {
     for (const IpRange& other : present) {
         const bool apart = address_of(plan.end_ip) < address_of(other.start_ip) || address_of(other.end_ip) < address_of(plan.start_ip);
         if (!apart) {
-            return fail(ErrorCode::invalid_argument, "startIp: the range " + plan.start_ip + "-" + plan.end_ip + " overlaps with range '" +
-                                                         other.name + "' (" + other.start_ip + "-" + other.end_ip +
-                                                         "); choose addresses outside of it");
+            return wrong(field, "the range " + plan.start_ip + "-" + plan.end_ip + " overlaps with range '" + other.name + "' (" + other.start_ip +
+                                    "-" + other.end_ip + "); choose addresses outside of it");
         }
-        if (other.network_cidr != plan.network_cidr || other.gateway != plan.gateway) {
-            return fail(ErrorCode::invalid_argument, "gateway: the ranges of one L3 network share one subnet and gateway (" + other.network_cidr +
-                                                         ", " + other.gateway + "); make another L3 network for " + plan.network_cidr);
+        if (other.network_cidr != plan.network_cidr) {
+            return wrong(field, "the range is in " + plan.network_cidr + ", and the ranges of one L3 network share one subnet, here " +
+                                    other.network_cidr + "; choose addresses of it, or make another L3 network");
+        }
+        if (other.gateway != plan.gateway) {
+            return wrong("gateway", "the ranges of one L3 network share one gateway, here " + other.gateway + ", not " + plan.gateway +
+                                        "; leave it out or name that one");
         }
     }
     return {};
@@ -36,6 +67,7 @@ struct Wanted {
     std::string name;
     std::optional<std::string> description;
     std::optional<IpRangeId> uuid;
+    std::string_view field;
 };
 
 Result<std::string> add_range(Parts& parts, const identity::Caller& caller, const Wanted& wanted, const network::RangePlan& plan) {
@@ -54,7 +86,7 @@ Result<std::string> add_range(Parts& parts, const identity::Caller& caller, cons
     const auto work = [&](store::Transaction& transaction) -> Result<void> {
         TRY(store::get<L3Network>(transaction, wanted.l3.text()));
         TRY_ASSIGN(const std::vector<IpRange> present, store::list<IpRange>(transaction, {{"l3NetworkUuid", wanted.l3.text()}}));
-        TRY(check_fits(present, plan));
+        TRY(check_fits(present, plan, wanted.field));
         return insert_owned(transaction, caller, range, {}, {}, range.create_date);
     };
     TRY(parts.database.write(work));
@@ -89,15 +121,23 @@ std::string first_host_of(std::string_view start_ip, std::string_view netmask) {
 
 Result<std::string> add_ip_range(Parts& parts, const identity::Caller& caller, const api::AddIpRange& request) {
     const std::string gateway = request.gateway && !request.gateway->empty() ? *request.gateway : first_host_of(request.start_ip, request.netmask);
+    TRY(check_ends(request, gateway));
     TRY_ASSIGN(const network::RangePlan plan, network::range_from_ends(request.start_ip, request.end_ip, gateway, request.netmask, "startIp"));
-    return add_range(parts, caller, {request.l3_network_uuid, request.name, request.description, request.resource_uuid}, plan);
+    return add_range(parts, caller, {request.l3_network_uuid, request.name, request.description, request.resource_uuid, "startIp"}, plan);
 }
 
 Result<std::string> add_ip_range_by_network_cidr(Parts& parts, const identity::Caller& caller, const api::AddIpRangeByNetworkCidr& request) {
     std::optional<std::string_view> gateway;
-    if (request.gateway && !request.gateway->empty()) gateway = *request.gateway;
+    if (request.gateway && !request.gateway->empty()) {
+        gateway = *request.gateway;
+        TRY_ASSIGN(const Ipv4 address, address_in("gateway", *gateway));
+        const std::optional<network::Cidr> subnet = network::parse_cidr(request.network_cidr);
+        if (subnet && !network::contains(*subnet, address))
+            return wrong("gateway",
+                         network::format(address) + " is outside of the network " + network::format(*subnet) + "; choose an address of it");
+    }
     TRY_ASSIGN(const network::RangePlan plan, network::range_from_cidr(request.network_cidr, gateway, "networkCidr"));
-    return add_range(parts, caller, {request.l3_network_uuid, request.name, request.description, request.resource_uuid}, plan);
+    return add_range(parts, caller, {request.l3_network_uuid, request.name, request.description, request.resource_uuid, "networkCidr"}, plan);
 }
 
 Result<std::string> update_ip_range(Parts& parts, const identity::Caller&, const api::UpdateIpRange& request) {

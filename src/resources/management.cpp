@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "base/clock.hpp"
+#include "resources/row_set.hpp"
 #include "resources/sync_reply.hpp"
 
 namespace ramet::resources {
@@ -21,6 +22,12 @@ std::string host_name() {
 }  // namespace
 
 std::string management_node_uuid(const std::string& data_dir) { return derived_uuid_text("management-node", data_dir); }
+
+void offer_management_nodes(Parts& parts) {
+    parts.inventory.offer(describe<api::ManagementNode>(), [&parts](RowSet& rows) {
+        *static_cast<api::ManagementNode*>(rows.append()) = {management_node_uuid(parts.data_dir), host_name(), kLoaded, parts.clock.now()};
+    });
+}
 
 Result<std::string> get_version(Parts&, const identity::Caller&, const api::GetVersion&) { return sync_reply(api::GetVersionReply{RAMET_VERSION}); }
 
@@ -38,11 +45,6 @@ Result<std::string> get_support_apis(Parts&, const identity::Caller&, const api:
     api::GetSupportAPIsReply reply;
     for (const api::MessageInfo* message : api::all_messages()) reply.support_apis.emplace_back(message->name);
     return sync_reply(reply);
-}
-
-Result<std::string> query_management_node(Parts& parts, const identity::Caller&, const api::QueryManagementNode&) {
-    const api::ManagementNode node{management_node_uuid(parts.data_dir), host_name(), kLoaded, parts.clock.now()};
-    return "{\"inventories\":[" + api::to_json(node) + "]}";
 }
 
 Result<std::string> is_management_node_ready(Parts& parts, const identity::Caller&, const api::IsManagementNodeReady&) {

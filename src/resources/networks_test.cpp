@@ -109,20 +109,35 @@ TEST_F(Networks, ARangeIsAddedByItsCidr) {
 
 TEST_F(Networks, RefusesRangesThatCannotBe) {
     const L3NetworkId l3 = new_l3();
-    EXPECT_FALSE(add(l3, "192.168.9.20", "192.168.9.10").has_value());
-    EXPECT_FALSE(add(l3, "192.168.9.10", "192.168.10.20").has_value());
-    EXPECT_FALSE(add(l3, "192.168.9.10", "192.168.9.20", "10.0.0.1").has_value());
-    EXPECT_FALSE(add(l3, "192.168.9.10", "192.168.9.20", "192.168.9.1", "255.0.255.0").has_value());
-    EXPECT_FALSE(add(l3, "nonsense", "192.168.9.20").has_value());
+    const auto refuses = [](const Result<std::string>& made, const std::string& words) { expect_refusal(made, ErrorCode::invalid_argument, words); };
+    refuses(add(l3, "192.168.9.20", "192.168.9.10"), "endIp: 192.168.9.10 lies before startIp 192.168.9.20");
+    refuses(add(l3, "192.168.9.10", "192.168.10.20"), "endIp: 192.168.10.20 is outside of the network 192.168.9.0/24");
+    refuses(add(l3, "192.168.9.10", "192.168.9.20", "10.0.0.1"), "gateway: 10.0.0.1 is outside of the network 192.168.9.0/24");
+    refuses(add(l3, "192.168.9.10", "192.168.9.20", "192.168.9.1", "255.0.255.0"), "netmask: 255.0.255.0 has a gap");
+    refuses(add(l3, "192.168.9.10", "192.168.9.20", "192.168.9.1", "nonsense"), "netmask: 'nonsense'");
+    refuses(add(l3, "nonsense", "192.168.9.20"), "startIp: 'nonsense'");
+    refuses(add(l3, "192.168.9.10", "nonsense"), "endIp: 'nonsense'");
+    refuses(add(l3, "192.168.9.10", "192.168.9.20", "nonsense"), "gateway: 'nonsense'");
+    refuses(add(l3, "192.168.9.10", "192.168.9.20", "192.168.9.1", "255.255.255.255"), "endIp: 192.168.9.20 is outside of the network");
+    refuses(add(l3, "240.0.0.10", "240.0.0.20", "240.0.0.1"), "startIp");
     expect_refusal(add(L3NetworkId::trusted(test::uuid_text(999)), "192.168.9.10", "192.168.9.20"), ErrorCode::not_found, "L3Network");
 }
 
 TEST_F(Networks, RangesOfOneNetworkDoNotOverlapAndShareTheirSubnet) {
     const L3NetworkId l3 = new_l3();
     ASSERT_TRUE(add(l3, "192.168.9.10", "192.168.9.50").has_value());
-    expect_refusal(add(l3, "192.168.9.50", "192.168.9.60"), ErrorCode::invalid_argument, "overlaps");
+    expect_refusal(add(l3, "192.168.9.50", "192.168.9.60"), ErrorCode::invalid_argument, "startIp: the range 192.168.9.50-192.168.9.60 overlaps");
     EXPECT_TRUE(add(l3, "192.168.9.51", "192.168.9.60").has_value());
-    expect_refusal(add(l3, "172.16.0.10", "172.16.0.20", "172.16.0.1"), ErrorCode::invalid_argument, "share one subnet");
+    expect_refusal(add(l3, "172.16.0.10", "172.16.0.20", "172.16.0.1"), ErrorCode::invalid_argument, "startIp: the range is in 172.16.0.0/24");
+    expect_refusal(add(l3, "192.168.9.70", "192.168.9.80", "192.168.9.2"), ErrorCode::invalid_argument,
+                   "gateway: the ranges of one L3 network share");
+    api::AddIpRangeByNetworkCidr all;
+    all.l3_network_uuid = l3;
+    all.name = "all";
+    all.network_cidr = "192.168.9.0/24";
+    expect_refusal(add_ip_range_by_network_cidr(parts, pool.admin, all), ErrorCode::invalid_argument, "networkCidr: the range 192.168.9.2");
+    all.gateway = "10.0.0.1";
+    expect_refusal(add_ip_range_by_network_cidr(parts, pool.admin, all), ErrorCode::invalid_argument, "gateway: 10.0.0.1 is outside");
 }
 
 TEST_F(Networks, FreeAddressesLeaveOutUsedOnesAndTheGateway) {

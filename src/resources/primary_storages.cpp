@@ -1,6 +1,7 @@
 #include "resources/primary_storages.hpp"
 
 #include <sys/stat.h>
+#include <filesystem>
 #include <set>
 
 #include "model/snapshots.hpp"
@@ -68,6 +69,12 @@ Result<std::string> add_local_primary_storage(Parts& parts, const identity::Call
     PrimaryStorage storage;
     TRY_ASSIGN(storage.uuid, id_or_new(request.resource_uuid));
     TRY_ASSIGN(storage.url, normal_directory(request.url));
+    std::error_code unreadable;
+    if (!request.create_directory && !std::filesystem::is_directory(storage.url, unreadable)) {
+        return fail(ErrorCode::invalid_argument,
+                    "url: there is no directory '" + storage.url +
+                        "' on the server; check the spelling, or have it made (createDirectory, `ramet storage add --create`)");
+    }
     // Before the directory is made or prepared: a refusal leaves the disk as it was.
     TRY(parts.database.read([&](store::Transaction& transaction) { return check_storage_apart(transaction, storage.url); }));
     const Result<std::shared_ptr<storage::PrimaryStorage>> opened = parts.storages.open(storage.url);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "api/messages_resources.hpp"
 #include "model/account.hpp"
 #include "model/event.hpp"
 #include "model/resources.hpp"
@@ -130,7 +131,8 @@ std::unique_ptr<RowSet> make_row_set(const TypeInfo& row) {
                                                         {&describe<VolumeSnapshot>(), make<VolumeSnapshot>},
                                                         {&describe<VolumeSnapshotTree>(), make<VolumeSnapshotTree>},
                                                         {&describe<VolumeSnapshotGroup>(), make<VolumeSnapshotGroup>},
-                                                        {&describe<Checkpoint>(), make<Checkpoint>}};
+                                                        {&describe<Checkpoint>(), make<Checkpoint>},
+                                                        {&describe<api::ManagementNode>(), make<api::ManagementNode>}};
     const auto found = makers.find(&row);
     return found == makers.end() ? nullptr : found->second();
 }

@@ -17,6 +17,7 @@ namespace ramet::resources {
 namespace {
 
 constexpr std::string_view kHostNameTag = "hostname::";
+constexpr std::string_view kBehindHostNameTags = "hostname:;";  // the first text that sorts behind all of them
 
 std::vector<std::string_view> split_tag(std::string_view text) {
     std::vector<std::string_view> parts;
@@ -123,16 +124,16 @@ std::unexpected<Error> invalid(std::string_view field, const std::string& what) 
     return fail(ErrorCode::invalid_argument, std::string(field) + ": " + what);
 }
 
-// A host name is unique among the VMs whose default network is the same.
+// A host name is unique among the VMs whose default network is the same, however it is spelled (RFC 4343). The index knows tags as they are
+// written, so that the names alone are looked through, not all tags.
 Result<void> check_host_name_free(store::Transaction& transaction, std::string_view vm_uuid, std::string_view tag, std::string_view field) {
     const std::string vms = "\"" + std::string(describe<VmInstance>().table) + "\"";
     const std::string tags = "\"" + std::string(describe<SystemTag>().table) + "\"";
-    TRY_ASSIGN(
-        const std::vector<store::Values> taken,
-        transaction.query(
-            "SELECT v.\"uuid\" FROM " + tags + " s JOIN " + vms + " v ON v.\"uuid\" = s.\"resourceUuid\" JOIN " + vms +
-                " own ON own.\"defaultL3NetworkUuid\" = v.\"defaultL3NetworkUuid\" WHERE s.\"tag\" = $1 AND own.\"uuid\" = $2 AND v.\"uuid\" <> $2",
-            {std::string(tag), std::string(vm_uuid)}));
+    TRY_ASSIGN(const std::vector<store::Values> taken,
+               transaction.query("SELECT v.\"uuid\" FROM " + tags + " s JOIN " + vms + " v ON v.\"uuid\" = s.\"resourceUuid\" JOIN " + vms +
+                                     " own ON own.\"defaultL3NetworkUuid\" = v.\"defaultL3NetworkUuid\" WHERE s.\"tag\" >= $3 AND s.\"tag\" < $4 AND "
+                                     "lower(s.\"tag\") = lower($1) AND own.\"uuid\" = $2 AND v.\"uuid\" <> $2",
+                                 {std::string(tag), std::string(vm_uuid), std::string(kHostNameTag), std::string(kBehindHostNameTags)}));
     if (taken.empty()) return {};
     return invalid(field,
                    "the host name " + in_quotes(tag.substr(kHostNameTag.size())) + " is taken on the VM instance's default network; choose another");

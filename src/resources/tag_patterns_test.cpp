@@ -96,6 +96,12 @@ TEST_F(TagsOfRows, RefuseAHostNameThatIsTakenOnTheDefaultNetwork) {
     EXPECT_TRUE(add(pool.db, {"hostname::db"}).has_value());
 }
 
+TEST_F(TagsOfRows, AHostNameIsTakenHoweverItIsSpelled) {
+    ASSERT_TRUE(add(pool.web, {"hostname::Web"}).has_value());
+    for (const char* name : {"hostname::web", "hostname::WEB", "hostname::Web"}) EXPECT_FALSE(add(pool.db, {name}).has_value()) << name;
+    EXPECT_TRUE(add(pool.db, {"hostname::web-2"}).has_value());
+}
+
 TEST_F(TagsOfRows, GoWithTheirResource) {
     ASSERT_TRUE(add(pool.web, {"packer"}).has_value());
     ASSERT_TRUE(add(pool.db, {"packer"}).has_value());

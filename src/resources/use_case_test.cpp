@@ -303,6 +303,9 @@ TEST_F(UseCase, ASettingIsCheckedAndCanBeReset) {
     expect_refusal(update_global_config(parts, pool.admin, {"kvm", "dataVolume.maxNum", "25"}), ErrorCode::invalid_argument, "1 to 24");
     expect_refusal(update_global_config(parts, pool.admin, {"host", "cpu.overProvisioning.ratio", "0.5"}), ErrorCode::invalid_argument, "1.5");
     expect_refusal(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.memory", "nan"}), ErrorCode::invalid_argument, "1.5");
+    expect_refusal(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.primaryStorage", "0.5"}), ErrorCode::invalid_argument,
+                   "0 for no bound");
+    EXPECT_TRUE(update_global_config(parts, pool.admin, {"mevoco", "overProvisioning.primaryStorage", "0"}).has_value());
     expect_refusal(update_global_config(parts, pool.admin, {"vm", "nonsense", "1"}), ErrorCode::not_found, "vm.nonsense");
 }
 
@@ -312,7 +315,28 @@ TEST_F(UseCase, TheServerTellsAboutItself) {
     EXPECT_NE(member(get_support_apis(parts, pool.alice, {}), "supportApis").find("\"CreateZone\""), std::string::npos);
     EXPECT_EQ(member(is_management_node_ready(parts, pool.alice, {}), "managementNodeId"), management_node_uuid(parts.data_dir));
     EXPECT_EQ(member(get_platform_time_zone(parts, pool.alice, {}), "offset").size(), 6U);
-    EXPECT_TRUE(query_management_node(parts, pool.alice, {}).value_or("").starts_with("{\"inventories\":[{\"uuid\""));
+}
+
+TEST_F(UseCase, TheServerProcessesAreSearchedLikeEverythingElse) {
+    offer_management_nodes(parts);
+    const auto nodes = [&](std::vector<std::string> conditions, const std::function<void(query::Parameters&)>& edit = {}) {
+        api::MessageInfo message;
+        message.query_row = &describe<api::ManagementNode>;
+        query::Parameters parameters;
+        parameters.conditions = std::move(conditions);
+        if (edit) edit(parameters);
+        const Result<std::string> body = inventory.query(message, parameters, pool.alice);
+        return body.has_value() ? *body : body.error().message;
+    };
+    const std::string uuid = management_node_uuid(parts.data_dir);
+    EXPECT_TRUE(nodes({}).starts_with("{\"inventories\":[{\"uuid\":\"" + uuid));
+    EXPECT_TRUE(nodes({"uuid=" + uuid, "hostName~=%", "joinDate>1"}).starts_with("{\"inventories\":[{"));
+    EXPECT_TRUE(nodes({"hostName=no such host"}).starts_with("{\"inventories\":[],"));
+    EXPECT_TRUE(nodes({}, [](auto& parameters) { parameters.count = true; }).starts_with("{\"total\":1,"));
+    EXPECT_TRUE(nodes({}, [&](auto& parameters) { parameters.fields = {"uuid"}; }).starts_with("{\"inventories\":[{\"uuid\":\"" + uuid + "\"}]"));
+    EXPECT_TRUE(nodes({}, [](auto& parameters) { parameters.start = 1; }).starts_with("{\"inventories\":[],"));
+    EXPECT_TRUE(nodes({}, [](auto& parameters) { parameters.uuid = test::uuid_text(999); }).starts_with("{\"inventories\":[],"));
+    EXPECT_NE(nodes({"nonsense=1"}).find("'nonsense' is not a field of ManagementNodeInventory"), std::string::npos);
 }
 
 }  // namespace

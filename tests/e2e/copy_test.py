@@ -189,11 +189,13 @@ class Copy(World):
 
     def test_the_command_line_prints_the_plan(self):
         environment = dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
+        before = self.api.get("/jobs?count=true")["total"]
         done = subprocess.run([RAMET, "clone", "web01", "cli-{1..3}", "--dry-run", "--copy", "full", "--bandwidth", "50M"], env=environment, capture_output=True, text=True, timeout=60)
         self.assertEqual(0, done.returncode, done.stderr)
         for word in ("STRATEGY", "full", "cli-1", "cli-3", "MAC", "fa:", "nothing has been changed", "bandwidth"):
             self.assertIn(word, done.stdout)
         self.assertEqual([], self.api.rows("/vm-instances", "name~=cli-%"))
+        self.assertEqual(before, self.api.get("/jobs?count=true")["total"])
 
     # --- the choices
 
@@ -251,6 +253,58 @@ class Copy(World):
         self.assert_flat(root)
         self.assert_same_disk(root)
         self.assertGreaterEqual(os.stat(root["allVolumes"][0]["installPath"]).st_blocks * 512, root["allVolumes"][0]["size"])
+
+    # --- room
+
+    def small_storage(self, bytes_free):
+        """A primary storage of its own with so much room beside its reserve."""
+        if os.geteuid() != 0:
+            self.skipTest("mounting needs root")
+        folder = pathlib.Path(self.directory) / "small"
+        folder.mkdir(exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={(1 << 30) + bytes_free},mode=711", "tmpfs", str(folder)], check=True)
+        self.addCleanup(lambda: subprocess.run(["umount", "-l", str(folder)], check=True))
+        storage = self.storage("small", str(folder / "ps"))
+        self.addCleanup(lambda: self.api.delete("/primary-storage/" + storage["uuid"]))
+        return storage["uuid"]
+
+    def test_a_copy_that_cannot_fit_is_refused_up_front_and_what_is_promised_is_taken(self):
+        size = self.source["allVolumes"][0]["size"]
+        small = self.small_storage(size + size // 2)
+        thick = {"primaryStorageUuidForRootVolume": small, "rootVolumeSystemTags": THICK}
+        for refused in (lambda: self.clone("a", "b", **thick), lambda: self.plan("a", "b", **thick),
+                        lambda: self.api.create_vm("c", self.image["uuid"], strategy="CreateStopped", dataDiskSizes=[2 * size], dataVolumeSystemTags=THICK,
+                                                   primaryStorageUuidForRootVolume=small),
+                        lambda: self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": 2 * size, "primaryStorageUuid": small, "systemTags": THICK}})):
+            self.assertRegex(str(self.refused("PS.1000", "small", "delete what is not needed", call=refused)), r"\d+ bytes (required|wanted), \d+ (available|free)")
+        job = new_job()
+        body = {"cloneVmInstance": {"names": ["slow"], "strategy": "CreateStopped", "bandwidth": MIB, **thick}}
+        self.assertEqual(202, self.api.send("PUT", "/zstack/v1" + self.path, body, {"X-Job-UUID": job})[0])
+        with self.assertRaises(ApiError) as caught:  # the first has hardly begun, and its room is taken all the same
+            self.clone("late", **thick)
+        self.assertIn("PS.1000", str(caught.exception))
+        self.api.delete("/jobs/" + job)
+        end = time.monotonic() + 30
+        while self.api.send("GET", "/zstack/v1/api-jobs/" + job)[0] == 202 and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual("late", self.clone("late", **thick)[0]["name"])
+        for vm in self.api.rows("/vm-instances", "name=late"):
+            self.expunge(vm["uuid"])
+
+    def test_linked_clones_of_a_large_disk_need_no_room_for_it(self):
+        source = self.api.create_vm("large", self.image["uuid"], strategy="CreateStopped", rootDiskSize=100 << 30)
+        self.clones_before.add(source["uuid"])
+        self.assertEqual(50, len(self.clone(*(f"large-{i}" for i in range(50)), source=source)))
+        setting = "/global-configurations/mevoco/overProvisioning.primaryStorage/actions"
+        self.api.put(setting, {"updateGlobalConfig": {"value": "1"}})
+        try:
+            storage = self.api.rows("/primary-storage")[0]
+            names = [f"more-{i}" for i in range(1 + max(0, storage["totalCapacity"]) // (100 << 30))]
+            self.refused("PS.1000", "is full of promises", "overProvisioning.primaryStorage", call=lambda: self.clone(*names, source=source))
+        finally:
+            self.api.put(setting, {"updateGlobalConfig": {"value": "0"}})
+        for vm in self.api.rows("/vm-instances", "name~=large%"):
+            self.expunge(vm["uuid"])
 
     def test_bandwidth_is_kept_by_all_copies_together(self):
         bytes_each = self.plan("x", copy="full")["volumes"][0]["bytesToWrite"]

@@ -44,6 +44,41 @@ class Instant(InstantWorld):
         print(f"\n  source paused {capture['pausedMicroseconds'] / 1000:.1f} ms ({capture['liveReason']}), captured in {capture['memoryMicroseconds'] / 1000:.0f} ms; "
               f"running after {[entry['runningMilliseconds'] for entry in detail['gate']]} ms, gate {[entry['gateMilliseconds'] for entry in detail['gate']]} ms")
 
+    def memory_plan(self, vm, **more):
+        return self.api.clone(vm["uuid"], ["a", "b"], memory=True, dryRun=True, **more)["plan"]
+
+    def test_a_dry_run_tells_how_the_memory_is_captured_and_what_that_costs(self):
+        files = lambda: sorted(str(path) for path in pathlib.Path(self.server.data_dir).rglob("*") if "memory" in path.parts or "primary" in path.parts)  # noqa: E731
+        before = self.inventory(), files()
+        plan = self.memory_plan(self.source)
+        told = plan["memory"]
+        self.assertEqual(before, (self.inventory(), files()))
+        self.assertEqual("Running", self.api.vm(self.source["uuid"])["state"])
+        self.assertEqual(("Running", "disk"), (told["sourceState"], told["place"]))
+        self.assertIn("estimate", told["bytesBasis"])
+        self.assertIn("memory are captured", plan["capture"])
+        self.assertGreater(plan["estimatedMilliseconds"], told["estimatedMilliseconds"])
+        begun = time.monotonic()
+        clones, detail = self.clone("first", "second")
+        took, capture = time.monotonic() - begun, detail["capture"]
+        self.assertEqual("live" if capture["live"] else "saved", told["capture"], (told, capture))
+        self.assertEqual(told["sourceState"], self.api.vm(self.source["uuid"])["state"])
+        print(f"\n  memory: {told['bytesToWrite'] / MIB:.0f} MiB told, {capture['allocatedBytes'] / MIB:.0f} written; {told['estimatedMilliseconds']} ms told for the "
+              f"capture, {capture['memoryMicroseconds'] / 1000:.0f} taken; {plan['estimatedMilliseconds']} ms told in all, {took * 1000:.0f} taken")
+        self.assertLess(abs(told["bytesToWrite"] - capture["allocatedBytes"]), 0.5 * capture["allocatedBytes"])
+        of_clone = self.memory_plan(clones[0])["memory"]
+        self.assertEqual("saved", of_clone["capture"])
+        self.assertIn("--memory-dir", of_clone["reason"] if capture["live"] else "--memory-dir")
+        self.api.action(clones[0]["uuid"], "pauseVmInstance")
+        paused = self.memory_plan(clones[0])["memory"]
+        self.assertEqual(("saved", "Paused"), (paused["capture"], paused["sourceState"]))
+        self.assertIn("is paused", paused["reason"])
+        checkpoint = self.api.post(f"/vm-instances/{clones[1]['uuid']}/checkpoints", {"params": {"name": "kept", "memory": True}})["inventory"]["uuid"]
+        wish = {"names": ["a"], "memory": True, "dryRun": True}
+        kept = self.api.put(f"/checkpoints/{checkpoint}/actions", {"cloneVmInstance": wish})["result"]["plan"]["memory"]
+        self.assertEqual(("kept", 0, None), (kept["capture"], kept["bytesToWrite"], kept.get("sourceState")))
+        self.api.delete("/checkpoints/" + checkpoint)
+
     def test_a_source_on_pause_stays_so_and_its_clones_run(self):
         self.api.action(self.source["uuid"], "pauseVmInstance")
         try:

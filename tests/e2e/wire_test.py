@@ -2,11 +2,16 @@
 had, settings that count, jobs that can be found."""
 import http.server
 import json
+import os
+import pathlib
+import subprocess
 import threading
 import time
 import unittest
+import urllib.error
+import urllib.request
 
-from support import ApiError, World
+from support import RAMET, TINY, ApiError, World
 
 MIB = 1 << 20
 NOTHING = "0" * 32
@@ -19,6 +24,36 @@ class Hooks(http.server.BaseHTTPRequestHandler):
         type(self).bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(200)
         self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Forgetful(http.server.BaseHTTPRequestHandler):
+    """Stands before the server and loses its answer to the first clone call."""
+
+    target, lost, keys = "", 0, []
+
+    def pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = urllib.request.Request(self.target + self.path, data=body or None, method=self.command, headers=dict(self.headers))
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read()
+        if b"cloneVmInstance" in body:
+            type(self).keys.append(self.headers["Idempotency-Key"])
+            if not type(self).lost:
+                type(self).lost = 1
+                self.close_connection = True
+                return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = do_POST = do_DELETE = pass_on
 
     def log_message(self, *_):
         pass
@@ -164,6 +199,99 @@ class Wire(World):
         self.assertEqual(["a", "b"], [clone["name"] for clone in plan["clones"]])
         self.assertEqual(before, self.inventory())
         self.api.delete("/checkpoints/" + checkpoint)
+
+    def test_capacity_that_no_row_holds_can_be_searched_and_sorted_by(self):
+        for query, found in (("sort=%2BavailableCapacity", 1), ("sort=-totalPhysicalCapacity", 1), ("q=totalCapacity%3E1", 1), ("q=availableCapacity%3C1", 0),
+                             ("q=totalCapacity%3E1&q=state=Enabled&replyWithCount=true", 1)):
+            answer = self.api.get("/primary-storage?" + query)
+            self.assertEqual(found, len(answer["inventories"]), query)
+            self.assertEqual(found, answer.get("total", found))
+        self.assertEqual(1, self.api.get("/hosts?q=availableCpuCapacity%3E0&count=true")["total"])
+        self.refused("SYS.1000", "primaryStorage.totalCapacity", "PrimaryStorageInventory itself", call=lambda: self.api.get("/volumes?q=primaryStorage.totalCapacity%3E1"))
+
+    def test_server_processes_are_searched_like_everything_else(self):
+        node = self.api.get("/management-nodes")["inventories"][0]
+        for query, found in (("q=hostName=no%20such%20host", 0), ("q=hostName=" + node["hostName"], 1), ("q=uuid=" + node["uuid"], 1), ("start=1", 0), ("limit=0", 0)):
+            self.assertEqual(found, len(self.api.get("/management-nodes?" + query)["inventories"]), query)
+        self.assertEqual(1, self.api.get("/management-nodes?count=true")["total"])
+        self.assertEqual([{"uuid": node["uuid"]}], self.api.get("/management-nodes?fields=uuid")["inventories"])
+        self.assertEqual([node["uuid"]], [row["uuid"] for row in self.api.get("/management-nodes/" + node["uuid"])["inventories"]])
+        self.assertEqual([], self.api.get("/management-nodes/" + NOTHING)["inventories"])
+        self.assertEqual(node["uuid"], self.api.get("/management-nodes/ready")["managementNodeId"])
+
+    def test_an_account_that_is_gone_is_deleted_like_anything_else(self):
+        account = self.api.post("/accounts", {"params": {"name": "passing", "password": "p"}})["inventory"]["uuid"]
+        for _ in range(2):
+            self.assertEqual({}, self.api.delete("/accounts/" + account))
+
+    def test_a_host_name_is_taken_however_it_is_spelled(self):
+        other = self.api.create_vm("other", self.image["uuid"], strategy="CreateStopped")["uuid"]
+        tag = {"resourceType": "VmInstanceVO", "resourceUuid": other, "tag": "hostname::Taken"}
+        self.api.post("/system-tags", {"params": tag})
+        self.refused("SYS.1007", "is taken", call=lambda: self.api.post("/system-tags", {"params": {**tag, "resourceUuid": self.source["uuid"], "tag": "hostname::tAKEN"}}))
+        self.refused("SYS.1007", "is taken", call=lambda: self.api.action(self.source["uuid"], "setVmHostname", hostname="taken"))
+
+    def test_an_ip_range_that_cannot_be_names_its_field(self):
+        l2 = self.api.rows("/l2-networks")[0]["uuid"]
+        network = self.api.post("/l3-networks", {"params": {"name": "ranges", "l2NetworkUuid": l2}})["inventory"]["uuid"]
+        right = {"name": "r", "startIp": "10.98.0.10", "endIp": "10.98.0.12", "netmask": "255.255.255.0", "gateway": "10.98.0.1"}
+
+        def add(**wrong):
+            return self.api.post(f"/l3-networks/{network}/ip-ranges", {"params": {**right, **wrong}})
+
+        for wrong, word in (({"startIp": "10.98.0.20"}, "endIp: 10.98.0.12 lies before"), ({"endIp": "10.98.1.20"}, "endIp: 10.98.1.20 is outside of"),
+                            ({"gateway": "10.97.0.1"}, "gateway: 10.97.0.1 is outside of"), ({"netmask": "255.0.255.0"}, "netmask:"), ({"startIp": "x"}, "startIp:")):
+            self.refused("SYS.1007", word, call=lambda wrong=wrong: add(**wrong))
+        add()
+        self.refused("SYS.1007", "startIp: the range", "overlaps", call=add)
+        self.refused("SYS.1007", "startIp: the range is in 10.96.0.0/24", call=lambda: add(startIp="10.96.0.10", endIp="10.96.0.12", gateway="10.96.0.1"))
+        self.api.delete("/l3-networks/" + network)
+
+    def test_an_image_that_cannot_be_used_says_what_to_do(self):
+        image = self.api.add_image(TINY, name="passing")["uuid"]
+
+        def create():
+            return self.api.create_vm("v", image, strategy="CreateStopped")
+
+        self.api.put(f"/images/{image}/actions", {"changeImageState": {"stateEvent": "disable"}})
+        self.refused("SYS.1006", "is disabled; enable it", call=create)
+        self.api.put(f"/images/{image}/actions", {"changeImageState": {"stateEvent": "enable"}})
+        self.api.delete("/images/" + image)
+        self.refused("SYS.1006", "is deleted; recover it", call=create)
+        self.api.put(f"/images/{image}/actions", {"expungeImage": {}})
+
+    def ramet(self, *arguments, server=None):
+        environment = dict(os.environ, RAMET_SERVER=server or self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
+        return subprocess.run([RAMET, *arguments], env=environment, capture_output=True, text=True, timeout=60)
+
+    def test_the_cli_makes_no_directory_of_a_typing_error_and_deletes_a_storage(self):
+        there = pathlib.Path(self.directory) / "second"
+        refused = self.ramet("storage", "add", "second", str(there))
+        self.assertEqual(1, refused.returncode, refused)
+        self.assertIn("there is no directory", refused.stderr)
+        self.assertIn("--create", refused.stderr)
+        self.assertFalse(there.exists())
+        made = self.ramet("storage", "add", "second", str(there), "--create")
+        self.assertEqual((0, True), (made.returncode, there.is_dir()), made)
+        self.assertEqual(0, self.ramet("storage", "delete", "second").returncode)
+        self.assertEqual([], self.api.rows("/primary-storage", "name=second"))
+        self.assertEqual(0, self.ramet("storage", "add", "second", str(there)).returncode)  # it is there now
+        self.assertEqual(0, self.ramet("storage", "delete", self.api.rows("/primary-storage", "name=second")[0]["uuid"]).returncode)
+        unmodified = self.api.post("/primary-storage/local-storage", {"params": {"name": "third", "url": str(there) + "3", "zoneUuid": self.api.rows("/zones")[0]["uuid"]}})
+        self.api.delete("/primary-storage/" + unmodified["inventory"]["uuid"])
+
+    def test_a_clone_whose_answer_is_lost_is_made_once(self):
+        Forgetful.target = self.server.url
+        proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Forgetful)
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        try:
+            done = self.ramet("clone", "web01", "once-{1..2}", "--strategy", "CreateStopped", server=f"http://127.0.0.1:{proxy.server_port}")
+        finally:
+            proxy.shutdown()
+            proxy.server_close()
+        self.assertEqual(0, done.returncode, done)
+        self.assertEqual((1, 2, 1), (Forgetful.lost, len(Forgetful.keys), len(set(Forgetful.keys))), Forgetful.keys)
+        self.assertEqual(["once-1", "once-2"], sorted(vm["name"] for vm in self.api.rows("/vm-instances", "name~=once-%")))
 
     def test_a_vm_without_a_lease_is_not_given_one_by_extending_it(self):
         self.refused("SYS.1006", "no lease", call=lambda: self.api.action(self.source["uuid"], "extendVmInstanceLease", expiresIn=60))
