@@ -157,5 +157,29 @@ TEST(InstantGateScript, ItsHelperDrawsANewKeyFromTheKernelsPool) {
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
+// The script's beginning in a mount namespace of its own, as a guest with such a root would run it.
+std::string facts_with_root(const std::string& prepared_by) {
+    const std::string script = guest::kGateScript;
+    const std::string begin = script.substr(0, script.find("reseeded=\n")), path = testing::TempDir() + "ramet-gate-" + std::to_string(::getpid());
+    std::ofstream(path + ".sh") << begin;
+    const std::string command = "unshare --mount sh -c 'mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " +
+                                path + ".sh id name -'";
+    std::string facts;
+    FILE* const output = ::popen(command.c_str(), "r");  // no file of ours: it would keep the root busy
+    for (int c = 0; output != nullptr && (c = std::fgetc(output)) != EOF;) facts += static_cast<char>(c);
+    if (output != nullptr) ::pclose(output);
+    std::filesystem::remove(path + ".sh");
+    return facts;
+}
+
+TEST(InstantGateScript, NamesTheFileSystemThatTakesNothingAndWhatToDo) {
+    if (::geteuid() != 0) GTEST_SKIP() << "mounting needs root";
+    EXPECT_EQ(facts_with_root("true"), "");
+    const std::string full = facts_with_root("mkdir /var/lib/ramet && head -c 4096 /dev/zero >/var/lib/fill");
+    EXPECT_EQ(full, "fileSystem|failed|its root file system is full; free some space in the source and clone again\n");
+    const std::string sealed = facts_with_root("mount -o remount,ro /var/lib && mount -o remount,bind,ro /");
+    EXPECT_EQ(sealed, "fileSystem|failed|its root file system is read-only; mount it writable in the source and clone again\n");
+}
+
 }  // namespace
 }  // namespace ramet::test
