@@ -11,6 +11,7 @@
 
 #include "guest/instant_gate_script.hpp"
 #include "support/fake_hypervisor.hpp"
+#include "support/storage_files.hpp"
 
 namespace ramet::test {
 namespace {
@@ -162,12 +163,8 @@ std::string facts_with_root(const std::string& prepared_by) {
     const std::string script = guest::kGateScript;
     const std::string begin = script.substr(0, script.find("reseeded=\n")), path = testing::TempDir() + "ramet-gate-" + std::to_string(::getpid());
     std::ofstream(path + ".sh") << begin;
-    const std::string command = "unshare --mount sh -c 'mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " +
-                                path + ".sh id name -'";
-    std::string facts;
-    FILE* const output = ::popen(command.c_str(), "r");  // no file of ours: it would keep the root busy
-    for (int c = 0; output != nullptr && (c = std::fgetc(output)) != EOF;) facts += static_cast<char>(c);
-    if (output != nullptr) ::pclose(output);
+    const std::string command = "mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " + path + ".sh id name - 2>/dev/null";
+    const std::string facts = run_command({"unshare", "--mount", "sh", "-c", command}).output;
     std::filesystem::remove(path + ".sh");
     return facts;
 }
