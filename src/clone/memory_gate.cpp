@@ -102,9 +102,13 @@ std::optional<Error> gate_error(const std::string& output, std::size_t index) {
 }
 
 Result<void> MemoryGate::pass(const VmId& vm, GateEntry& entry, const std::stop_token& stop) {
-    IdentityState identity = IdentityState::own;
+    IdentityState identity = IdentityState::pending;
     if (plan_.keep_identity) {
         entry.facts.push_back({"identity", "kept", "as was asked for; every link is down"});
+        TRY_ASSIGN(const MemoryImage image, store::read(parts_.database(), [&](Transaction& transaction) {
+                       return store::get<MemoryImage>(transaction, memory_of(plan_, job_).text());
+                   }));
+        identity = image.agent ? IdentityState::given : IdentityState::pending;  // nothing is given: what the guest has is read back
     } else {
         TRY_ASSIGN(const guest::GateRequest request, store::read(parts_.database(), [&](Transaction& transaction) {
                        return request_for(transaction, vm, memory_of(plan_, job_), parts_.shared.plumbing.privileged());

@@ -30,7 +30,7 @@ struct GateRequest {
 
 // One thing of the guest's identity and what became of it.
 struct GateFact {
-    std::string what;     // "mac", "address", "hostName", "machineId", "sshHostKeys", "clock", "randomPool", "hook", "link", "smbios"
+    std::string what;     // "mac", "address", "hostName", "machineId", "sshHostKeys", "clock", "randomPool", "fileSystem", "hook", "link", "smbios"
     std::string outcome;  // "changed", "kept", "failed"
     std::string detail;   // for people
 };

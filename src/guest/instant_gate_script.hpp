@@ -13,9 +13,21 @@ export PATH=/bin:/sbin:/usr/bin:/usr/sbin LC_ALL=C
 id=$1; name=$2; now=$3; shift 3
 fact() { printf '%s|%s|%s\n' "$1" "$2" "$3"; }
 give_up() { fact "$1" failed "$2"; exit 1; }
+takes_files() { printf %s "$id" >probe.$$ 2>/dev/null && [ "$(cat probe.$$)" = "$id" ]; probed=$?; rm -f probe.$$ 2>/dev/null; return $probed; }
+# When the file system is to blame, whatever else was tried on it.
+because() {
+    takes_files && return
+    if grep -q '^[^ ]* / [^ ]* ro[ ,]' /proc/mounts; then
+        echo "${1}its root file system is read-only; mount it writable in the source and clone again"
+    else
+        echo "${1}its root file system is full; free some space in the source and clone again"
+    fi
+}
 
 entropy=$(cat)
-mkdir -p /var/lib/ramet && cd /var/lib/ramet || give_up randomPool "/var/lib/ramet cannot be made"
+mkdir -p /var/lib/ramet 2>/dev/null; cd /var/lib/ramet 2>/dev/null || cd /
+why=$(because); [ -z "$why" ] || give_up fileSystem "$why"
+[ "$PWD" = /var/lib/ramet ] || give_up fileSystem "/var/lib/ramet cannot be made in the guest; remove what is in its place and clone again"
 reseeded=
 printf '\177ELF\002\001\001\000\000\000\000\000\000\000\000\000\002\000\076\000\001\000\000\000x\000\100\000\000\000\000\000\100'\
 '\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\100\0008\000\001\000\000\000\000\000\000'\
@@ -75,24 +87,24 @@ for nic in "$@"; do
 done
 
 if command -v ramet-identity >/dev/null 2>&1; then
-    ramet-identity --instance-id "$id" --hostname "$name" >/dev/null 2>&1 || give_up machineId "ramet-identity failed"
+    ramet-identity --instance-id "$id" --hostname "$name" >/dev/null 2>&1 || give_up machineId "ramet-identity failed$(because ": ")"
     fact hostName changed "$name"; fact machineId changed "$id"; fact sshHostKeys changed "made anew"
 else
     old=$(hostname)
     if [ "$old" != "$name" ]; then
         if command -v hostnamectl >/dev/null 2>&1; then hostnamectl set-hostname "$name" 2>/dev/null || hostname "$name"; else hostname "$name"; fi
-        echo "$name" >/etc/hostname
+        echo "$name" >/etc/hostname || give_up hostName "/etc/hostname cannot be written$(because ": ")"
         [ -w /etc/hosts ] && [ -n "$old" ] && sed -i "s/\([[:space:]]\)$old\([[:space:]]\|\$\)/\1$name\2/g" /etc/hosts
     fi
     fact hostName changed "$name"
     if [ "$(cat /etc/machine-id 2>/dev/null)" != "$id" ]; then
-        echo "$id" >/etc/machine-id || give_up machineId "/etc/machine-id cannot be written"
+        echo "$id" >/etc/machine-id || give_up machineId "/etc/machine-id cannot be written$(because ": ")"
         [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ] && echo "$id" >/var/lib/dbus/machine-id
     fi
     fact machineId changed "$id"
     if [ "$(cat instance-id 2>/dev/null)" != "$id" ] && command -v ssh-keygen >/dev/null 2>&1 && [ -d /etc/ssh ]; then
         rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
-        ssh-keygen -A >/dev/null 2>&1 || give_up sshHostKeys "ssh-keygen failed"
+        ssh-keygen -A >/dev/null 2>&1 || give_up sshHostKeys "ssh-keygen failed$(because ": ")"
         command -v systemctl >/dev/null 2>&1 && systemctl --no-block try-restart ssh.service sshd.service >/dev/null 2>&1
         fact sshHostKeys changed "made anew"
     else
@@ -105,7 +117,7 @@ for hook in /etc/ramet/resume.d/*; do
         give_up hook "${hook##*/} failed or took longer than 10 s"
     fact hook changed "${hook##*/} ran"
 done
-echo "$id" >instance-id
+echo "$id" >instance-id || give_up fileSystem "/var/lib/ramet takes no file$(because ": ")"
 exit 0
 )sh";
 

@@ -11,6 +11,7 @@
 
 #include "guest/instant_gate_script.hpp"
 #include "support/fake_hypervisor.hpp"
+#include "support/storage_files.hpp"
 
 namespace ramet::test {
 namespace {
@@ -155,6 +156,27 @@ TEST(InstantGateScript, ItsHelperDrawsANewKeyFromTheKernelsPool) {
     std::filesystem::remove(path);
     std::filesystem::remove(path + ".sh");
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+// The script's beginning in a mount namespace of its own, as a guest with such a root would run it.
+std::string facts_with_root(const std::string& prepared_by) {
+    const std::string script = guest::kGateScript;
+    const std::string begin = script.substr(0, script.find("reseeded=\n")), path = testing::TempDir() + "ramet-gate-" + std::to_string(::getpid());
+    std::ofstream(path + ".sh") << begin;
+    const std::string command = "mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " +
+                                path + ".sh id name - 2>/dev/null";
+    const std::string facts = run_command({"unshare", "--mount", "sh", "-c", command}).output;
+    std::filesystem::remove(path + ".sh");
+    return facts;
+}
+
+TEST(InstantGateScript, NamesTheFileSystemThatTakesNothingAndWhatToDo) {
+    if (::geteuid() != 0) GTEST_SKIP() << "mounting needs root";
+    EXPECT_EQ(facts_with_root("true"), "");
+    const std::string full = facts_with_root("mkdir /var/lib/ramet && head -c 4096 /dev/zero >/var/lib/fill");
+    EXPECT_EQ(full, "fileSystem|failed|its root file system is full; free some space in the source and clone again\n");
+    const std::string sealed = facts_with_root("mount -o remount,ro /var/lib && mount -o remount,bind,ro /");
+    EXPECT_EQ(sealed, "fileSystem|failed|its root file system is read-only; mount it writable in the source and clone again\n");
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ struct PortSpec {
     std::int64_t sent_bits_max = 0;      // per second, what the VM sends; 0: no limit
     std::int64_t received_bits_max = 0;  // the same for what it receives
     std::int64_t queues = 1;             // of the tap; fixed when it is made
+    bool default_route = true;           // the guest is told of the network's gateway
 };
 
 class Plumbing {

@@ -8,6 +8,8 @@
 #include "api/json.hpp"
 #include "base/limits.hpp"
 #include "hypervisor/machine_identity.hpp"
+#include "model/memory_image.hpp"
+#include "store/table.hpp"
 
 namespace ramet::lifecycle {
 
@@ -80,6 +82,26 @@ std::vector<IdentityFact> seen_facts(const VmRows& rows) {
 
 bool is_on(const VmRows& rows) { return rows.vm.state == VmState::running || rows.vm.state == VmState::paused; }
 
+// The guest has not booted since: what its kernel read from the hardware then is its source's.
+bool goes_on_from_memory(const VmRows& rows) { return is_on(rows) && rows.from_memory; }
+
+bool is_kept(const VmRows& rows) { return rows.identity && rows.identity->mode == IdentityMode::keep; }
+
+// What a guest that goes on and was left alone has of its source: all but what we call it, and the hardware's word that it is another machine.
+bool is_the_sources(const Identifier& identifier, const VmRows& rows) {
+    if (!goes_on_from_memory(rows)) return false;
+    if (identifier.name.starts_with("smbios-")) return true;
+    return is_kept(rows) && identifier.name != "uuid" && identifier.name != "name" && identifier.name != "vm-generation-id";
+}
+
+std::string why_the_sources(const Identifier& identifier) {
+    if (identifier.name.starts_with("smbios-"))
+        return "the VM goes on from its source's memory, where this is the source's; stop and start it to give it its own";
+    const bool of_the_wire = identifier.name.starts_with("mac.") || identifier.name.starts_with("ip.");
+    if (!of_the_wire) return "identity 'keep' was asked for";
+    return "identity 'keep' was asked for: the guest goes on with its source's, its link down; stop and start it to give it its own";
+}
+
 std::string why_pending(const VmRows& rows) {
     if (!is_on(rows)) return "the VM is off: the guest takes it when it starts";
     if (rows.identity && rows.identity->trouble) return *rows.identity->trouble;
@@ -92,18 +114,19 @@ std::string why_pending(const VmRows& rows) {
 void settle_unseen(IdentityFact& fact, const Identifier& identifier, const VmRows& rows) {
     fact.new_value = identifier.wanted;
     fact.means = identifier.proof == Proof::row ? "row" : "hypervisor";
-    if (identifier.proof == Proof::row) {
-        fact.state = fact.old_value == fact.new_value && fact.old_value ? FactState::kept : FactState::fresh;
-    } else if (is_on(rows) && rows.vm.identity_state == IdentityState::given && identifier.name.starts_with("smbios-")) {
+    if (is_the_sources(identifier, rows)) {
         fact.new_value = fact.old_value;
         fact.state = FactState::kept;
-        fact.reason = "the VM goes on from its source's memory, where this is the source's; stop and start it to give it its own";
+        if (identifier.proof == Proof::guest) fact.means = "none";
+        fact.reason = why_the_sources(identifier);
+    } else if (identifier.proof == Proof::row) {
+        fact.state = fact.old_value == fact.new_value && fact.old_value ? FactState::kept : FactState::fresh;
     } else if (identifier.proof == Proof::machine && is_on(rows)) {
         fact.state = FactState::fresh;
         fact.reason = "part of the running VM's hardware; not read back from the guest";
     } else if (identifier.proof == Proof::machine) {
         fact.reason = "the VM is off: its hardware has it from its next start on";
-    } else if (rows.identity && rows.identity->mode == IdentityMode::keep && !identifier.name.starts_with("ip.")) {
+    } else if (is_kept(rows) && !identifier.name.starts_with("ip.")) {
         fact.new_value = fact.old_value;
         fact.state = FactState::kept;
         fact.means = "none";
@@ -121,13 +144,19 @@ void settle_seen(IdentityFact& fact, const Identifier& identifier, const Identit
     fact.state = seen.state == FactState::kept ? FactState::kept : FactState::fresh;
     if (fact.old_value == fact.new_value && fact.old_value) {
         fact.state = FactState::kept;
-        const bool asked_for = rows.identity && rows.identity->mode == IdentityMode::keep;
-        fact.reason = asked_for ? "identity 'keep' was asked for" : "the guest still has the source's";
+        fact.reason = is_kept(rows) ? "identity 'keep' was asked for" : "the guest still has the source's";
     } else if (identifier.wanted && seen.new_value != identifier.wanted && rows.vm.identity_state == IdentityState::pending) {
         fact.state = FactState::pending;
         fact.new_value = identifier.wanted;
         fact.reason = why_pending(rows);
     }
+}
+
+Result<VmRows> rows_to_report(Transaction& transaction, const VmId& vm) {
+    TRY_ASSIGN(VmRows rows, load_vm(transaction, vm));
+    TRY_ASSIGN(const std::int64_t images, store::count<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
+    rows.from_memory = images > 0;
+    return rows;
 }
 
 std::size_t count_of(const std::vector<IdentityFact>& facts, FactState state) {
@@ -172,7 +201,7 @@ api::VmIdentityReport identity_report(const VmRows& rows) {
 }
 
 Result<std::string> get_identity(Parts& parts, const api::GetVmInstanceIdentity& message) {
-    TRY_ASSIGN(const VmRows rows, store::read(parts.database(), [&](Transaction& transaction) { return load_vm(transaction, message.uuid); }));
+    TRY_ASSIGN(const VmRows rows, store::read(parts.database(), [&](Transaction& transaction) { return rows_to_report(transaction, message.uuid); }));
     std::string body = api::to_json(identity_report(rows));
     body.pop_back();
     return body + ",\"success\":true}";
@@ -182,7 +211,7 @@ Result<std::string> identity_reports(Parts& parts, const std::vector<VmId>& vms)
     return store::read(parts.database(), [&](Transaction& transaction) -> Result<std::string> {
         std::string list;
         for (const VmId& vm : vms) {
-            const Result<VmRows> rows = load_vm(transaction, vm);
+            const Result<VmRows> rows = rows_to_report(transaction, vm);
             if (!rows.has_value()) continue;
             const api::VmIdentityReport report = identity_report(*rows);
             if (!list.empty()) list += ',';

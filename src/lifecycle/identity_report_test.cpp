@@ -90,6 +90,30 @@ TEST(IdentityReport, AKeptGuestHasTheSourcesNamesAndItsOwnHardware) {
     EXPECT_EQ(identity_report(clone).mode, "keep");
 }
 
+TEST(IdentityReport, AKeptGuestThatGoesOnFromMemoryHasTheSourcesMacAndAddress) {
+    VmRows source = vm("web");
+    see(source, {seen("machine-id", source.vm.uuid.text())});
+    VmRows clone = clone_of(source, "clone", IdentityMode::keep);
+    clone.nics.front().state = NicState::disable;
+    clone.from_memory = true;
+    for (const char* identifier : {"mac.0", "ip.0", "smbios-uuid", "smbios-serial", "machine-id", "host-name", "instance-id"}) {
+        const api::IdentityFact kept = fact(clone, identifier), old = fact(source, identifier);
+        EXPECT_EQ(kept.state, FactState::kept) << identifier;
+        EXPECT_EQ(kept.new_value, old.new_value) << identifier;
+        EXPECT_FALSE(kept.reason.value_or("").empty()) << identifier;
+    }
+    EXPECT_NE(fact(clone, "mac.0").reason.value_or("").find("stop and start it"), std::string::npos);
+    for (const char* identifier : {"uuid", "name", "vm-generation-id"}) EXPECT_EQ(fact(clone, identifier).state, FactState::fresh) << identifier;
+    // The keeper reads what the guest has; its NIC bears a MAC that no row of the clone has.
+    see(clone, {seen("machine-id", source.vm.uuid.text(), "none"), seen("nic", source.nics.front().mac + " " + *source.nics.front().ip, "hypervisor")});
+    EXPECT_EQ(fact(clone, "mac.0").state, FactState::kept);
+    EXPECT_EQ(fact(clone, "ip.0").new_value, source.nics.front().ip);
+    EXPECT_EQ(identity_report(clone).state, FactState::kept);
+    clone.from_memory = false;  // it has booted
+    EXPECT_EQ(fact(clone, "mac.0").new_value, clone.nics.front().mac);
+    EXPECT_EQ(fact(clone, "mac.0").state, FactState::fresh);
+}
+
 TEST(IdentityReport, ShowsTheRefusalOfAGuestAndFactsThatOthersAdd) {
     VmRows clone = clone_of(vm("web"), "clone");
     clone.identity->trouble = "the guest could not take its identity (exit 2)";

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ struct Invariant {
     std::string reason;  // why it is not checkable
     Findings findings;   // what violates it
 };
+
+// With one VM's QEMU, which answers in a few milliseconds if it does not hang.
+inline constexpr std::chrono::milliseconds kDoctorPatience{600};
 
 // `seen` is the first of two looks, a moment apart; tells what both saw: what a job is just doing is no violation.
 Result<std::vector<Invariant>> check_invariants(Parts& parts, const Survey& seen);

@@ -2,8 +2,11 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <map>
+#include <mutex>
 
 #include "api/json.hpp"
+#include "base/patience.hpp"
+#include "base/task_group.hpp"
 #include "lifecycle/invariants.hpp"
 #include "resources/global_configs.hpp"
 #include "store/table.hpp"
@@ -15,6 +18,7 @@ using store::Transaction;
 
 namespace {
 
+constexpr std::size_t kVmsAtOnce = 16;                   // they wait for each other's QEMU only when it hangs
 constexpr std::int64_t kClonesLookedAt = 200;            // the newest; older reports cannot have changed
 constexpr std::int64_t kLeaseLateMilliseconds = 10'000;  // an end is acted on within 2 s; the removal itself takes a while
 
@@ -23,6 +27,17 @@ bool being_made(const VmInstance& vm) { return vm.owner_job_uuid.has_value(); }
 bool has_job(const Rows& rows, const VmInstance& vm) {
     return being_made(vm) ||
            std::ranges::any_of(rows.unfinished, [&](const Job& job) { return job.target_uuid == vm.uuid.text() && job.state != JobState::stuck; });
+}
+
+// A job goes back on it, which it may be unable to do because of the very thing that is looked for.
+bool is_waited_for(const Rows& rows, const VmInstance& vm) {
+    return std::ranges::any_of(rows.unfinished,
+                               [&](const Job& job) { return job.target_uuid == vm.uuid.text() && job.state == JobState::undoing; });
+}
+
+std::string hung_vm(const VmInstance& vm) {
+    return "VM " + vm.uuid.text() + " ('" + vm.name + "') does not answer: its QEMU process hangs. See whether its host's storage or memory is "
+           "short; it goes on by itself once it can. If it does not, pull its plug with `ramet vm stop --cold " + vm.name + "` and start it again";
 }
 
 // One finding for each row of a query of one text column.
@@ -71,14 +86,30 @@ Result<std::vector<CloneReport>> newest_clone_reports(Parts& parts) {
 
 }  // namespace
 
+// Asks them side by side: one that hangs keeps nobody waiting, and is told of.
 Result<Findings> nothing_stays_paused(Parts& parts, const Survey& survey) {
-    Findings findings;
+    std::vector<const VmInstance*> asked;
     for (const VmInstance& vm : survey.rows.vms) {
-        if (vm.state != VmState::running || has_job(survey.rows, vm)) continue;
-        const Result<hypervisor::DomainState> state = parts.hypervisor.state(vm.uuid);
-        if (state.has_value() && *state == hypervisor::DomainState::paused)
-            findings.push_back("VM " + vm.uuid.text() + " is Running and its CPUs stand");
+        const bool is_on = vm.state == VmState::running || vm.state == VmState::paused;
+        if (is_on && (!has_job(survey.rows, vm) || is_waited_for(survey.rows, vm))) asked.push_back(&vm);
     }
+    std::mutex mutex;
+    std::map<std::size_t, std::string> found;
+    for_each_parallel(asked.size(), kVmsAtOnce, [&](std::size_t index) {
+        const VmInstance& vm = *asked[index];
+        const Patience patience = Patience::at_most(kDoctorPatience);
+        const Result<hypervisor::DomainState> state = parts.hypervisor.state(vm.uuid);
+        std::string finding;
+        if (!state.has_value() && state.error().code == ErrorCode::timeout)
+            finding = hung_vm(vm);
+        else if (state.has_value() && *state == hypervisor::DomainState::paused && vm.state == VmState::running && !has_job(survey.rows, vm))
+            finding = "VM " + vm.uuid.text() + " is Running and its CPUs stand";
+        if (finding.empty()) return;
+        const std::lock_guard lock(mutex);
+        found.emplace(index, std::move(finding));
+    });
+    Findings findings;
+    for (auto& [index, finding] : found) findings.push_back(std::move(finding));
     return findings;
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/limits.hpp"
+#include "base/patience.hpp"
 #include "lifecycle/invariants.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "storage/file.hpp"
@@ -181,8 +182,9 @@ Result<Findings> disks_have_one_writer(Parts& parts, const Survey& survey) {
     Findings findings;
     std::map<std::string, std::string> writers;
     for (const VmId& domain : survey.objects.domains) {
+        const Patience patience = Patience::at_most(kDoctorPatience);
         const Result<std::vector<hypervisor::DiskTop>> tops = parts.hypervisor.disk_tops(domain);
-        if (!tops.has_value()) continue;  // it ended meanwhile
+        if (!tops.has_value()) continue;  // it ended meanwhile, or hangs, which I10 tells
         for (const hypervisor::DiskTop& top : *tops) {
             const auto [entry, first] = writers.emplace(top.place.root + "/" + top.place.path, domain.text());
             if (!first) findings.push_back(entry->first + " is written by VMs " + entry->second + " and " + domain.text());

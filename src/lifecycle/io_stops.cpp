@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/limits.hpp"
+#include "base/patience.hpp"
 #include "lifecycle/events.hpp"
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
@@ -14,6 +15,8 @@ namespace ramet::lifecycle {
 using store::Transaction;
 
 namespace {
+
+constexpr std::chrono::milliseconds kLookPatience{500};  // with one VM: its QEMU may hang, and the others' turn has to come
 
 Result<void> note_stop(Parts& parts, const VmInstance& seen) {
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
@@ -56,6 +59,7 @@ Result<void> IoStopKeeper::look() {
                    return store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::running))}});
                }));
     for (const VmInstance& vm : running) {
+        const Patience patience = Patience::at_most(kLookPatience);
         const Result<bool> stopped = parts_.hypervisor.is_stopped_by_io(vm.uuid);
         if (stopped.has_value() && *stopped) TRY(note_stop(parts_, vm));
     }

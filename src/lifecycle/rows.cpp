@@ -17,6 +17,12 @@ bool by_device(const Volume& left, const Volume& right) {
            std::pair(right.type != VolumeType::root, right.device_id.value_or(0));
 }
 
+// A guest has one default route. A VM whose default network has no NIC any more takes that of the first.
+bool has_default_route(const VmRows& rows, const VmNic& nic) {
+    const bool there = std::ranges::any_of(rows.nics, [&](const VmNic& one) { return one.l3_network_uuid == rows.vm.default_l3_network_uuid; });
+    return nic.l3_network_uuid == (there ? *rows.vm.default_l3_network_uuid : rows.nics.front().l3_network_uuid);
+}
+
 // A guest uses no more queues than it has CPUs, and only virtio has several.
 std::int64_t queues_of(const VmInstance& vm, const VmNic& nic) {
     return nic.driver_type == "virtio" ? std::clamp<std::int64_t>(nic.multi_queue_num.value_or(1), 1, vm.cpu_num) : 1;
@@ -133,7 +139,8 @@ hypervisor::PortSpec port_spec(const VmRows& rows, const VmNic& nic) {
                                 .enabled = nic.state == NicState::enable,
                                 .sent_bits_max = nic.outbound_bandwidth.value_or(0),
                                 .received_bits_max = nic.inbound_bandwidth.value_or(0),
-                                .queues = queues_of(rows.vm, nic)};
+                                .queues = queues_of(rows.vm, nic),
+                                .default_route = rows.nics.empty() || has_default_route(rows, nic)};
 }
 
 std::string host_name_from(const std::string& vm_name, const VmId& vm) {

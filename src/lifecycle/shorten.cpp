@@ -5,6 +5,7 @@
 
 #include "base/crash_point.hpp"
 #include "base/limits.hpp"
+#include "base/patience.hpp"
 #include "lifecycle/layers.hpp"
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
@@ -27,6 +28,8 @@ namespace ramet::lifecycle {
 using store::Transaction;
 
 namespace {
+
+constexpr std::chrono::milliseconds kSilence{300};  // of a QEMU that is asked whether it has ended
 
 struct Chain {
     Volume volume;
@@ -132,8 +135,11 @@ Result<void> follow_disk(Parts& parts, const VolumeId& id, const VmId& vm) {
 // A QEMU that ends while it copies may have named the base in the top's header already, with part of the copy still in its memory: the layers
 // between are needed, as the rows have it.
 Result<void> name_parent_of_rows(Parts& parts, const VolumeId& id, const VmId& vm) {
-    TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm));
-    if (state != hypervisor::DomainState::shut_off) return {};
+    const Patience patience = Patience::at_most(kSilence);
+    const Result<hypervisor::DomainState> state = parts.hypervisor.state(vm);
+    if (!state.has_value() && state.error().code == ErrorCode::timeout) return {};  // silent, so it has not ended
+    TRY(state);
+    if (*state != hypervisor::DomainState::shut_off) return {};
     TRY_ASSIGN(const std::vector<storage::Place> chain,
                store::read(parts.database(), [&](Transaction& transaction) -> Result<std::vector<storage::Place>> {
                    TRY_ASSIGN(const std::optional<Volume> volume, store::find<Volume>(transaction, {{"uuid", id.text()}}));
@@ -259,8 +265,10 @@ Result<void> undo_shorten(Parts& parts, const ShortenOrder& order) {
     if (found.volume && found.volume->vm_instance_uuid) {
         std::stop_source ended;
         ended.request_stop();
-        // Whatever it says: a VM that is off, or that never had such a disk, copies nothing.
-        (void)parts.hypervisor.shorten_disk(*found.volume->vm_instance_uuid, {order.volume, std::nullopt, 0}, {}, ended.get_token());
+        // A VM that is off, or that never had such a disk, copies nothing. One that is silent may.
+        const Result<void> done =
+            parts.hypervisor.shorten_disk(*found.volume->vm_instance_uuid, {order.volume, std::nullopt, 0}, {}, ended.get_token());
+        if (!done.has_value() && done.error().code == ErrorCode::timeout) return done;
         TRY(follow_disk(parts, order.volume, *found.volume->vm_instance_uuid));
         TRY(name_parent_of_rows(parts, order.volume, *found.volume->vm_instance_uuid));
     }

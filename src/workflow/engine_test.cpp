@@ -218,6 +218,15 @@ TEST(Engine, WaitsWithAnUndoForRoomOnAFullDisk) {
     }
 }
 
+TEST(Engine, WaitsWithAnUndoForWhatDoesNotAnswer) {
+    ToyShape shape = trunk_only();
+    shape.faults["/tidy"].kind = ToyFault::Kind::fail_after;
+    shape.faults["/capture"] = {ToyFault::Kind::none, static_cast<int>(limits::kStepRetryMax) + 2, ErrorCode::timeout};
+    Toys toys(shape);
+    EXPECT_EQ(toys.end_of(toys.start()).state, JobState::failed);
+    EXPECT_EQ(toys.world.leftovers(), "");
+}
+
 TEST(Engine, IsStuckWhenAnUndoKeepsFailingAndTouchesNothingBeforeIt) {
     ToyShape shape = trunk_only();
     shape.faults["/tidy"].kind = ToyFault::Kind::fail_after;

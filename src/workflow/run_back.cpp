@@ -114,7 +114,7 @@ namespace {
 constexpr std::chrono::milliseconds kLastPause{1000};
 
 // Calls until it works, kStepRetryMax times at most, with growing pauses. A full disk is waited for: it gets room again one day, and nobody
-// could do more about it than that.
+// could do more about it than that. So is what does not answer: it will one day, or end.
 Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, const std::stop_token& shutdown,
                        const std::function<Result<void>()>& call) {
     for (std::size_t tried = 1;; ++tried) {
@@ -127,12 +127,12 @@ Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, 
             outcome = Error{ErrorCode::internal, "an internal error in " + what, "an object that is no exception was thrown", nullptr, {}};
         }
         if (outcome.has_value()) return outcome;
-        const bool full = outcome.error().code == ErrorCode::storage_full;
-        if (!full || tried <= limits::kStepRetryMax)
+        const bool waits = outcome.error().code == ErrorCode::storage_full || outcome.error().code == ErrorCode::timeout;
+        if (!waits || tried <= limits::kStepRetryMax)
             telemetry::log_warning("{} failed, try {} of {}: {} {}", what, tried,
-                                   full ? "as many as it takes" : std::to_string(limits::kStepRetryMax), outcome.error().message,
+                                   waits ? "as many as it takes" : std::to_string(limits::kStepRetryMax), outcome.error().message,
                                    outcome.error().detail);
-        if ((!full && tried >= limits::kStepRetryMax) || !pause(wait, shutdown)) return outcome;
+        if ((!waits && tried >= limits::kStepRetryMax) || !pause(wait, shutdown)) return outcome;
         wait = std::min(wait * 4, kLastPause);
     }
 }

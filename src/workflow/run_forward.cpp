@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "base/patience.hpp"
 #include "workflow/crash_points.hpp"
 #include "workflow/run.hpp"
 #include "workflow/side_by_side.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 Result<Output> call_run(Step& step, StepContext& context) {
     const std::string failure = "an internal error in step '" + std::string(step.name()) + "'; see the server's log";
+    const Patience patience(context.stop());
     try {
         return step.run(context);
     } catch (const std::exception& thrown) { return fail(ErrorCode::internal, failure, thrown.what()); } catch (...) {

@@ -33,7 +33,8 @@ class StepContext {
 public:
     virtual ~StepContext() = default;
     virtual const JobId& job() const = 0;
-    virtual std::stop_token stop() const = 0;                          // requested: the job is cancelled, end early with ErrorCode::cancelled
+    // Requested: the job is cancelled, end early with ErrorCode::cancelled. In run() the thread's Patience (base/patience.hpp) ends with it.
+    virtual std::stop_token stop() const = 0;
     virtual Output output_of(std::string_view trunk_step) const = 0;   // of a finished trunk step; empty if none
     virtual void progress(std::int64_t done, std::int64_t total) = 0;  // bytes or items of this step; monotone
     // For steps that wait for something outside: run() is called again after `pause` instead of counting as done when it returns without an

@@ -114,6 +114,23 @@ class Faults(InstantWorld):
         self.agent.call("guest-ping", 60)
         self.assert_as_before()
 
+    def test_a_guest_whose_root_file_system_takes_nothing_is_told_so(self):
+        self.agent.run("dd if=/dev/zero of=/root/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/root/fill.rest bs=512 2>/dev/null; true", 120)
+        try:
+            text = self.only_error()
+            for words in ("fileSystem", "is full", "free some space in the source"):
+                self.assertIn(words, text)
+        finally:
+            self.agent.run("rm -f /root/fill /root/fill.rest; sync", 60)
+        self.agent.run("sync; mount -o remount,ro / || echo u >/proc/sysrq-trigger; sleep 1")
+        try:
+            text = self.only_error()
+            for words in ("fileSystem", "is read-only", "mount it writable"):
+                self.assertIn(words, text)
+        finally:
+            self.agent.run("mount -o remount,rw /", 60)
+        self.assert_as_before()
+
     def test_a_guest_that_ignores_the_unplugging_of_its_nic(self):
         deaf = self.deaf_vm("deaf")
         text = self.only_error(vm=deaf)

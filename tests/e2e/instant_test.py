@@ -175,6 +175,29 @@ class Instant(InstantWorld):
         self.assertEqual("web01", guest.run("hostname", 60))
         self.assertEqual(self.source["vmNics"][0]["mac"], guest.run("cat /sys/class/net/eth0/address"))
         self.assertEqual("0", guest.run("cat /sys/class/net/eth0/carrier"))
+        self.assertEqual(("Running", ["disable"]), (clones[0]["state"], [nic["state"] for nic in clones[0]["vmNics"]]))
+
+        def facts():
+            report = self.api.get(f"/vm-instances/{clones[0]['uuid']}/identity")
+            return {fact["identifier"]: fact for fact in report["facts"]}
+
+        end = time.monotonic() + 60
+        while facts()["machine-id"]["state"] != "kept" and time.monotonic() < end:
+            time.sleep(0.2)
+        nic = self.source["vmNics"][0]
+        for name, value in (("mac.0", nic["mac"]), ("ip.0", nic["ip"]), ("host-name", "web01"), ("machine-id", self.source["uuid"]), ("smbios-serial", self.source["uuid"])):
+            self.assertEqual(("kept", value), (facts()[name]["state"], facts()[name]["newValue"]), name)
+            self.assertTrue(facts()[name]["reason"])
+        self.assertEqual({"new"}, {facts()[name]["state"] for name in ("uuid", "name", "vm-generation-id")})
+        self.api.action(clones[0]["uuid"], "rebootVmInstance")
+        self.wait_for_boot(guest)
+        self.assertEqual(clones[0]["vmNics"][0]["mac"], guest.run("cat /sys/class/net/eth0/address", 60))
+        self.assertEqual(("new", clones[0]["vmNics"][0]["mac"]), (facts()["mac.0"]["state"], facts()["mac.0"]["newValue"]))
+
+    def test_identity_keep_goes_with_every_way_to_wait_but_for_an_address(self):
+        for what in ("running", "agent"):
+            clones, _ = self.clone("kept-" + what, identity="keep", waitFor=what)
+            self.assertEqual("Running", self.api.vm(clones[0]["uuid"])["state"])
 
     def test_what_cannot_be_is_refused(self):
         stopped = self.api.clone(self.source["uuid"], ["stopped"], strategy="CreateStopped")["inventories"][0]["inventory"]

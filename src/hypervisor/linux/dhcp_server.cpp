@@ -24,6 +24,7 @@ namespace {
 constexpr std::array<const char*, 3> kPrograms{"/usr/sbin/dnsmasq", "/usr/bin/dnsmasq", "/usr/local/sbin/dnsmasq"};
 constexpr std::array<const char*, 2> kResolvers{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
 constexpr const char* kLeaseTime = "1h";       // a running guest renews at half of it; a released address is free at once
+constexpr const char* kNoRouter = "no-router";  // tag of NICs that are not on their VM's default network
 constexpr const char* kLeasesMax = "1000000";  // dnsmasq's own default is 1000: the 1001st guest would get no answer
 
 // The host's name servers that a guest can reach too.
@@ -97,7 +98,8 @@ std::string network_address(const std::string& cidr) { return cidr.substr(0, cid
 }  // namespace
 
 DhcpServer::DhcpServer(const PortFiles& files, std::string bridge)
-    : bridge_(std::move(bridge)),
+    : all_files_(files),
+      bridge_(std::move(bridge)),
       folder_(files.bridge_folder(bridge_)),
       hosts_(files.hosts_folder(bridge_)),
       pid_file_(folder_ + "/dnsmasq.pid") {}
@@ -107,6 +109,16 @@ std::string DhcpServer::program() {
         if (::access(path, X_OK) == 0) return path;
     }
     return {};
+}
+
+// Here and not in the reservations: dnsmasq 2.90 aborts when it reads a reservation that had a tag again.
+void DhcpServer::name_those_without_router(std::vector<std::string>& arguments) const {
+    const Result<std::vector<PortState>> ports = all_files_.ports();
+    if (!ports.has_value()) return;
+    for (const PortState& state : *ports) {
+        if (state.bridge != bridge_ || state.port.default_route) continue;
+        arguments.push_back(std::string("--dhcp-mac=set:") + kNoRouter + "," + state.port.mac);
+    }
 }
 
 std::vector<std::string> DhcpServer::arguments(const std::vector<NetworkState>& networks) const {
@@ -134,11 +146,13 @@ std::vector<std::string> DhcpServer::arguments(const std::vector<NetworkState>& 
         const std::string tag = "n" + spec.l3.text().substr(0, 12);
         const std::string option = "--dhcp-option=tag:" + tag + ",option:";
         arguments.push_back("--dhcp-range=set:" + tag + "," + network_address(spec.network_cidr) + ",static," + spec.netmask + "," + kLeaseTime);
-        arguments.push_back(option + "router," + spec.gateway);
+        arguments.push_back("--dhcp-option=tag:" + tag + ",tag:!" + kNoRouter + ",option:router," + spec.gateway);
+        arguments.push_back("--dhcp-option=tag:" + tag + ",tag:" + kNoRouter + ",option:router");  // not left out it would be dnsmasq itself
         const std::vector<std::string> servers = spec.dns.empty() ? host_name_servers() : spec.dns;
         arguments.push_back(option + "dns-server" + each_after_a_comma(servers));
         if (!spec.dns_domain.empty()) arguments.push_back(option + "domain-name," + spec.dns_domain);
     }
+    name_those_without_router(arguments);
     return arguments;
 }
 

@@ -36,6 +36,8 @@ public:
 
 private:
     std::vector<std::string> arguments(const std::vector<NetworkState>& networks) const;
+    void name_those_without_router(std::vector<std::string>& arguments) const;
+    const PortFiles& all_files_;
     std::string bridge_;
     std::string folder_;
     std::string hosts_;

@@ -139,6 +139,12 @@ Result<void> LinuxPlumbing::sync_bridge(Netlink& netlink, const std::string& bri
     return {};
 }
 
+Result<void> LinuxPlumbing::sync_dhcp(Netlink& netlink, const NetworkState& network) {
+    if (!network.serves_dhcp()) return {};
+    const std::lock_guard lock(networks_mutex_);
+    return sync_bridge(netlink, network.bridge);
+}
+
 Result<void> LinuxPlumbing::set_addresses(Netlink& netlink, int index, const std::vector<NetworkState>& members) {
     TRY_ASSIGN(const std::vector<Address> present, netlink.addresses(index));
     const auto wants = [&](const Address& address) {
@@ -254,6 +260,7 @@ Result<void> LinuxPlumbing::plug(const PortSpec& port) {
     }
     TRY(reserve(network, port, before));
     TRY(files_.save(PortState{port, network.bridge}));
+    if (!port.default_route || (before && !before->port.default_route)) TRY(sync_dhcp(netlink, network));
     const bool changed = before && !same_rules(before->port, port);
     Result<void> allowed = rules_.add_port(port, changed ? &before->port : nullptr);
     if (!allowed.has_value()) {
@@ -294,6 +301,7 @@ Result<void> LinuxPlumbing::unplug(const PortSpec& port) {
     TRY_ASSIGN(const std::optional<NetworkState> network, files_.network(known.l3.text()));
     if (network) TRY(withdraw(known, network->bridge, *network));
     TRY(files_.forget_port(port.tap));
+    if (network && !known.default_route) TRY(sync_dhcp(netlink, *network));
     if (check(known).has_value()) return rules_.remove_port(known);
     return {};
 }

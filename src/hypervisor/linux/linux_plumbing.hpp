@@ -39,6 +39,7 @@ private:
     Result<NetworkState> choose_bridge(Netlink& netlink, const NetworkSpec& spec) const;
     Result<bool> is_whole(Netlink& netlink, const NetworkState& state);
     Result<void> make_whole(Netlink& netlink, const NetworkState& state);  // needs networks_mutex_
+    Result<void> sync_dhcp(Netlink& netlink, const NetworkState& network);  // who is told of the network's gateway has changed
     // Makes bridge, addresses and DHCP server be what the stored networks but `leaving` say; needs networks_mutex_.
     Result<void> sync_bridge(Netlink& netlink, const std::string& bridge, const L3NetworkId* leaving = nullptr);
     Result<void> set_addresses(Netlink& netlink, int index, const std::vector<NetworkState>& members);

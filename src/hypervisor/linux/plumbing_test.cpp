@@ -28,6 +28,27 @@ TEST(LinuxPlumbing, GivesEachNicItsReservedAddressAndHostName) {
     });
 }
 
+TEST(LinuxPlumbing, OnlyANicWithTheDefaultRouteIsToldOfARouter) {
+    in_sandbox([] {
+        Pair pair;
+        const auto router_of_alice = [&] {
+            const std::optional<Lease> lease = pair.alice->ask_for_lease("");
+            EXPECT_TRUE(lease.has_value());
+            EXPECT_EQ(lease ? lease->ip : "", pair.alice_port.ip);
+            return lease ? lease->router : "no lease";
+        };
+        pair.alice_port.default_route = false;
+        EXPECT_DONE(pair.site.plumbing().plug(pair.alice_port));
+        EXPECT_EQ(router_of_alice(), "");
+        const std::optional<Lease> bob = pair.bob->ask_for_lease("");  // on the same network
+        ASSERT_TRUE(bob.has_value());
+        EXPECT_EQ(bob->router, pair.network.gateway);
+        pair.alice_port.default_route = true;
+        EXPECT_DONE(pair.site.plumbing().plug(pair.alice_port));
+        EXPECT_EQ(router_of_alice(), pair.network.gateway);
+    });
+}
+
 TEST(LinuxPlumbing, GivesClonesThatSendTheSameClientIdTheirOwnAddresses) {
     in_sandbox([] {
         Pair pair;

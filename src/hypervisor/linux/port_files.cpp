@@ -84,6 +84,7 @@ PortState port_from(Lines lines) {
     state.port.sent_bits_max = std::atoll(lines["sent_bits_max"].c_str());
     state.port.received_bits_max = std::atoll(lines["received_bits_max"].c_str());
     state.port.queues = std::max(std::atoll(lines["queues"].c_str()), 1LL);
+    state.port.default_route = lines["default_route"] != "0";
     state.bridge = lines["bridge"];
     return state;
 }
@@ -211,6 +212,7 @@ Result<void> PortFiles::save(const PortState& state) {
     put(text, "sent_bits_max", std::to_string(port.sent_bits_max));
     put(text, "received_bits_max", std::to_string(port.received_bits_max));
     put(text, "queues", std::to_string(port.queues));
+    put(text, "default_route", port.default_route ? "1" : "0");
     put(text, "bridge", state.bridge);
     return write_file(root_ + "/ports/" + port.tap, text);
 }

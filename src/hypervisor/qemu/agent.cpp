@@ -3,7 +3,8 @@
 #include <sodium.h>
 
 #include <boost/json/serialize.hpp>
-#include <thread>
+
+#include "base/patience.hpp"
 
 namespace ramet::hypervisor {
 
@@ -160,7 +161,7 @@ Result<ExecResult> Agent::exec(const std::string& program, const std::vector<std
         }
         if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
         if (std::chrono::steady_clock::now() + pause >= deadline) return fail(ErrorCode::timeout, "A command in the guest did not end in time");
-        std::this_thread::sleep_for(pause);
+        TRY(pause_patiently(pause));
         pause = std::min<std::chrono::milliseconds>(pause * 2, kStatusPauseMax);
     }
 }

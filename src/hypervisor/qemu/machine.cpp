@@ -5,9 +5,9 @@
 
 #include <array>
 #include <climits>
-#include <thread>
 
 #include "base/crash_point.hpp"
+#include "base/patience.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/tpm.hpp"
 #include "telemetry/log.hpp"
@@ -24,6 +24,7 @@ constexpr auto kPowerButtonAgain = 10s;   // a guest that was booting may have m
 constexpr auto kAgentShutdownAfter = 2s;  // guests without ACPI may have an agent
 constexpr auto kForkWindow = 2s;          // a lock without a findable process: it is between fork and exec
 constexpr auto kLookAgain = 50ms;
+constexpr auto kEndAfterSilence = 1s;  // of a QEMU that did not answer
 constexpr auto kTpmAfterQemu = 1s;  // it ends a moment before QEMU is seen to have ended
 
 std::string working_directory_of(pid_t pid) {
@@ -112,7 +113,7 @@ Result<bool> Machine::alive(bool settle) {
         if (std::chrono::steady_clock::now() > deadline) {
             return fail(ErrorCode::internal, "The VM has a process that cannot be found; see the server's log", directory_->path() + "/lock is held");
         }
-        std::this_thread::sleep_for(kLookAgain);
+        TRY(pause_patiently(kLookAgain));
     }
     return false;
 }
@@ -139,6 +140,12 @@ void Machine::save_record() {
 
 // --- the conversation
 
+Result<std::unique_lock<std::timed_mutex>> Machine::hold() {
+    Result<std::unique_lock<std::timed_mutex>> lock = lock_patiently(mutex_, Deadline::max());
+    if (!lock.has_value() && lock.error().code == ErrorCode::timeout) return fail(ErrorCode::timeout, "The VM's process keeps another task waiting");
+    return lock;
+}
+
 Result<Qmp*> Machine::monitor(std::chrono::milliseconds patience) {
     if (!qmp_ || qmp_->broken()) {
         qmp_.reset();
@@ -150,8 +157,12 @@ Result<Qmp*> Machine::monitor(std::chrono::milliseconds patience) {
 }
 
 Result<json::value> Machine::ask(const char* command, json::object arguments) {
-    TRY_ASSIGN(Qmp* const qmp, monitor());
-    return qmp->run(command, std::move(arguments));
+    const auto answer = [&]() -> Result<json::value> {
+        TRY_ASSIGN(Qmp* const qmp, monitor());
+        return qmp->run(command, std::move(arguments));
+    }();
+    if (answer.has_value() || answer.error().code != ErrorCode::timeout) return answer;
+    return fail(ErrorCode::timeout, "The VM's process does not answer; `ramet doctor` says what to do", std::string(command) + ": " + answer.error().message);
 }
 
 Result<std::string> Machine::run_state() {
@@ -162,12 +173,13 @@ Result<std::string> Machine::run_state() {
 }
 
 Result<DomainState> Machine::state() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY_ASSIGN(const bool running, alive());
     if (!running) return DomainState::shut_off;
     Result<std::string> status = run_state();
     if (!status.has_value()) {
-        if (wait_for_end(run_->process, 1s)) return DomainState::shut_off;  // it was on its way out
+        const auto last_look = still_patient().has_value() ? kEndAfterSilence : 0ms;
+        if (wait_for_end(run_->process, last_look)) return DomainState::shut_off;  // it was on its way out
         return std::unexpected<Error>(std::move(status.error()));
     }
     if (*status == "shutdown") return DomainState::shut_off;
@@ -176,7 +188,7 @@ Result<DomainState> Machine::state() {
 }
 
 Result<bool> Machine::is_stopped_by_io() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY_ASSIGN(const bool running, alive());
     if (!running) return false;
     TRY_ASSIGN(const std::string status, run_state());
@@ -296,7 +308,7 @@ Result<void> Machine::begin() {
 
 Result<void> Machine::start(const DomainSpec& spec) {
     TRY(check_spec(spec));
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY_ASSIGN(const bool running, alive());
     if (running) {
         TRY_ASSIGN(const std::string status, run_state());
@@ -377,14 +389,14 @@ Result<bool> Machine::wait_for_guest(const std::shared_ptr<Run>& run, const std:
         }
         if (!pressed_again && waited >= kPowerButtonAgain) {
             pressed_again = true;
-            const std::lock_guard lock(mutex_);
+            TRY_ASSIGN(const auto lock, hold());
             if (run_ == run) (void)ask("system_powerdown");
         }
     }
 }
 
 Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
+    TRY_ASSIGN(auto lock, hold());
     TRY_ASSIGN(const bool running, alive(false));  // one that does not answer must be stoppable too
     if (!running) {
         if (directory_) end_tpm(*directory_);  // one whose QEMU never came to be
@@ -397,11 +409,11 @@ Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
         (void)ask("system_powerdown");
         lock.unlock();
         Result<bool> ended = wait_for_guest(run, stop);
-        lock.lock();
         if (!ended.has_value()) {
             run->stop_asked = false;
             return std::unexpected<Error>(std::move(ended.error()));
         }
+        TRY_ASSIGN(lock, hold());
     }
     if (run_ != run) return {};  // another caller saw it end
     if (has_ended(run->process)) {
@@ -415,28 +427,28 @@ Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
 }
 
 Result<void> Machine::pause() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     TRY(ask("stop"));
     return {};
 }
 
 Result<void> Machine::resume() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     TRY(ask("cont"));
     return {};
 }
 
 Result<void> Machine::reset() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     TRY(ask("system_reset"));
     return {};
 }
 
 Result<void> Machine::set_link(const NicId& nic, bool up) {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     for (NicSpec& known : record_.spec.nics) {
         if (known.nic != nic) continue;
@@ -451,13 +463,13 @@ Result<void> Machine::set_link(const NicId& nic, bool up) {
 }
 
 Result<std::string> Machine::console_socket() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     return directory_->path() + "/vnc.sock";
 }
 
 Result<void> Machine::forget() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY_ASSIGN(const bool running, alive());
     if (running) return fail(ErrorCode::wrong_state, "The VM is running; stop it first");
     if (!directory_) return {};
@@ -469,11 +481,10 @@ Result<void> Machine::forget() {
 
 Result<void> Machine::with_agent(std::chrono::milliseconds patience, const std::function<Result<void>(Agent&, Deadline)>& use) {
     const Deadline deadline = after(patience);
-    const std::unique_lock one_at_a_time(agent_mutex_, deadline);
-    if (!one_at_a_time.owns_lock()) return fail(ErrorCode::timeout, "The guest agent is busy with another task");
+    TRY_ASSIGN(const auto one_at_a_time, hold_agent(deadline));
     Fd directory;
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(require_alive());
         directory = Fd(::fcntl(directory_->fd(), F_DUPFD_CLOEXEC, 3));
     }

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,7 @@ class ReadyPool;
 struct ReadyProcess;
 
 class Freeze;
+class StreamGuard;
 
 // What all machines share. Outlives them.
 struct Surroundings {
@@ -86,6 +88,8 @@ private:
         std::vector<Fd> files;
     };
 
+    Result<std::unique_lock<std::timed_mutex>> hold();  // mutex_
+    Result<std::unique_lock<std::timed_mutex>> hold_agent(Deadline deadline);
     // machine.cpp; all with mutex_ held unless said otherwise
     Result<bool> alive(bool settle = true);  // takes up a process when there is one we do not know
     Result<void> require_alive();
@@ -112,12 +116,19 @@ private:
     Result<void> check_capture(const std::vector<OverlaySpec>& overlays);
     Result<void> prepare_stream(MemoryCapture& capture);
     Result<void> send_stream(MemoryCapture& capture);
-    void wait_until_prepared(const MemoryCapture& capture);
+    Result<void> wait_until_prepared(const MemoryCapture& capture);
     Result<void> cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);
     Result<void> cut_at_instant(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped);
+    Result<void> begin_cut(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays);
     Result<void> wait_for_resume(MemoryCapture& capture);
+    void put_in_order(const MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, bool cut, const Result<void>& done);
+    Result<std::string> await_stream(MemoryCapture& capture, std::future<Result<std::string>> splitting, std::optional<StreamGuard> guard);
     Result<void> end_capture(MemoryCapture& capture, Result<std::string> state);
+    Result<std::string> migration_end(bool give_up);  // QEMU's word for how it ended
+    Result<bool> saves_in_background();
+    Result<void> go_on_after(MemoryCapture& capture);
     Result<std::string> migration_status();
+    Result<void> settle_migration();
     Result<void> leave_migration(bool running);  // from "postmigrate" to running or paused
     Result<std::string> wait_until_loaded();     // QEMU's run state then
     Result<void> begin_from_memory();
@@ -139,6 +150,8 @@ private:
 
     // machine_disks.cpp
     void try_to_settle();
+    // QEMU does not answer in the middle of a capture: what has become of it, and whether the guest stands, is asked when it does.
+    void leave_unsettled(bool resume);
     Result<void> settle_record();                                  // after a restart: a begun snapshot or plug is done or not, QEMU knows
     Result<bool> settle_pending();                                 // true when the overlays are on top
     Result<std::map<std::string, std::string>> top_nodes();        // by device name; a device that is not there has none
@@ -190,14 +203,16 @@ private:
 
     Surroundings& surroundings_;
     const VmId vm_;
-    std::mutex mutex_;
+    std::timed_mutex mutex_;
     std::timed_mutex agent_mutex_;   // taken before mutex_
     Deadline agent_silent_until_{};  // an agent that hangs is not asked again before; agent_mutex_ guards it
     std::optional<RunDirectory> directory_;
     std::shared_ptr<Run> run_;
     std::unique_ptr<Qmp> qmp_;
     DomainRecord record_;
-    bool settled_ = true;  // false: record_ is an earlier server's and QEMU has not been asked yet
+    std::atomic<bool> settled_{true};  // false: record_ is an earlier server's, or QEMU did not answer; it has not been asked yet
+    bool settle_failed_ = false;       // and the log knows
+    Deadline settle_not_before_{};     // one that is silent is not asked by each of many calls in a row
 };
 
 }  // namespace ramet::hypervisor

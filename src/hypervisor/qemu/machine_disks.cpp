@@ -1,7 +1,9 @@
 // The disks of a running VM: snapshots, plugging, write counters. What QEMU has is the truth; the record follows it.
 #include <algorithm>
+#include <utility>
 
 #include "base/crash_point.hpp"
+#include "base/patience.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "telemetry/log.hpp"
@@ -14,6 +16,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int kResumeTries = 3;
+constexpr auto kSettleAgain = 300ms;  // of a QEMU that was silent before: it is asked often
+constexpr auto kSettlePause = 700ms;  // but not at once again
 
 bool same_place(const storage::Place& a, const storage::Place& b) { return a.root == b.root && a.path == b.path; }
 
@@ -77,7 +81,7 @@ Result<std::map<std::string, std::int64_t>> Machine::write_counters() {
 }
 
 Result<bool> Machine::disks_untouched() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     TRY_ASSIGN(const auto counters, write_counters());
     for (const DiskSpec& disk : record_.spec.disks) {
@@ -90,7 +94,7 @@ Result<bool> Machine::disks_untouched() {
 }
 
 Result<std::vector<DiskTop>> Machine::disk_tops() {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY_ASSIGN(const bool running, alive());
     DomainRecord record = record_;
     if (!running) {
@@ -98,6 +102,10 @@ Result<std::vector<DiskTop>> Machine::disk_tops() {
         Result<DomainRecord> last = directory_->read_record();
         if (!last.has_value()) return std::vector<DiskTop>{};  // it never started
         record = std::move(*last);
+    }
+    if (running && !settled_ && record.pending) {
+        return fail(ErrorCode::timeout, "The VM's process does not answer in the middle of a capture; this waits until it does or has ended",
+                    "process " + std::to_string(run_->process.pid));
     }
     std::vector<DiskTop> tops;
     for (const DiskSpec& disk : record.spec.disks) {
@@ -218,7 +226,8 @@ Result<void> Machine::ensure_running() {
         Result<json::value> reply = ask("cont");
         if (reply.has_value()) return {};
         last = std::unexpected<Error>(std::move(reply.error()));
-        if (has_ended(run_->process)) break;
+        const bool is_silent = last.error().code == ErrorCode::timeout || last.error().code == ErrorCode::cancelled;
+        if (is_silent || has_ended(run_->process)) break;
     }
     telemetry::log_error("VM {}: cannot be resumed after a snapshot: {} ({})", vm_.text(), last.error().message, last.error().detail);
     return last;
@@ -252,18 +261,18 @@ Result<CaptureFacts> Machine::cut(const std::vector<OverlaySpec>& overlays, bool
         done = blockdev_snapshot(overlays);
     }
     crash_point("qemu.snapshot.cut");
+    const Patience tidy = Patience::to_tidy_up_after(done);
     const Result<void> resumed = running ? ensure_running() : Result<void>();
     CaptureFacts facts;
     if (running && qmp_) {
         const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
         if (stop_event && resume_event) facts.paused = resume_event->at - stop_event->at;
     }
-    if (!done.has_value()) {
-        // The answer may have been lost on the way: ask what is there.
-        const Result<bool> on_top = are_on_top(overlays);
-        if (!on_top.has_value() || !*on_top) return std::unexpected<Error>(std::move(done.error()));
-    }
-    commit_overlays(overlays, counters);
+    // The answer may have been lost on the way: ask what is there.
+    const Result<bool> on_top = done.has_value() ? Result<bool>(true) : are_on_top(overlays);
+    if (on_top.value_or(false)) commit_overlays(overlays, counters);
+    if (!on_top.has_value() || !resumed.has_value()) leave_unsettled(running);
+    if (!on_top.value_or(false)) return std::unexpected<Error>(std::move(done.error()));
     if (!resumed.has_value()) return std::unexpected<Error>(resumed.error());
     return facts;
 }
@@ -282,7 +291,7 @@ Result<bool> Machine::already_cut(const std::vector<OverlaySpec>& overlays) {
 }
 
 Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
     TRY_ASSIGN(const bool done_before, already_cut(overlays));
@@ -296,9 +305,12 @@ Result<CaptureFacts> Machine::cut_disks(const std::vector<OverlaySpec>& overlays
     Result<CaptureFacts> facts =
         ready.has_value() ? cut(overlays, status == "running", while_stopped) : Result<CaptureFacts>(std::unexpected<Error>(ready.error()));
     if (!facts.has_value()) {
-        if (record_.pending || !ready.has_value()) remove_overlays(overlays);
-        record_.pending.reset();
-        save_record();
+        if (settled_) {
+            const Patience tidy = Patience::to_tidy_up_after(ready);
+            if (record_.pending || !ready.has_value()) remove_overlays(overlays);
+            record_.pending.reset();
+            save_record();
+        }
         return failed("The VM's disks cannot be snapshot", std::move(facts.error()));
     }
     return facts;
@@ -319,10 +331,24 @@ Result<bool> Machine::settle_pending() {
 
 // A process that does not answer is a process all the same: it is tried again with the next call.
 void Machine::try_to_settle() {
-    if (settled_) return;
+    if (settled_ || std::chrono::steady_clock::now() < settle_not_before_) return;
+    const Patience patience = settle_failed_ ? Patience::at_most(kSettleAgain) : Patience::to_tidy_up();
     const Result<void> done = settle_record();
     settled_ = done.has_value();
-    if (!settled_) telemetry::log_error("VM {}: its disks are not known yet: {} ({})", vm_.text(), done.error().message, done.error().detail);
+    if (!settled_ && !std::exchange(settle_failed_, true))
+        telemetry::log_error("VM {}: its disks are not known yet: {} ({})", vm_.text(), done.error().message, done.error().detail);
+    if (settled_) settle_failed_ = false;
+    settle_not_before_ = settled_ ? Deadline{} : after(kSettlePause);
+}
+
+void Machine::leave_unsettled(bool resume) {
+    telemetry::log_warning("VM {}: its process is not done with a capture; {} as soon as it answers", vm_.text(),
+                           resume ? "its guest is let go on" : "it is asked what has become of it");
+    record_.resume_owed = resume;
+    save_record();
+    settled_ = false;
+    settle_failed_ = true;
+    settle_not_before_ = after(kSettlePause);
 }
 
 Result<void> Machine::settle_record() {
@@ -330,15 +356,17 @@ Result<void> Machine::settle_record() {
     const auto gone = std::erase_if(record_.spec.disks, [&](const DiskSpec& disk) { return !tops.contains(disk_device(disk.device_id)); });
     if (gone > 0) save_record();
     TRY(settle_streams());
+    TRY(settle_migration());
     const bool resume = record_.resume_owed || (record_.pending && record_.pending->resume);
-    record_.resume_owed = false;
+    record_.resume_owed = resume;  // until it is done, whatever becomes of this try
     if (record_.pending) TRY(settle_pending());
     TRY_ASSIGN(const std::string status, run_state());
-    if (status == "postmigrate") return leave_migration(resume);
+    if (status == "postmigrate") TRY(leave_migration(resume));
     if (resume && status == "paused") {
-        telemetry::log_info("VM {}: resumed; an earlier server ended while it was paused for a snapshot", vm_.text());
-        return ensure_running();
+        telemetry::log_info("VM {}: resumed; it was paused for a capture that did not come to its end", vm_.text());
+        TRY(ensure_running());
     }
+    if (std::exchange(record_.resume_owed, false)) save_record();
     return {};
 }
 
@@ -359,7 +387,7 @@ Result<void> Machine::plug_disk(const DiskSpec& disk) {
 }
 
 Result<void> Machine::attach_disk(const DiskSpec& disk) {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     TRY_ASSIGN(const auto tops, top_nodes());
     const bool device_there = tops.contains(disk_device(disk.device_id));
@@ -378,6 +406,7 @@ Result<void> Machine::attach_disk(const DiskSpec& disk) {
     Result<void> plugged = directory_->write_record(record_);
     if (plugged.has_value()) plugged = plug_disk(disk);
     if (!plugged.has_value()) {
+        const Patience tidy = Patience::to_tidy_up_after(plugged);
         for (std::size_t level = disk.chain_top_first.size(); level-- > 0;) remove_layer(disk.device_id, level);
         record_.spec = before;
         save_record();
@@ -407,7 +436,7 @@ Result<bool> Machine::unplug_device(const std::string& device) {
 }
 
 Result<void> Machine::detach_disk(const VolumeId& volume) {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     const DiskSpec* known = find_disk(volume);
     if (known == nullptr) return {};
@@ -420,6 +449,7 @@ Result<void> Machine::detach_disk(const VolumeId& volume) {
                         "The guest does not let go of the disk; unmount it inside the guest, or stop the VM, and detach the volume again");
         }
     }
+    const Patience tidy = Patience::to_tidy_up();
     for (const std::int64_t level : levels_of(disk)) remove_layer(disk.device_id, static_cast<std::size_t>(level));
     record_.levels.erase(volume.text());
     record_.streams.erase(volume.text());

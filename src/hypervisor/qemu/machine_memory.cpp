@@ -14,9 +14,9 @@
 #include <fstream>
 #include <future>
 #include <string>
-#include <thread>
 
 #include "base/crash_point.hpp"
+#include "base/patience.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "hypervisor/qemu/memory_layout.hpp"
@@ -39,6 +39,7 @@ constexpr auto kMigrationEnd = 10s;    // from the stream's last byte to QEMU's 
 constexpr auto kLoadPatience = 60s;    // of a clone's device state; megabytes at most
 constexpr auto kPollPause = 1ms;
 constexpr auto kUnplugLook = 20ms;
+constexpr auto kStreamLook = 20ms;
 constexpr int kBackgroundNice = 19;                    // a seventieth of what others get, where there are others
 constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
 
@@ -60,11 +61,12 @@ void flush(const storage::Place& place) {
 
 // What one capture carries from its beginning under the lock to its end.
 struct Machine::MemoryCapture {
+    explicit MemoryCapture(std::chrono::milliseconds stall_max) : pipe(stall_max) {}
     bool was_running = false;
     MemoryFacts facts;
     steady_clock::time_point begun = steady_clock::now();
     std::optional<std::chrono::microseconds> stopped_at;  // QEMU's clock
-    bool migrating = false;                               // the stream is QEMU's now
+    bool migrating = false;                               // the stream is QEMU's now, or may be
     StreamPipe pipe;
 };
 
@@ -72,12 +74,13 @@ struct Machine::MemoryCapture {
 
 Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop,
                                             const WhileStopped& while_stopped) {
-    MemoryCapture capture;
+    const Patience patience(stop);
+    MemoryCapture capture(surroundings_.options.stream_stall);
     std::uint64_t memory_bytes = 0;
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(check_capture(overlays));
-        if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
+        TRY(still_patient());
         memory_bytes = static_cast<std::uint64_t>(memory_mebibytes(record_.spec)) * limits::kMiB;
     }
     TRY_ASSIGN(MemoryFiles files, MemoryFiles::make(place, memory_bytes));
@@ -88,24 +91,25 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     std::future<Result<std::string>> splitting = std::async(std::launch::async, [&]() -> Result<std::string> {
         Result<std::string> state = split_stream(capture.pipe, writer, {kMachineType, kMemoryBlock, memory_bytes});
         if (const Result<void> whole = writer.finish(); state.has_value() && !whole.has_value()) state = std::unexpected<Error>(whole.error());
-        if (!state.has_value()) capture.pipe.drain();
+        const bool is_silent = !state.has_value() && state.error().code == ErrorCode::timeout;
+        if (!state.has_value() && !is_silent) capture.pipe.drain();
         return state;
     });
     Result<void> done;
     {
-        const std::lock_guard lock(mutex_);
-        done = prepare_stream(capture);
+        const Result<std::unique_lock<std::timed_mutex>> lock = hold();
+        done = lock.has_value() ? prepare_stream(capture) : Result<void>(std::unexpected<Error>(lock.error()));
         capture.pipe.close_write_end();
         if (done.has_value()) done = cut_with_memory(capture, overlays, while_stopped);
         capture.pipe.open();
     }
     crash_point("qemu.memory.streaming");
-    Result<std::string> state = splitting.get();
-    guard.reset();
-    if (state.has_value() && stop.stop_requested()) state = fail(ErrorCode::cancelled, "cancelled");
+    Result<std::string> state = await_stream(capture, std::move(splitting), std::move(guard));
     if (done.has_value() || capture.migrating) {
-        const std::lock_guard lock(mutex_);
-        const Result<void> ended = end_capture(capture, state);
+        const Patience tidy = Patience::to_tidy_up();
+        const Result<std::unique_lock<std::timed_mutex>> lock = hold();
+        const Result<void> ended = lock.has_value() ? end_capture(capture, state) : Result<void>(std::unexpected<Error>(lock.error()));
+        if (!lock.has_value()) settled_ = false;
         if (done.has_value()) done = ended;
     }
     if (done.has_value()) done = files.complete(*state, surroundings_.user, place.durable);
@@ -120,6 +124,25 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     capture.facts.checksum = writer.checksum();
     capture.facts.taken = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - capture.begun);
     return capture.facts;
+}
+
+// Without mutex_. A stream that is given up, by a cancel or for QEMU's silence, is read to its end by the guard.
+Result<std::string> Machine::await_stream(MemoryCapture& capture, std::future<Result<std::string>> splitting, std::optional<StreamGuard> guard) {
+    if (!capture.migrating) capture.pipe.abandon();  // nothing will come
+    while (splitting.wait_for(kStreamLook) != std::future_status::ready) {
+        if (!still_patient().has_value()) capture.pipe.abandon();
+    }
+    Result<std::string> state = splitting.get();
+    if (state.has_value()) {
+        const Result<void> wanted = still_patient();
+        if (!wanted.has_value()) return std::unexpected<Error>(wanted.error());
+        return state;
+    }
+    if (!capture.migrating || capture.pipe.has_ended()) return state;
+    const pid_t reader = guard->leave_the_rest();
+    const Result<Process> process = open_process(reader, start_time_of(reader).value_or(0));
+    if (process.has_value()) (void)surroundings_.watch.watch(*process, [](std::optional<int>) {});  // reaps it
+    return state;
 }
 
 Result<void> Machine::check_capture(const std::vector<OverlaySpec>& overlays) {
@@ -141,6 +164,7 @@ Result<void> Machine::check_capture(const std::vector<OverlaySpec>& overlays) {
 
 Result<void> Machine::prepare_stream(MemoryCapture& capture) {
     TRY(require_alive());
+    if (!settled_) return fail(ErrorCode::wrong_state, "The VM is not done with an earlier capture that was called off; try again in a moment");
     TRY_ASSIGN(const std::string status, run_state());
     if (status != "running" && status != "paused") {
         return fail(ErrorCode::wrong_state, "The VM is neither running nor paused; wait until it is, and try again", "QEMU says " + status);
@@ -163,50 +187,61 @@ Result<void> Machine::prepare_stream(MemoryCapture& capture) {
     return {};
 }
 
-// The pause. Whatever happens after the stop, the guest goes on: here, or in end_capture once QEMU has the stream.
+Result<void> Machine::begin_cut(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays) {
+    TRY(add_overlays(overlays));
+    record_.pending = PendingSnapshot{overlays, capture.was_running};
+    record_.resume_owed = capture.was_running;
+    TRY(directory_->write_record(record_));
+    if (!capture.facts.live) return {};
+    TRY(send_stream(capture));
+    return wait_until_prepared(capture);
+}
+
+// The pause. Whatever happens after the stop, the guest goes on: here, or in end_capture once QEMU has the stream, or when QEMU answers again.
 Result<void> Machine::cut_with_memory(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
-    Result<void> done = add_overlays(overlays);
-    if (done.has_value()) {
-        record_.pending = PendingSnapshot{overlays, capture.was_running};
-        record_.resume_owed = capture.was_running;
-        done = directory_->write_record(record_);
-    }
-    if (done.has_value() && capture.facts.live) done = send_stream(capture);
-    if (capture.migrating) wait_until_prepared(capture);
-    bool cut = false;
+    Result<void> done = begin_cut(capture, overlays);
     if (done.has_value()) {
         done = cut_at_instant(capture, overlays, while_stopped);
-        cut = done.has_value();
-        if (!cut) cut = are_on_top(overlays).value_or(false);  // the answer may have been lost on the way
         crash_point("qemu.memory.cut");
     }
+    const bool cut = done.has_value();
     capture.pipe.open();
-    if (done.has_value() && !capture.facts.live) done = send_stream(capture);
-    if (done.has_value() && capture.facts.live) done = wait_for_resume(capture);
-    if (!capture.migrating) (void)ask("closefd", {{"fdname", "memory"}});  // else the splitter waits for more
-    if (!done.has_value() && capture.was_running) (void)ensure_running();
-    if (cut) {
-        commit_overlays(overlays, {});  // asking for the write counters would lengthen the pause
-    } else {
-        remove_overlays(overlays);
-        record_.pending.reset();
-        record_.resume_owed = false;
-        save_record();
-    }
+    if (done.has_value()) done = capture.facts.live ? wait_for_resume(capture) : send_stream(capture);
+    put_in_order(capture, overlays, cut, done);
     return done;
 }
 
+void Machine::put_in_order(const MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, bool cut, const Result<void>& done) {
+    const Patience tidy = Patience::to_tidy_up_after(done);
+    if (!capture.migrating) (void)ask("closefd", {{"fdname", "memory"}});  // else the splitter waits for more
+    // A QEMU that saves in the background lets the guest go on itself; end_capture looks whether it has.
+    const bool is_due = !done.has_value() && capture.was_running && !(capture.facts.live && capture.migrating);
+    const Result<void> resumed = is_due ? ensure_running() : Result<void>();
+    // The answer may have been lost on the way.
+    const Result<bool> on_top = cut ? Result<bool>(true) : are_on_top(overlays);
+    if (on_top.value_or(false)) commit_overlays(overlays, {});  // asking for the write counters would lengthen the pause
+    if (!on_top.has_value() || !resumed.has_value()) return leave_unsettled(capture.was_running);
+    if (*on_top) return;
+    remove_overlays(overlays);
+    record_.pending.reset();
+    if (!capture.migrating) record_.resume_owed = false;
+    save_record();
+}
+
+// An order without an answer may have been carried out.
 Result<void> Machine::send_stream(MemoryCapture& capture) {
-    TRY(ask("migrate", {{"uri", "fd:memory"}}));
-    capture.migrating = true;
+    const Result<json::value> sent = ask("migrate", {{"uri", "fd:memory"}});
+    capture.migrating = sent.has_value() || sent.error().code == ErrorCode::timeout || sent.error().code == ErrorCode::cancelled;
+    if (!sent.has_value()) return std::unexpected<Error>(sent.error());
     return {};
 }
 
 // The stop may come as soon as QEMU has nothing left to do but to take the device state.
-void Machine::wait_until_prepared(const MemoryCapture& capture) {
+Result<void> Machine::wait_until_prepared(const MemoryCapture& capture) {
     const Deadline deadline = steady_clock::now() + kPreparation;
     while (steady_clock::now() < deadline && capture.pipe.holds_back(run_->process.pid) == false && !has_ended(run_->process))
-        std::this_thread::sleep_for(kPollPause);
+        TRY(pause_patiently(kPollPause));
+    return {};
 }
 
 Result<void> Machine::cut_at_instant(MemoryCapture& capture, const std::vector<OverlaySpec>& overlays, const WhileStopped& while_stopped) {
@@ -241,27 +276,63 @@ Result<std::string> Machine::migration_status() {
 }
 
 Result<void> Machine::end_capture(MemoryCapture& capture, Result<std::string> state) {
+    if (!settled_) return state.has_value() ? Result<void>() : Result<void>(std::unexpected<Error>(std::move(state.error())));
     TRY(require_alive());
-    const Deadline deadline = steady_clock::now() + kMigrationEnd;
-    std::string status;
-    while (steady_clock::now() < deadline) {
-        TRY_ASSIGN(status, migration_status());
-        if (status == "completed" || status == "failed" || status == "cancelled") break;
-        std::this_thread::sleep_for(kPollPause);
-    }
-    TRY_ASSIGN(const std::string machine, run_state());
-    if (!capture.facts.live && (capture.was_running || machine == "postmigrate")) TRY(leave_migration(capture.was_running));
-    if (capture.facts.live && machine != "running") (void)ensure_running();
-    if (!capture.facts.live && capture.was_running && qmp_) {
-        const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
-        if (stop_event && resume_event) capture.facts.capture.paused = resume_event->at - stop_event->at;
-    }
-    if (record_.resume_owed) {
+    const Result<std::string> status = migration_end(!state.has_value());
+    const Result<void> goes_on = status.has_value() ? go_on_after(capture) : Result<void>(std::unexpected<Error>(status.error()));
+    if (!goes_on.has_value()) {
+        leave_unsettled(capture.was_running);
+    } else if (record_.resume_owed) {
         record_.resume_owed = false;
         save_record();
     }
     if (!state.has_value()) return std::unexpected<Error>(std::move(state.error()));
-    if (status != "completed") return fail(ErrorCode::operation_failed, "QEMU gave up capturing the VM's memory", "migration " + status);
+    TRY(goes_on);
+    if (*status != "completed") return fail(ErrorCode::operation_failed, "QEMU gave up capturing the VM's memory", "migration " + *status);
+    return {};
+}
+
+// `give_up`: what is still to come is of no use to anybody. A background snapshot has to come to its own end all the same: after "migrate_cancel"
+// QEMU 7.2 makes no whole one any more.
+Result<std::string> Machine::migration_end(bool give_up) {
+    const Deadline deadline = steady_clock::now() + kMigrationEnd;
+    if (give_up) {
+        TRY_ASSIGN(const bool background, saves_in_background());
+        if (!background) TRY(ask("migrate_cancel"));
+    }
+    while (true) {
+        TRY_ASSIGN(const std::string status, migration_status());
+        if (status.empty() || status == "none" || status == "completed" || status == "failed" || status == "cancelled") return status;
+        if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU does not come to the end of capturing the VM's memory", status);
+        TRY(pause_patiently(kPollPause));
+    }
+}
+
+Result<bool> Machine::saves_in_background() {
+    TRY_ASSIGN(const json::value reply, ask("query-migrate-capabilities"));
+    if (!reply.is_array()) return fail(ErrorCode::internal, "QEMU's answer makes no sense", "query-migrate-capabilities");
+    return std::ranges::any_of(reply.as_array(), [](const json::value& entry) {
+        if (text_in(entry, "capability") != "background-snapshot") return false;
+        const json::value* state = entry.as_object().if_contains("state");
+        return state != nullptr && *state == json::value(true);
+    });
+}
+
+Result<void> Machine::go_on_after(MemoryCapture& capture) {
+    TRY_ASSIGN(const std::string machine, run_state());
+    if (!capture.facts.live && (capture.was_running || machine == "postmigrate")) TRY(leave_migration(capture.was_running));
+    if (capture.facts.live && machine != "running") TRY(ensure_running());
+    if (!capture.facts.live && capture.was_running && qmp_) {
+        const auto stop_event = qmp_->take_event("STOP"), resume_event = qmp_->take_event("RESUME");
+        if (stop_event && resume_event) capture.facts.capture.paused = resume_event->at - stop_event->at;
+    }
+    return {};
+}
+
+// Of a capture that nobody waits for any more; while QEMU is at it the guest cannot be let go on.
+Result<void> Machine::settle_migration() {
+    (void)ask("closefd", {{"fdname", "memory"}});
+    TRY(migration_end(true));
     return {};
 }
 
@@ -280,7 +351,7 @@ Result<std::string> Machine::wait_until_loaded() {
         TRY_ASSIGN(std::string status, run_state());
         if (status != "inmigrate" && status != "prelaunch") return status;
         if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU does not finish loading the captured state");
-        std::this_thread::sleep_for(kPollPause);
+        TRY(pause_patiently(kPollPause));
     }
 }
 
@@ -303,7 +374,7 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
     TRY(adopt_layout(wanted, layout));
     for (NicSpec& nic : wanted.nics) nic.link_up = false;
     TRY(check_spec(wanted));
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY_ASSIGN(const bool running, alive());
     if (running) {
         TRY_ASSIGN(const std::string status, run_state());
@@ -327,7 +398,8 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
 // All threads: the guest's, and those that work for it. Linux may share its processors out among sessions first (sched_autogroup_enabled), of which
 // each VM is one; then the niceness of threads counts within them only.
 void Machine::in_background(bool wanted) {
-    const std::lock_guard lock(mutex_);
+    const Result<std::unique_lock<std::timed_mutex>> lock = hold();
+    if (!lock.has_value()) return;
     if (::geteuid() != 0 || !alive().value_or(false)) return;
     const int nice = wanted ? kBackgroundNice : 0;
     const std::string process = "/proc/" + std::to_string(run_->process.pid);
@@ -355,13 +427,13 @@ Result<bool> Machine::unplug_nic(const NicSpec& nic) {
     while (steady_clock::now() < deadline) {
         TRY_ASSIGN(const bool gone, absent());
         if (gone) return true;
-        std::this_thread::sleep_for(kUnplugLook);
+        TRY(pause_patiently(kUnplugLook));
     }
     return absent();
 }
 
 Result<void> Machine::swap_nic(const NicSpec& nic) {
-    const std::lock_guard lock(mutex_);
+    TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     DomainSpec changed = record_.spec;
     for (NicSpec& each : changed.nics) {

@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <set>
 #include <string>
 #include <thread>
 
+#include "base/crash_point.hpp"
 #include "hypervisor/qemu/command_line.hpp"
 #include "hypervisor/qemu/stream_splitter.hpp"
 #include "support/qemu_vms.hpp"
@@ -47,6 +49,13 @@ protected:
         clone.nics[0].nic = NicId::random();
         clone.nics[0].mac = "fa:16:3e:00:00:02";
         return clone;
+    }
+    // Nothing is left to be settled either: a disk's top is known then.
+    bool goes_on() {
+        return eventually([this] {
+            return vms_.hypervisor().state(source_.vm).value_or(DomainState::shut_off) == DomainState::running &&
+                   vms_.hypervisor().disk_tops(source_.vm).has_value();
+        });
     }
     QemuVms vms_;
     hypervisor::DomainSpec source_;
@@ -122,6 +131,72 @@ TEST_F(MemoryCapture, AQemuThatDiesMeanwhileIsAnErrorThatLeavesNoFiles) {
     if (!facts.has_value()) { EXPECT_NE(::stat(place.directory.c_str(), &seen), 0); }
     EXPECT_EQ(vms_.hypervisor().state(source_.vm).value(), DomainState::shut_off);
     EXPECT_TRUE(vms_.hypervisor().remove_memory(place).has_value());
+}
+
+// QEMU is stopped, as by a host out of memory, at a point of the capture.
+struct HungAt {
+    static inline std::string point;
+    static inline pid_t process = -1;
+    HungAt(std::string where, pid_t pid) {
+        point = std::move(where);
+        process = pid;
+        hook_crash_points([](const char* name) {
+            if (point == name) ::kill(process, SIGSTOP);
+        });
+    }
+    ~HungAt() {
+        hook_crash_points(nullptr);
+        ::kill(process, SIGCONT);
+    }
+};
+
+TEST_F(MemoryCapture, ACancelWhileQemuHangsIsQuickAndTheGuestGoesOnWhenItAnswers) {
+    for (const char* point : {"qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming"}) {
+        SCOPED_TRACE(point);
+        const hypervisor::MemoryPlace place = vms_.memory_place();
+        const hypervisor::OverlaySpec cut = overlay();
+        {
+            const HungAt hung(point, vms_.process_of(source_.vm)->pid);
+            std::stop_source cancel;
+            std::jthread canceller([&] {
+                std::this_thread::sleep_for(std::chrono::milliseconds(700));  // well within what a capture that works takes
+                cancel.request_stop();
+            });
+            const auto begun = std::chrono::steady_clock::now();
+            const auto facts = vms_.hypervisor().capture_memory(source_.vm, {cut}, place, cancel.get_token());
+            ASSERT_FALSE(facts.has_value());
+            EXPECT_EQ(facts.error().code, ErrorCode::cancelled) << facts.error().message << " | " << facts.error().detail;
+            EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(2700));
+        }
+        EXPECT_TRUE(goes_on());
+        const auto tops = vms_.hypervisor().disk_tops(source_.vm);
+        ASSERT_TRUE(tops.has_value()) << tops.error().message;
+        // Whether it was cut is what QEMU says, and then another capture stands on it.
+        source_.disks[0].chain_top_first = tops->front().chain_top_first;
+        std::string why;  // a moment is needed until it is done with the one that was called off
+        EXPECT_TRUE(eventually([&] {
+            const auto again = vms_.hypervisor().capture_memory(source_.vm, {overlay()}, vms_.memory_place(), {});
+            if (!again.has_value()) why = again.error().message + " | " + again.error().detail;
+            return again.has_value();
+        })) << why;
+        source_.disks[0].chain_top_first = vms_.hypervisor().disk_tops(source_.vm)->front().chain_top_first;
+    }
+}
+
+TEST_F(MemoryCapture, AServerThatComesLaterLetsTheGuestGoOn) {
+    {
+        const HungAt hung("qemu.memory.stopped", vms_.process_of(source_.vm)->pid);
+        std::stop_source cancel;
+        std::jthread canceller([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(300));
+            cancel.request_stop();
+        });
+        ASSERT_FALSE(vms_.hypervisor().capture_memory(source_.vm, {overlay()}, vms_.memory_place(), cancel.get_token()).has_value());
+        vms_.close_server();
+    }
+    vms_.restart_server();
+    ASSERT_TRUE(vms_.hypervisor().reattach().has_value());
+    EXPECT_TRUE(goes_on());
 }
 
 }  // namespace

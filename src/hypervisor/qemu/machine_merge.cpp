@@ -4,9 +4,9 @@
 //
 //   d0l4q ◄ d0l3q ◄ d0l2q ◄ d0l1q ◄ d0l0q     base d0l1q     ─►     d0l4q ◄ d0l1q ◄ d0l0q     nodes keep their names: levels get gaps
 #include <algorithm>
-#include <thread>
 
 #include "base/crash_point.hpp"
+#include "base/patience.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "telemetry/log.hpp"
 
@@ -166,7 +166,7 @@ Result<void> Machine::cancel_stream(DiskSpec& disk) {
     while (stream.end == StreamEnd::running) {
         if (std::chrono::steady_clock::now() > deadline)
             return fail(ErrorCode::timeout, "QEMU does not end the copy of a disk; its storage may hang", stream_job(disk));
-        std::this_thread::sleep_for(5ms);
+        TRY(pause_patiently(5ms));
         TRY_ASSIGN(stream, look_at_stream(disk));
     }
     if (stream.end == StreamEnd::whole) return finish_stream(disk);  // it was quicker
@@ -207,9 +207,13 @@ Result<bool> Machine::take_stream_on(const ShortenSpec& spec, const storage::Cop
 }
 
 Result<void> Machine::shorten_disk(const ShortenSpec& spec, const storage::CopyObserver& observer, const std::stop_token& stop) {
+    const Patience tidy = Patience::to_tidy_up();  // a copy that is called off has to be ended
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(require_alive());
+        // The record is written before a copy is begun: without a word in it there is none to end, and QEMU need not be asked.
+        const bool begun_before = record_.streams.contains(spec.volume.text());
+        if (stop.stop_requested() && !begun_before) return fail(ErrorCode::cancelled, "No copy of a disk was being made");
         if (!stop.stop_requested()) {
             TRY_ASSIGN(const bool begun, begin_stream(spec));
             if (!begun) return {};
@@ -217,7 +221,7 @@ Result<void> Machine::shorten_disk(const ShortenSpec& spec, const storage::CopyO
     }
     for (auto pause = kStreamPollFirst;; pause = std::min(pause * 2, kStreamPollMax)) {
         {
-            const std::lock_guard lock(mutex_);  // not held between two looks: the VM can be used all the time
+            TRY_ASSIGN(const auto lock, hold());  // not held between two looks: the VM can be used all the time
             TRY(require_alive());
             if (stop.stop_requested()) {
                 if (DiskSpec* const disk = find_disk(spec.volume)) TRY(cancel_stream(*disk));
@@ -226,7 +230,7 @@ Result<void> Machine::shorten_disk(const ShortenSpec& spec, const storage::CopyO
             TRY_ASSIGN(const bool whole, take_stream_on(spec, observer));
             if (whole) return {};
         }
-        std::this_thread::sleep_for(pause);
+        (void)pause_patiently(pause);
     }
 }
 

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include "base/crash_point.hpp"
+#include "base/patience.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "hypervisor/qemu/quiesce.hpp"
 #include "telemetry/log.hpp"
@@ -20,6 +21,12 @@ std::unexpected<Error> cannot_freeze(const std::string& reason, const std::strin
 
 }  // namespace
 
+Result<std::unique_lock<std::timed_mutex>> Machine::hold_agent(Deadline deadline) {
+    Result<std::unique_lock<std::timed_mutex>> lock = lock_patiently(agent_mutex_, deadline);
+    if (!lock.has_value() && lock.error().code == ErrorCode::timeout) return fail(ErrorCode::timeout, "The guest agent is busy with another task");
+    return lock;
+}
+
 // Whether the guest holds the agent's channel open. QEMU knows at once, so a guest without an agent costs no waiting.
 Result<bool> Machine::channel_open() {
     TRY_ASSIGN(const json::value reply, ask("query-chardev"));
@@ -37,7 +44,7 @@ Result<bool> Machine::channel_open() {
 Result<Fd> Machine::reach_agent(Deadline deadline) {
     Fd directory;
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(require_alive());
         TRY_ASSIGN(const bool open, channel_open());
         if (!open) return fail(ErrorCode::timeout, "No guest agent runs in the guest");
@@ -46,6 +53,7 @@ Result<Fd> Machine::reach_agent(Deadline deadline) {
     TRY_ASSIGN(Fd socket, connect_unix(directory.get(), "agent.sock", deadline));
     Result<std::unique_ptr<Agent>> agent = Agent::open(std::move(socket), deadline);
     if (!agent.has_value()) {
+        if (agent.error().code == ErrorCode::cancelled) return std::unexpected<Error>(std::move(agent.error()));
         if (agent.error().code == ErrorCode::timeout) agent_silent_until_ = after(limits::kAgentSilenceKept);
         return fail(ErrorCode::timeout, "The guest agent does not answer", agent.error().message);
     }
@@ -55,8 +63,7 @@ Result<Fd> Machine::reach_agent(Deadline deadline) {
 
 Result<void> Machine::agent_answers() {
     const Deadline deadline = after(limits::kAgentProbe);
-    const std::unique_lock one_at_a_time(agent_mutex_, deadline);
-    if (!one_at_a_time.owns_lock()) return fail(ErrorCode::timeout, "The guest agent is busy with another task");
+    TRY_ASSIGN(const auto one_at_a_time, hold_agent(deadline));
     if (std::chrono::steady_clock::now() < agent_silent_until_) return fail(ErrorCode::timeout, "The guest agent did not answer a moment ago");
     TRY(reach_agent(deadline));
     return {};
@@ -69,7 +76,7 @@ Result<Freeze> Machine::begin_freeze(Quiesce quiesce, Deadline deadline) {
     TRY_ASSIGN(Fd agent, reach_agent(patient ? deadline : std::min(deadline, after(limits::kAgentProbe))));
     Fd directory;
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(require_alive());
         directory = Fd(::fcntl(directory_->fd(), F_DUPFD_CLOEXEC, 3));
         directory_->note_freeze(true);
@@ -84,9 +91,10 @@ Result<Freeze> Machine::begin_freeze(Quiesce quiesce, Deadline deadline) {
 
 // The guard is gone, and whether it thawed is not known.
 void Machine::thaw_without_guard() {
+    const Patience tidy = Patience::to_tidy_up();
     telemetry::log_warning("VM {}: the freeze guard was lost; its guest is thawed without it", vm_.text());
     const Result<Fd> agent = [&]() -> Result<Fd> {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(require_alive());
         return connect_unix(directory_->fd(), "agent.sock", after(limits::kThawPatience));
     }();
@@ -107,7 +115,7 @@ void Machine::forget_freeze() {
 Result<bool> Machine::take_up() {
     bool frozen = false;
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY_ASSIGN(const bool running, alive());
         if (!running) return false;
         frozen = directory_->freeze_noted();
@@ -125,7 +133,7 @@ Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<R
     const Deadline deadline = after(limits::kFreezeBudget);
     std::string status;
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(require_alive());
         TRY_ASSIGN(status, run_state());
     }
@@ -137,6 +145,7 @@ Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<R
     const std::unique_lock one_at_a_time(agent_mutex_, deadline);
     Result<Freeze> freeze = one_at_a_time.owns_lock() ? begin_freeze(quiesce, deadline)
                                                       : Result<Freeze>(fail(ErrorCode::timeout, "The guest agent is busy with another task"));
+    if (!freeze.has_value() && freeze.error().code == ErrorCode::cancelled) return std::unexpected<Error>(std::move(freeze.error()));
     const bool frozen = freeze.has_value() && freeze->frozen();
     if (!frozen && quiesce == Quiesce::required) {
         if (freeze.has_value() && freeze->guard_lost()) thaw_without_guard();
@@ -159,7 +168,7 @@ Result<FreezeFacts> Machine::while_frozen(Quiesce quiesce, const std::function<R
 
 Result<CaptureFacts> Machine::snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce, const WhileStopped& while_stopped) {
     {
-        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const auto lock, hold());
         TRY(require_alive());
         TRY_ASSIGN(const bool done_before, already_cut(overlays));
         // Done by a server that ended before it could say whether the freeze held until the cut.

@@ -34,6 +34,7 @@ struct QemuOptions {
     std::int64_t tcg_tb_megabytes = 0;  // translation cache of one VM; 0: by the size of the guest
     std::chrono::milliseconds graceful_stop = limits::kGracefulStopTimeout;
     std::chrono::milliseconds detach_patience{10'000};  // how long a guest may take to let go of a disk
+    std::chrono::milliseconds stream_stall{60'000};     // no byte of a VM's memory for this long ends its capture
 };
 
 Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options);

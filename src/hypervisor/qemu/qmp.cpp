@@ -11,6 +11,8 @@
 #include <cstring>
 #include <thread>
 
+#include "base/patience.hpp"
+
 namespace ramet::hypervisor {
 
 namespace json = boost::json;
@@ -24,8 +26,9 @@ Result<void> wait_ready(int fd, short what, Deadline deadline) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
         if (left <= 0) return fail(ErrorCode::timeout, "No answer in time");
         pollfd waited{fd, what, 0};
-        const int ready = ::poll(&waited, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+        const int ready = ::poll(&waited, 1, static_cast<int>(std::min<std::int64_t>(left, kPatienceLook.count())));
         if (ready > 0) return {};
+        TRY(still_patient());
         if (ready < 0 && errno != EINTR) return fail(ErrorCode::internal, "The connection failed", std::string("poll: ") + std::strerror(errno));
     }
 }
@@ -62,7 +65,7 @@ Result<Fd> connect_unix(int directory, const std::string& name, Deadline deadlin
             return fail(ErrorCode::internal, "The VM's process cannot be reached", name + ": connect: " + std::strerror(errno));
         }
         if (std::chrono::steady_clock::now() >= deadline) return fail(ErrorCode::timeout, "The VM's process does not answer", name + ": connect");
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        TRY(pause_patiently(std::chrono::milliseconds(10)));
     }
     return socket;
 }
@@ -132,7 +135,7 @@ Result<std::unique_ptr<Qmp>> Qmp::open(Fd socket, Deadline deadline) {
 Result<json::object> Qmp::read_object(Deadline deadline) {
     Result<std::string> line = reader_.read_line(deadline);
     if (!line.has_value()) {
-        if (line.error().code != ErrorCode::timeout) broken_ = true;
+        if (line.error().code != ErrorCode::timeout && line.error().code != ErrorCode::cancelled) broken_ = true;
         return std::unexpected<Error>(std::move(line.error()));
     }
     Result<json::value> value = parse_bounded(*line);
@@ -161,6 +164,7 @@ void Qmp::keep_event(json::object& message) {
 
 Result<json::value> Qmp::run(std::string_view command, json::object arguments, int passed_fd, std::chrono::milliseconds patience) {
     if (broken_) return fail(ErrorCode::internal, "The connection to the VM's process is broken");
+    TRY(still_patient());
     const Deadline deadline = std::chrono::steady_clock::now() + patience;
     const std::uint64_t id = next_id_++;
     json::object request{{"execute", command}, {"id", id}};

@@ -1,5 +1,5 @@
 // A QMP conversation over a unix socket. No thread of its own: the caller's thread reads, events that come by are kept.
-// Not thread-safe: the owner serialises. After any error of transport the connection is broken() and has to be replaced.
+// Every wait obeys the thread's Patience (base/patience.hpp) beside its deadline. Not thread-safe: the owner serialises. After any error of transport the connection is broken() and has to be replaced.
 #pragma once
 
 #include <boost/json/object.hpp>

@@ -6,6 +6,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/crash_point.hpp"
+#include "base/patience.hpp"
 #include "hypervisor/qemu/qmp.hpp"
 #include "telemetry/log.hpp"
 
@@ -63,6 +64,7 @@ Result<Freeze> Freeze::begin(const GuardLaunch& launch_as, Fd agent, Deadline de
 }
 
 Freeze::~Freeze() {
+    const Patience tidy = Patience::to_tidy_up();
     if (socket_.valid()) (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
 }
 
@@ -88,6 +90,8 @@ Result<json::object> Freeze::hear(Deadline deadline) {
     if (line.has_value()) {
         Result<json::value> value = parse_bounded(*line);
         if (value.has_value() && value->is_object()) return std::move(value->as_object());
+    } else if (line.error().code == ErrorCode::cancelled) {
+        return std::unexpected<Error>(std::move(line.error()));  // the guard goes on: it thaws when it is told to, or when nobody is left to tell it
     }
     guard_lost_ = true;
     kill_process(guard_);  // one that hangs holds the agent's socket
@@ -96,6 +100,7 @@ Result<json::object> Freeze::hear(Deadline deadline) {
 
 FreezeFacts Freeze::thaw() {
     if (!socket_.valid()) return facts_;
+    const Patience tidy = Patience::to_tidy_up();
     (void)send_all(socket_.get(), {&kThawOrder, 1}, -1, std::chrono::steady_clock::now() + kGuardDelay);
     if (frozen_ && !guard_lost_) {
         const Result<json::object> heard = hear(std::chrono::steady_clock::now() + limits::kThawPatience + kGuardDelay);

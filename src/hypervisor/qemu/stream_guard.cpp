@@ -45,6 +45,11 @@ Result<StreamGuard> StreamGuard::start(int stream) {
 
 StreamGuard::StreamGuard(StreamGuard&& other) noexcept : life_line_(std::move(other.life_line_)), child_(std::exchange(other.child_, -1)) {}
 
+pid_t StreamGuard::leave_the_rest() {
+    life_line_.reset();
+    return std::exchange(child_, -1);
+}
+
 StreamGuard::~StreamGuard() {
     if (child_ < 0) return;
     (void)!::write(life_line_.get(), "d", 1);

@@ -16,6 +16,8 @@ public:
     StreamGuard(StreamGuard&& other) noexcept;
     StreamGuard& operator=(StreamGuard&&) = delete;
     ~StreamGuard();  // the stream has been read to its end: the child goes
+    // The stream has not been read to its end, and will not be: the child reads what is left. It has to be reaped some day.
+    pid_t leave_the_rest();
 
 private:
     StreamGuard(Fd life_line, pid_t child) : life_line_(std::move(life_line)), child_(child) {}

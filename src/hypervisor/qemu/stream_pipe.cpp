@@ -22,8 +22,7 @@ using std::chrono::steady_clock;
 
 constexpr int kPipeBytes = 1 << 20;
 constexpr std::size_t kDamStep = 64 << 10;  // whole pages, so that no room is left in the last one
-constexpr auto kStreamLook = 100ms;
-constexpr auto kStreamStall = 60s;  // no byte for this long ends a capture
+constexpr auto kStreamLook = 50ms;
 
 }  // namespace
 
@@ -71,6 +70,11 @@ void StreamPipe::open() {
     open_.notify_all();
 }
 
+void StreamPipe::abandon() {
+    abandoned_ = true;
+    open();
+}
+
 Result<std::size_t> StreamPipe::read(std::span<std::byte> buffer) {
     open_.wait(false);
     while (dam_bytes_ > 0) {
@@ -82,15 +86,17 @@ Result<std::size_t> StreamPipe::read(std::span<std::byte> buffer) {
 }
 
 Result<std::size_t> StreamPipe::read_some(std::span<std::byte> buffer) {
-    const auto deadline = steady_clock::now() + kStreamStall;
+    const auto deadline = steady_clock::now() + stall_max_;
     while (true) {
+        if (abandoned_) return fail(ErrorCode::cancelled, "cancelled");
         pollfd waited{read_end_.get(), POLLIN, 0};
         if (::poll(&waited, 1, static_cast<int>(kStreamLook.count())) > 0) {
             const ssize_t count = ::read(read_end_.get(), buffer.data(), buffer.size());
+            ended_ = count == 0;
             if (count >= 0) return static_cast<std::size_t>(count);
             if (errno != EINTR && errno != EAGAIN) return storage::io_error("reading the VM's state", errno);
         }
-        if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU stopped sending the VM's state");
+        if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU stopped sending the VM's state; `ramet doctor` says whether it hangs");
     }
 }
 

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -19,7 +20,7 @@ namespace ramet::hypervisor {
 
 class StreamPipe final : public ByteSource {
 public:
-    StreamPipe() = default;
+    explicit StreamPipe(std::chrono::milliseconds stall_max) : stall_max_(stall_max) {}
     Result<void> make();
     int read_end() const { return read_end_.get(); }
     int write_end() const { return write_end_.get(); }
@@ -31,16 +32,18 @@ public:
     std::optional<bool> holds_back(pid_t process) const;
     void open();  // the reader may begin; repeatable
 
-    // Waits for open(). ErrorCode::timeout when nothing comes for a minute.
+    // Waits for open(). timeout when nothing comes for `stall_max`, cancelled after abandon().
     Result<std::size_t> read(std::span<std::byte> buffer) override;
-    // To the end, whatever it is: see stream_guard.hpp.
-    void drain();
+    void drain();                                        // to the end, whatever it is: see stream_guard.hpp; or as far as read() goes
+    void abandon();                                      // the reader ends at once, wherever it is
+    bool has_ended() const { return ended_; }            // the reader has met the end
 
 private:
     Result<std::size_t> read_some(std::span<std::byte> buffer);
     Fd read_end_, write_end_;
     std::size_t dam_bytes_ = 0;  // what is still to be read before the stream begins
-    std::atomic<bool> open_{false};
+    const std::chrono::milliseconds stall_max_;
+    std::atomic<bool> open_{false}, abandoned_{false}, ended_{false};
 };
 
 }  // namespace ramet::hypervisor
