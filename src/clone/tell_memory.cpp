@@ -54,6 +54,7 @@ Result<void> tell_way(lifecycle::Parts& parts, const ClonePlan& plan, const std:
         }
     }
     told.capture = "live";
+    told.reason = parts.hypervisor.capabilities().live_memory_reason;
     return {};
 }
 
