@@ -48,8 +48,7 @@ Result<void> tell_way(lifecycle::Parts& parts, const ClonePlan& plan, const std:
         if (!place.tmpfs) {
             told.reason =
                 "the source stands still while its memory is saved: it is an instant clone, and userfaultfd cannot protect memory that is mapped "
-                "from "
-                "a file on a disk; with rametd --memory-dir on a tmpfs clones of clones are captured live too";
+                "from a file on a disk; with rametd --memory-dir on a tmpfs clones of clones are captured live too";
             return {};
         }
     }

@@ -163,8 +163,8 @@ std::string facts_with_root(const std::string& prepared_by) {
     const std::string script = guest::kGateScript;
     const std::string begin = script.substr(0, script.find("reseeded=\n")), path = testing::TempDir() + "ramet-gate-" + std::to_string(::getpid());
     std::ofstream(path + ".sh") << begin;
-    const std::string command = "mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " +
-                                path + ".sh id name - 2>/dev/null";
+    const std::string command =
+        "mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " + path + ".sh id name - 2>/dev/null";
     const std::string facts = run_command({"unshare", "--mount", "sh", "-c", command}).output;
     std::filesystem::remove(path + ".sh");
     return facts;

@@ -105,7 +105,8 @@ TEST(IdentityReport, AKeptGuestThatGoesOnFromMemoryHasTheSourcesMacAndAddress) {
     EXPECT_NE(fact(clone, "mac.0").reason.value_or("").find("stop and start it"), std::string::npos);
     for (const char* identifier : {"uuid", "name", "vm-generation-id"}) EXPECT_EQ(fact(clone, identifier).state, FactState::fresh) << identifier;
     // The keeper reads what the guest has; its NIC bears a MAC that no row of the clone has.
-    see(clone, {seen("machine-id", source.vm.uuid.text(), "none"), seen("nic", source.nics.front().mac + " " + *source.nics.front().ip, "hypervisor")});
+    see(clone,
+        {seen("machine-id", source.vm.uuid.text(), "none"), seen("nic", source.nics.front().mac + " " + *source.nics.front().ip, "hypervisor")});
     EXPECT_EQ(fact(clone, "mac.0").state, FactState::kept);
     EXPECT_EQ(fact(clone, "ip.0").new_value, source.nics.front().ip);
     EXPECT_EQ(identity_report(clone).state, FactState::kept);

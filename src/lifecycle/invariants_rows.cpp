@@ -31,13 +31,14 @@ bool has_job(const Rows& rows, const VmInstance& vm) {
 
 // A job goes back on it, which it may be unable to do because of the very thing that is looked for.
 bool is_waited_for(const Rows& rows, const VmInstance& vm) {
-    return std::ranges::any_of(rows.unfinished,
-                               [&](const Job& job) { return job.target_uuid == vm.uuid.text() && job.state == JobState::undoing; });
+    return std::ranges::any_of(rows.unfinished, [&](const Job& job) { return job.target_uuid == vm.uuid.text() && job.state == JobState::undoing; });
 }
 
 std::string hung_vm(const VmInstance& vm) {
-    return "VM " + vm.uuid.text() + " ('" + vm.name + "') does not answer: its QEMU process hangs. See whether its host's storage or memory is "
-           "short; it goes on by itself once it can. If it does not, pull its plug with `ramet vm stop --cold " + vm.name + "` and start it again";
+    return "VM " + vm.uuid.text() + " ('" + vm.name +
+           "') does not answer: its QEMU process hangs. See whether its host's storage or memory is "
+           "short; it goes on by itself once it can. If it does not, pull its plug with `ramet vm stop --cold " +
+           vm.name + "` and start it again";
 }
 
 // One finding for each row of a query of one text column.

@@ -23,9 +23,9 @@ namespace {
 
 constexpr std::array<const char*, 3> kPrograms{"/usr/sbin/dnsmasq", "/usr/bin/dnsmasq", "/usr/local/sbin/dnsmasq"};
 constexpr std::array<const char*, 2> kResolvers{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
-constexpr const char* kLeaseTime = "1h";       // a running guest renews at half of it; a released address is free at once
+constexpr const char* kLeaseTime = "1h";        // a running guest renews at half of it; a released address is free at once
 constexpr const char* kNoRouter = "no-router";  // tag of NICs that are not on their VM's default network
-constexpr const char* kLeasesMax = "1000000";  // dnsmasq's own default is 1000: the 1001st guest would get no answer
+constexpr const char* kLeasesMax = "1000000";   // dnsmasq's own default is 1000: the 1001st guest would get no answer
 
 // The host's name servers that a guest can reach too.
 std::vector<std::string> host_name_servers() {

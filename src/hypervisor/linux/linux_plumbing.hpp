@@ -38,7 +38,7 @@ private:
     std::string bridge_name(const L2NetworkId& l2) const;
     Result<NetworkState> choose_bridge(Netlink& netlink, const NetworkSpec& spec) const;
     Result<bool> is_whole(Netlink& netlink, const NetworkState& state);
-    Result<void> make_whole(Netlink& netlink, const NetworkState& state);  // needs networks_mutex_
+    Result<void> make_whole(Netlink& netlink, const NetworkState& state);   // needs networks_mutex_
     Result<void> sync_dhcp(Netlink& netlink, const NetworkState& network);  // who is told of the network's gateway has changed
     // Makes bridge, addresses and DHCP server be what the stored networks but `leaving` say; needs networks_mutex_.
     Result<void> sync_bridge(Netlink& netlink, const std::string& bridge, const L3NetworkId* leaving = nullptr);

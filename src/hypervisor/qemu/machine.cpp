@@ -25,7 +25,7 @@ constexpr auto kAgentShutdownAfter = 2s;  // guests without ACPI may have an age
 constexpr auto kForkWindow = 2s;          // a lock without a findable process: it is between fork and exec
 constexpr auto kLookAgain = 50ms;
 constexpr auto kEndAfterSilence = 1s;  // of a QEMU that did not answer
-constexpr auto kTpmAfterQemu = 1s;  // it ends a moment before QEMU is seen to have ended
+constexpr auto kTpmAfterQemu = 1s;     // it ends a moment before QEMU is seen to have ended
 
 std::string working_directory_of(pid_t pid) {
     std::array<char, PATH_MAX> path;
@@ -162,7 +162,8 @@ Result<json::value> Machine::ask(const char* command, json::object arguments) {
         return qmp->run(command, std::move(arguments));
     }();
     if (answer.has_value() || answer.error().code != ErrorCode::timeout) return answer;
-    return fail(ErrorCode::timeout, "The VM's process does not answer; `ramet doctor` says what to do", std::string(command) + ": " + answer.error().message);
+    return fail(ErrorCode::timeout, "The VM's process does not answer; `ramet doctor` says what to do",
+                std::string(command) + ": " + answer.error().message);
 }
 
 Result<std::string> Machine::run_state() {

@@ -96,7 +96,8 @@ Result<std::size_t> StreamPipe::read_some(std::span<std::byte> buffer) {
             if (count >= 0) return static_cast<std::size_t>(count);
             if (errno != EINTR && errno != EAGAIN) return storage::io_error("reading the VM's state", errno);
         }
-        if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU stopped sending the VM's state; `ramet doctor` says whether it hangs");
+        if (steady_clock::now() > deadline)
+            return fail(ErrorCode::timeout, "QEMU stopped sending the VM's state; `ramet doctor` says whether it hangs");
     }
 }
 

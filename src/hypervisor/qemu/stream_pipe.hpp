@@ -34,9 +34,9 @@ public:
 
     // Waits for open(). timeout when nothing comes for `stall_max`, cancelled after abandon().
     Result<std::size_t> read(std::span<std::byte> buffer) override;
-    void drain();                                        // to the end, whatever it is: see stream_guard.hpp; or as far as read() goes
-    void abandon();                                      // the reader ends at once, wherever it is
-    bool has_ended() const { return ended_; }            // the reader has met the end
+    void drain();                              // to the end, whatever it is: see stream_guard.hpp; or as far as read() goes
+    void abandon();                            // the reader ends at once, wherever it is
+    bool has_ended() const { return ended_; }  // the reader has met the end
 
 private:
     Result<std::size_t> read_some(std::span<std::byte> buffer);
