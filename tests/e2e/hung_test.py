@@ -135,7 +135,7 @@ class Hung(InstantWorld):
             while self.api.send("GET", "/zstack/v1/api-jobs/" + job)[0] == 202:
                 self.assertLess(time.monotonic(), end)
                 time.sleep(0.1)
-            self.assertIn("does not answer", json.dumps(self.api.get("/jobs/" + job)))
+            self.assertIn("ramet doctor", json.dumps(self.api.get("/jobs/" + job)))
         self.goes_on_soon()
         self.server.stop()
         self.server.start()
