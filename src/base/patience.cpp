@@ -40,7 +40,8 @@ Patience Patience::to_tidy_up() {
 
 Patience Patience::to_tidy_up_after(const Result<void>& done) {
     const bool was_silent = !done.has_value() && done.error().code == ErrorCode::timeout;
-    return was_silent ? at_most(kTidyUpMax) : to_tidy_up();
+    if (was_silent) return at_most(kTidyUpMax);
+    return to_tidy_up();
 }
 
 Result<void> Patience::look() {
