@@ -175,6 +175,7 @@ std::int64_t bytes_at_once(const NewDisk& disk) { return disk.mode == LayerMode:
 
 std::vector<WantedRoom> wanted_room(const NewDisks& disks) {
     std::vector<WantedRoom> wanted;
+    wanted.reserve(disks.disks.size());
     for (const NewDisk& disk : disks.disks) wanted.push_back({disk.storage, bytes_at_once(disk), disk.size});
     return wanted;
 }

@@ -157,7 +157,7 @@ Result<Qmp*> Machine::monitor(std::chrono::milliseconds patience) {
 }
 
 Result<json::value> Machine::ask(const char* command, json::object arguments) {
-    const auto answer = [&]() -> Result<json::value> {
+    auto answer = [&]() -> Result<json::value> {
         TRY_ASSIGN(Qmp* const qmp, monitor());
         return qmp->run(command, std::move(arguments));
     }();

@@ -301,7 +301,7 @@ Result<std::string> Machine::migration_end(bool give_up) {
         if (!background) TRY(ask("migrate_cancel"));
     }
     while (true) {
-        TRY_ASSIGN(const std::string status, migration_status());
+        TRY_ASSIGN(std::string status, migration_status());
         if (status.empty() || status == "none" || status == "completed" || status == "failed" || status == "cancelled") return status;
         if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "QEMU does not come to the end of capturing the VM's memory", status);
         TRY(pause_patiently(kPollPause));
