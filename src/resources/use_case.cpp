@@ -21,7 +21,7 @@ Result<std::string> uuid_or_new(std::string_view wanted) {
 
 Result<void> write_or_validate(store::Database& database, bool validates_only, const store::Database::Work& work) {
     bool valid = false;
-    const Result<void> done = database.write([&](store::Transaction& transaction) -> Result<void> {
+    Result<void> done = database.write([&](store::Transaction& transaction) -> Result<void> {
         TRY(work(transaction));
         valid = true;
         if (validates_only) return fail(ErrorCode::cancelled, "only validated");  // takes everything back
