@@ -266,8 +266,7 @@ Result<void> undo_shorten(Parts& parts, const ShortenOrder& order) {
         std::stop_source ended;
         ended.request_stop();
         // A VM that is off, or that never had such a disk, copies nothing. One that is silent may.
-        Result<void> done =
-            parts.hypervisor.shorten_disk(*found.volume->vm_instance_uuid, {order.volume, std::nullopt, 0}, {}, ended.get_token());
+        Result<void> done = parts.hypervisor.shorten_disk(*found.volume->vm_instance_uuid, {order.volume, std::nullopt, 0}, {}, ended.get_token());
         if (!done.has_value() && done.error().code == ErrorCode::timeout) return done;
         TRY(follow_disk(parts, order.volume, *found.volume->vm_instance_uuid));
         TRY(name_parent_of_rows(parts, order.volume, *found.volume->vm_instance_uuid));
