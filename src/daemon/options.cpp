@@ -74,6 +74,8 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
         ->check(CLI::Range(std::size_t{0}, kReadyProcessesMax));
     app.add_flag("--allow-userfaultfd", options.allow_userfaultfd,
                  "As root, set vm.unprivileged_userfaultfd=1 where it is 0, so that running VMs are captured without stopping them");
+    app.add_flag("!--no-fork-server", options.fork_processes,
+                 "Execute QEMU for every VM, which gives each an address space layout of its own, instead of forking it, which is sooner");
     app.add_flag("--force-tcg", options.force_tcg, "Emulate the CPU even where KVM works");
     app.add_flag("--teardown", options.teardown, "End every VM and remove every network object of the data directory, then exit");
     app.add_flag("-v,--verbose", options.verbose, "Log every request");

@@ -137,6 +137,7 @@ Result<void> Service::Parts::open_adapters() {
     qemu.run_root = options.data_dir + "/run";
     qemu.qemu_user = options.qemu_user;
     qemu.force_tcg = options.force_tcg;
+    qemu.fork_processes = options.fork_processes;
     qemu.allow_userfaultfd = options.allow_userfaultfd;
     TRY_ASSIGN(hypervisor, hypervisor::open_qemu(qemu));
     const hypervisor::Capabilities& capabilities = hypervisor->capabilities();

@@ -16,10 +16,12 @@
 
 namespace ramet::hypervisor {
 
+// To be raised with every change of the command line that moves a device or changes what it saves: images of before are refused then.
+inline constexpr std::int64_t kDeviceLayout = 2;
 inline constexpr const char* kMachineType = "pc-q35-7.2";
 inline constexpr const char* kMemoryBlock = "ram0";  // the guest's memory, by this name in captured state too
-inline constexpr std::int64_t kDiskPortsSpare = 8;
-inline constexpr std::int64_t kNicPortsSpare = 2;
+inline constexpr std::int64_t kDiskPortsSpare = 4;
+inline constexpr std::int64_t kNicPortsSpare = 1;
 
 // How QEMU reaches the files it needs: by numbers it inherited, never by a path of ours.
 struct DiskFiles {

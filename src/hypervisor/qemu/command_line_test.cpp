@@ -114,8 +114,8 @@ TEST(CommandLine, HasPortsForWhatIsUsedAndSpareOnes) {
     const auto ports = std::ranges::count_if(devices, [](const std::string& device) { return device.starts_with("pcie-root-port"); });
     EXPECT_EQ(ports, 1 + kDiskPortsSpare + 1 + kNicPortsSpare);
     EXPECT_TRUE(any_has(devices, "id=pd0,bus=pcie.0,addr=0x4.0x0,chassis=1,multifunction=on"));
-    EXPECT_TRUE(any_has(devices, "id=pd8,bus=pcie.0,addr=0x5.0x0,chassis=9,multifunction=on"));
-    EXPECT_TRUE(any_has(devices, "id=pn2,bus=pcie.0,addr=0x8.0x2,chassis=66"));
+    EXPECT_TRUE(any_has(devices, "id=pd4,bus=pcie.0,addr=0x4.0x4,chassis=5"));
+    EXPECT_TRUE(any_has(devices, "id=pn1,bus=pcie.0,addr=0x8.0x1,chassis=65"));
 }
 
 TEST(CommandLine, MakesFunctionZeroOfEverySlotInUse) {

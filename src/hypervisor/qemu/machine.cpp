@@ -271,7 +271,7 @@ Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& direc
         TRY(launch_tpm(surroundings_.options.swtpm_binary, spec.tpm_state, directory, surroundings_.user));
         crash_point("qemu.tpm-launched");
     }
-    TRY_ASSIGN(Process process, launch(order));
+    TRY_ASSIGN(Process process, surroundings_.processes->launch(order));
     crash_point("qemu.launched");
     const Result<void> written = directory.write_pid(process);
     if (!written.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), written.error().detail);  // the scan finds it all the same
@@ -324,7 +324,7 @@ Result<void> Machine::start(const DomainSpec& spec) {
 Result<void> Machine::begin_record(const DomainSpec& spec, bool durable) {
     TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm.text(), surroundings_.user));
     directory_ = std::move(directory);
-    record_ = DomainRecord{spec, std::nullopt, {}, {}, {}, false};
+    record_ = DomainRecord{.spec = spec};
     choose_ports(record_.spec);
     settled_ = true;
     TRY(directory_->write_record(record_, durable));

@@ -18,6 +18,7 @@
 #include "hypervisor/hypervisor.hpp"
 #include "hypervisor/qemu/agent.hpp"
 #include "hypervisor/qemu/command_line.hpp"
+#include "hypervisor/qemu/fork_server.hpp"
 #include "hypervisor/qemu/memory_files.hpp"
 #include "hypervisor/qemu/process.hpp"
 #include "hypervisor/qemu/qemu.hpp"
@@ -39,8 +40,9 @@ struct Surroundings {
     Capabilities capabilities;
     std::mutex listener_mutex;
     std::function<void(const VmId&)> listener;
-    ReadyPool* ready = nullptr;  // processes started in advance
-    ExitWatch watch;             // last: its thread uses what stands above
+    std::unique_ptr<ForkServer> processes;  // where QEMU's processes come from
+    ReadyPool* ready = nullptr;             // those started in advance
+    ExitWatch watch;                        // last: its thread uses what stands above
 };
 
 // Thread rules: all public calls from any thread; they wait for each other, except for the guest's own time in stop() and the agent's.

@@ -148,6 +148,9 @@ Result<std::string> Machine::await_stream(MemoryCapture& capture, std::future<Re
 Result<void> Machine::check_capture(const std::vector<OverlaySpec>& overlays) {
     TRY(require_alive());
     if (!record_.streams.empty()) return fail(ErrorCode::wrong_state, "The VM's layers are being merged; try again in a moment");
+    if (record_.device_layout != kDeviceLayout) {
+        return fail(ErrorCode::wrong_state, "The VM was started by an earlier server with other devices; stop and start it, then capture its memory");
+    }
     if (overlays.size() != record_.spec.disks.size()) {
         return fail(ErrorCode::invalid_argument, "A VM's memory can be captured only together with all of its disks");
     }

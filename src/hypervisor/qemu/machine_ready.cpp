@@ -18,7 +18,7 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
     TRY(adopt(std::move(ready.process), true));
     qmp_ = std::move(ready.qmp);
     directory_ = std::move(ready.directory);
-    record_ = DomainRecord{spec, std::nullopt, {}, {}, {}, false};
+    record_ = DomainRecord{.spec = spec};
     settled_ = true;
     TRY(directory_->become(surroundings_.options.run_root, vm_));
     crash_point("qemu.ready-taken");

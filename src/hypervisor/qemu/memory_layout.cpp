@@ -58,7 +58,7 @@ Result<std::string> member(const json::value& layout, const char* name) {
 std::string layout_text(const DomainSpec& captured, const Capabilities& capabilities) {
     json::object text;
     for (const Trait& trait : traits_of(capabilities)) text[trait.name] = trait.here;
-    text["record"] = record_text(DomainRecord{captured, std::nullopt, {}, {}, {}, false});
+    text["record"] = record_text(DomainRecord{.spec = captured});
     return json::serialize(text);
 }
 

@@ -8,9 +8,6 @@
 
 namespace ramet::hypervisor {
 
-// To be raised with every change of the command line that moves a device or changes what it saves: images of before are refused then.
-inline constexpr int kDeviceLayout = 1;
-
 std::string layout_text(const DomainSpec& captured, const Capabilities& capabilities);
 // operation_failed when state with this layout cannot be loaded here (any more): another QEMU, machine type, accelerator, CPU or device layout.
 Result<void> check_layout(const std::string& layout, const Capabilities& capabilities);

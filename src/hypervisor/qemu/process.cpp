@@ -93,16 +93,13 @@ Result<Fd> raised(int fd) {
     return Fd(copy);
 }
 
-Result<Process> adopt_child(pid_t pid) {
-    const long pidfd = ::syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0) {
-        const int error = errno;
-        ::kill(pid, SIGKILL);  // our own unreaped child: the pid cannot be another's
-        ::waitpid(pid, nullptr, 0);
-        return fail(ErrorCode::internal, "A started process cannot be watched", std::string("pidfd_open: ") + std::strerror(error));
-    }
-    Process process{pid, start_time_of(pid).value_or(0), Fd(static_cast<int>(pidfd))};
-    return process;
+// As execve() wants them; valid as long as `texts` is left alone.
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    pointers.reserve(texts.size() + 1);
+    for (std::string& text : texts) pointers.push_back(text.data());
+    pointers.push_back(nullptr);
+    return pointers;
 }
 
 }  // namespace
@@ -130,12 +127,10 @@ Result<Process> launch(const Launch& launch) {
     }
     std::vector<std::string> words{launch.program};
     words.insert(words.end(), launch.arguments.begin(), launch.arguments.end());
-    std::vector<char*> arguments;
-    arguments.reserve(words.size() + 1);
-    for (std::string& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    std::string path = "PATH=/usr/bin:/bin";
-    std::array<char*, 2> environment{path.data(), nullptr};
+    std::vector<char*> arguments = pointers_to(words);
+    std::vector<std::string> variables{"PATH=/usr/bin:/bin"};
+    variables.insert(variables.end(), launch.environment.begin(), launch.environment.end());
+    std::vector<char*> environment = pointers_to(variables);
     const ChildPlan plan{launch.program.c_str(), arguments.data(), environment.data(), directory.get(),  log.get(),
                          null_device.get(),      report.get(),     inherited.data(),   inherited.size(), launch.user ? &*launch.user : nullptr};
     const pid_t pid = ::fork();
@@ -152,6 +147,18 @@ Result<Process> launch(const Launch& launch) {
                     launch.program + ": " + kStages[static_cast<std::size_t>(failure.stage) % kStages.size()] + ": " + std::strerror(failure.error));
     }
     return adopt_child(pid);
+}
+
+Result<Process> adopt_child(pid_t pid) {
+    const long pidfd = ::syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0) {
+        const int error = errno;
+        ::kill(pid, SIGKILL);  // our own unreaped child: the pid cannot be another's
+        ::waitpid(pid, nullptr, 0);
+        return fail(ErrorCode::internal, "A started process cannot be watched", std::string("pidfd_open: ") + std::strerror(error));
+    }
+    Process process{pid, start_time_of(pid).value_or(0), Fd(static_cast<int>(pidfd))};
+    return process;
 }
 
 std::optional<std::uint64_t> start_time_of(pid_t pid) {

@@ -29,12 +29,13 @@ inline constexpr int kFirstInheritedFd = 100;  // the child sees its files from 
 inline constexpr int kInheritedFdsMax = 300;   // 25 disks of 10 layers, NICs and the rest
 
 struct Launch {
-    std::string program;                 // absolute path
-    std::vector<std::string> arguments;  // without argv[0]
-    int directory = -1;                  // becomes the working directory
-    int log = -1;                        // standard output and error
-    std::vector<int> inherited;          // the n-th becomes kFirstInheritedFd + n in the child; stay ours
-    std::optional<User> user;            // set when we are root: who the child becomes
+    std::string program;                        // absolute path
+    std::vector<std::string> arguments;         // without argv[0]
+    std::vector<std::string> environment = {};  // NAME=value, beside PATH
+    int directory = -1;                         // becomes the working directory
+    int log = -1;                               // standard output and error
+    std::vector<int> inherited;                 // the n-th becomes kFirstInheritedFd + n in the child; stay ours
+    std::optional<User> user;                   // set when we are root: who the child becomes
 };
 
 // A process by pidfd, so that a reused pid can never be meant.
@@ -46,6 +47,7 @@ struct Process {
 
 // Forks and executes. Returns after execve() has happened; a failure before or in it is the error. The child is in a session of its own.
 Result<Process> launch(const Launch& launch);
+Result<Process> adopt_child(pid_t pid);  // a child of this process that nobody has waited for
 // A process that is not our child, or was that of an earlier server. not_found when there is none with this start time.
 Result<Process> open_process(pid_t pid, std::uint64_t start_time);
 std::optional<std::uint64_t> start_time_of(pid_t pid);

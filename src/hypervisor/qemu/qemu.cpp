@@ -316,6 +316,9 @@ Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options) {
     const ProbeResult live = probe_live_memory(options.allow_userfaultfd);
     capabilities.live_memory = live.works;
     capabilities.live_memory_reason = live.reason;
+    surroundings->processes = std::make_unique<ForkServer>(
+        ForkServerOptions{options.qemu_binary, options.fork_processes ? beside_this_program("ramet-fork-server.so") : "",
+                          surroundings->options.run_root + "/fork-server.log", surroundings->user, capabilities.version.starts_with("QEMU 7.2.")});
     return std::unique_ptr<Hypervisor>(std::make_unique<QemuHypervisor>(std::move(surroundings)));
 }
 

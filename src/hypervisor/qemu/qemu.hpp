@@ -8,6 +8,8 @@
 //     qmp.sock guard.sock agent.sock vnc.sock serial.log qemu.log
 //     tpm.pid tpm.sock tpm.log    of the swtpm process beside it, when the VM has a TPM
 //
+// run_root/fork-server.log   the last words of the process that VMs' processes are forked of
+//
 // serial.log is as long as the guest makes it: the run directory belongs on a filesystem whose filling up harms nobody else.
 #pragma once
 
@@ -26,7 +28,8 @@ struct QemuOptions {
     std::string run_root;                  // absolute; made if absent
     std::string qemu_user = "ramet-qemu";  // used when we are root; "nobody" when it does not exist
     std::string qemu_binary = "/usr/bin/qemu-system-x86_64";
-    std::string guard_binary;  // ramet-freeze-guard; empty: the one beside this program
+    std::string guard_binary;    // ramet-freeze-guard; empty: the one beside this program
+    bool fork_processes = true;  // VMs' processes are forks of one that waits (fork_server.hpp); false: each is executed
     FirmwareFiles firmware;
     std::string swtpm_binary = "/usr/bin/swtpm";
     bool force_tcg = false;             // do not even probe KVM

@@ -97,6 +97,10 @@ TEST(RunDirectory, ARecordComesBackAsItWas) {
     EXPECT_FALSE(back->spec.nics[0].link_up);
     for (std::size_t length = 0; length < text.size(); length += 7) EXPECT_FALSE(hypervisor::read_record_text(text.substr(0, length)).has_value());
     EXPECT_FALSE(hypervisor::read_record_text("{\"vm\": 7}").has_value());
+    std::string of_before = text;
+    const std::string layout = ",\"deviceLayout\":" + std::to_string(hypervisor::kDeviceLayout);
+    of_before.erase(of_before.find(layout), layout.size());
+    EXPECT_EQ(hypervisor::read_record_text(of_before).value().device_layout, 1);
 }
 
 TEST(RunDirectory, FollowsNoLinkThatQemuMayHaveLeft) {

@@ -259,7 +259,7 @@ Result<ReadyProcess> ReadyPool::launch_machine(const MemoryPlace& place, const D
     order.log = log.get();
     order.inherited = {lock.get(), listener.get(), opening.memory.get()};
     order.user = surroundings_.user;
-    TRY_ASSIGN(Process process, launch(order));
+    TRY_ASSIGN(Process process, surroundings_.processes->launch(order));
     ReadyProcess ready{std::move(directory), std::move(process), nullptr, false, {}, {}};
     const Deadline deadline = steady_clock::now() + kStartPatience;
     Result<Fd> socket = connect_unix(ready.directory.fd(), "qmp.sock", deadline);

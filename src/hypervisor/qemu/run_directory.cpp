@@ -99,6 +99,8 @@ DomainRecord read_record_json(const json::object& from) {
     record.spec.disk_ports = read_numbers(from.at("diskPorts"));
     record.spec.nic_ports = read_numbers(from.at("nicPorts"));
     record.resume_owed = from.at("resumeOwed").as_bool();
+    const json::value* const layout = from.if_contains("deviceLayout");
+    record.device_layout = layout != nullptr ? layout->to_number<std::int64_t>() : 1;  // the first servers knew but one
     for (const auto& [volume, count] : from.at("writesAtOpening").as_object()) record.writes_at_opening[volume] = count.to_number<std::int64_t>();
     if (const json::value* levels = from.if_contains("levels")) {
         for (const auto& [volume, numbers] : levels->as_object()) {
@@ -139,6 +141,7 @@ std::string record_text(const DomainRecord& record) {
                      {"diskPorts", numbers_json(record.spec.disk_ports)},
                      {"nicPorts", numbers_json(record.spec.nic_ports)},
                      {"resumeOwed", record.resume_owed},
+                     {"deviceLayout", record.device_layout},
                      {"writesAtOpening", std::move(writes)}};
     if (!record.levels.empty()) {
         json::object levels;

@@ -11,6 +11,7 @@
 
 #include "base/result.hpp"
 #include "hypervisor/hypervisor.hpp"
+#include "hypervisor/qemu/command_line.hpp"
 #include "hypervisor/qemu/fd.hpp"
 #include "hypervisor/qemu/process.hpp"
 
@@ -28,6 +29,7 @@ struct DomainRecord {
     std::map<std::string, std::int64_t> writes_at_opening;    // by volume uuid: QEMU's write counter when the top layer was made; -1 unknown
     std::map<std::string, std::vector<std::int64_t>> levels;  // by volume uuid, top first: the numbers in the nodes' names, where they have gaps
     std::map<std::string, std::int64_t> streams;              // by volume uuid: what is copied into the top goes down to this level; -1 to the end
+    std::int64_t device_layout = kDeviceLayout;               // of the process
     bool resume_owed = false;  // the guest stands still for a memory capture: who finds it so without one going on lets it run
 };
 

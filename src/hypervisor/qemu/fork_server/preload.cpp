@@ -1,0 +1,177 @@
+// ramet-fork-server.so: preloaded into QEMU, whose main() it holds back. Takes orders (fork_server_protocol.hpp) and lets a fork of the process
+// run main() for each. Uses nothing but the C library: QEMU is a C program, and what is loaded here is in every VM's process.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "hypervisor/qemu/fork_server_protocol.hpp"
+
+namespace {
+
+using namespace ramet::hypervisor;
+
+using Main = int (*)(int, char**, char**);
+using StartMain = int (*)(Main, int, char**, void (*)(), void (*)(), void (*)(), void*);
+
+constexpr int kAboveInherited = kFirstInheritedFd + kInheritedFdsMax;
+// Where orders come from. Above all numbers of a fork's files: a table of files that grows in a process with two threads, as a fork is, makes it
+// wait for the kernel's RCU, 16 ms.
+constexpr int kOrders = kAboveInherited + static_cast<int>(kForkFilesMax);
+constexpr std::size_t kArgumentsMax = kForkOrderBytesMax / 2;
+
+Main qemu_main = nullptr;
+alignas(ForkOrder) char order_bytes[kForkOrderBytesMax];  // of the fork: its arguments, for as long as it lives
+char* arguments[kArgumentsMax + 1];
+
+struct Received {
+    ForkOrder order;
+    int files[kForkFilesMax];
+    char *begin, *end;  // of the arguments
+};
+
+// Registers QEMU's types and initialises their classes, as its main() would. Entry points of QEMU 7.2; main() finds it done.
+void register_types() {
+    constexpr int kModuleInitQom = 3;
+    const auto call_init = reinterpret_cast<void (*)(int)>(::dlsym(RTLD_DEFAULT, "module_call_init"));
+    const auto class_list = reinterpret_cast<void* (*)(const char*, int)>(::dlsym(RTLD_DEFAULT, "object_class_get_list"));
+    const auto free_list = reinterpret_cast<void (*)(void*)>(::dlsym(RTLD_DEFAULT, "g_slist_free"));
+    if (call_init == nullptr || class_list == nullptr || free_list == nullptr) return;
+    call_init(kModuleInitQom);
+    free_list(class_list("machine", 0));
+}
+
+// False: the server is gone.
+bool receive(Received& received) {
+    alignas(cmsghdr) static char control[CMSG_SPACE(kForkFilesMax * sizeof(int))];
+    iovec part{order_bytes, sizeof order_bytes};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    ssize_t count;
+    do count = ::recvmsg(kOrders, &message, MSG_CMSG_CLOEXEC);
+    while (count < 0 && errno == EINTR);
+    if (count < static_cast<ssize_t>(sizeof(ForkOrder)) || order_bytes[count - 1] != '\0') return false;
+    std::memcpy(&received.order, order_bytes, sizeof received.order);
+    received.begin = order_bytes + sizeof(ForkOrder);
+    received.end = order_bytes + count;
+    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    const std::size_t files = kForkFilesBefore + received.order.inherited;
+    if (header == nullptr || files > kForkFilesMax || header->cmsg_len != CMSG_LEN(files * sizeof(int))) return false;
+    std::memcpy(received.files, CMSG_DATA(header), files * sizeof(int));
+    return true;
+}
+
+int split_arguments(const Received& received) {
+    int count = 0;
+    for (char* text = received.begin; text < received.end && count < static_cast<int>(kArgumentsMax); text += std::strlen(text) + 1)
+        arguments[count++] = text;
+    arguments[count] = nullptr;
+    return count;
+}
+
+// What /proc/<pid>/cmdline shows: by it VMs are found again.
+bool show_arguments(const Received& received) {
+    char text[1024] = {};
+    const int file = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    const ssize_t count = ::read(file, text, sizeof text - 1);
+    ::close(file);
+    unsigned long fields[52] = {};                                      // numbered as in proc(5)
+    const char* place = count > 0 ? std::strrchr(text, ')') : nullptr;  // the end of field 2
+    for (int number = 3; number < 52 && place != nullptr; ++number) {
+        place = std::strchr(place, ' ');
+        if (place != nullptr) fields[number] = std::strtoul(++place, nullptr, 10);
+    }
+    if (place == nullptr) return false;
+    prctl_mm_map map{};
+    map.start_code = fields[26];
+    map.end_code = fields[27];
+    map.start_stack = fields[28];
+    map.start_data = fields[45];
+    map.end_data = fields[46];
+    map.start_brk = fields[47];
+    map.brk = reinterpret_cast<unsigned long>(::sbrk(0));
+    map.arg_start = reinterpret_cast<unsigned long>(received.begin);
+    map.arg_end = reinterpret_cast<unsigned long>(received.end);
+    map.env_start = fields[50];
+    map.env_end = fields[51];
+    map.exe_fd = ~0U;
+    return ::prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0;
+}
+
+bool take_files(Received& received) {
+    const std::size_t count = kForkFilesBefore + received.order.inherited;
+    // Above the numbers the process uses, so that none is overwritten before it has its place.
+    for (std::size_t i = 0; i < count; ++i) {
+        const int raised = ::fcntl(received.files[i], F_DUPFD_CLOEXEC, kAboveInherited);
+        if (raised < 0) return false;
+        ::close(received.files[i]);
+        received.files[i] = raised;
+    }
+    if (::fchdir(received.files[1]) < 0 || ::dup2(received.files[2], 1) < 0 || ::dup2(received.files[2], 2) < 0) return false;
+    ::close(kOrders);
+    for (std::size_t i = kForkFilesBefore; i < count; ++i) {
+        if (::dup2(received.files[i], kFirstInheritedFd + static_cast<int>(i - kForkFilesBefore)) < 0) return false;
+    }
+    for (std::size_t i = 1; i < count; ++i) ::close(received.files[i]);
+    return true;
+}
+
+void report(int fd, int error) {
+    const ForkReport said{error, ::getpid()};
+    (void)!::write(fd, &said, sizeof said);
+    ::close(fd);
+}
+
+// In the process that becomes the VM's. `between`: its parent, which ends at once.
+int run(Received& received, pid_t between, char** environment) {
+    const bool whole = ::setsid() >= 0 && take_files(received) && show_arguments(received);
+    const int error = whole ? 0 : errno == 0 ? EINVAL : errno;
+    while (::getppid() == between) ::sched_yield();  // from now on we are the server's child
+    report(received.files[0], error);
+    if (!whole) ::_exit(127);
+    return qemu_main(split_arguments(received), arguments, environment);
+}
+
+int serve(int, char**, char** environment) {
+    ::close(kForkLibrary);
+    if (::dup3(kForkSocket, kOrders, O_CLOEXEC) < 0) ::_exit(1);
+    ::close(kForkSocket);
+    if (::getenv(kForkWarmVariable) != nullptr) register_types();
+    ::unsetenv(kForkWarmVariable);
+    Received received;
+    while (receive(received)) {
+        const pid_t between = ::vfork();
+        if (between == 0) {
+            const pid_t parent = ::getpid();
+            const pid_t child = ::fork();
+            if (child == 0) return run(received, parent, environment);
+            if (child < 0) report(received.files[0], errno);
+            ::_exit(0);
+        }
+        if (between < 0) report(received.files[0], errno);
+        if (between > 0) ::waitpid(between, nullptr, 0);
+        for (std::size_t i = between < 0 ? 1 : 0; i < kForkFilesBefore + received.order.inherited; ++i) ::close(received.files[i]);
+    }
+    ::_exit(0);
+}
+
+}  // namespace
+
+// glibc's own calls the constructors and then what it is given as main().
+extern "C" __attribute__((visibility("default"))) int __libc_start_main(Main main, int count, char** values, void (*init)(), void (*fini)(),
+                                                                        void (*rtld_fini)(), void* stack_end) {
+    const auto start = reinterpret_cast<StartMain>(::dlsym(RTLD_NEXT, "__libc_start_main"));
+    qemu_main = main;
+    ::unsetenv("LD_PRELOAD");
+    return start(serve, count, values, init, fini, rtld_fini, stack_end);
+}

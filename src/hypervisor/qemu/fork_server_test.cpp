@@ -1,0 +1,202 @@
+// Processes that are forked are like those that are executed; what cannot be forked is executed.
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <csignal>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <future>
+#include <thread>
+
+#include "hypervisor/qemu/fork_server.hpp"
+#include "hypervisor/qemu/fork_server_protocol.hpp"
+#include "support/storage_files.hpp"
+
+namespace ramet::test {
+namespace {
+
+using hypervisor::Fd;
+using hypervisor::ForkServer;
+using hypervisor::Launch;
+using hypervisor::Process;
+using namespace std::chrono_literals;
+
+constexpr const char* kProgram = "/usr/bin/python3";
+
+std::string library_beside() {
+    std::array<char, PATH_MAX> path;
+    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+    const std::string program(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    return program.substr(0, program.rfind('/') + 1) + "ramet-fork-server.so";
+}
+
+bool is_fork(const Process& process) {
+    const Fd file(::open(("/proc/" + std::to_string(process.pid) + "/environ").c_str(), O_RDONLY | O_CLOEXEC));
+    std::string text(4096, '\0');
+    const ssize_t count = ::read(file.get(), text.data(), text.size());
+    return text.substr(0, count > 0 ? static_cast<std::size_t>(count) : 0).find("LD_PRELOAD=") != std::string::npos;
+}
+
+struct ForkServerTest : testing::Test {
+    TempDir directory;
+    Fd working{::open(directory.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    std::vector<Fd> files;
+
+    hypervisor::ForkServerOptions options(const std::string& library = library_beside()) {
+        return {kProgram, library, directory.file("fork-server.log"), std::nullopt, false};
+    }
+    Launch script(const std::string& text, const std::vector<std::string>& more = {}) {
+        files.emplace_back(::open(directory.file("log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+        Launch order;
+        order.program = kProgram;
+        order.arguments = {"-c", text};
+        order.arguments.insert(order.arguments.end(), more.begin(), more.end());
+        order.directory = working.get();
+        order.log = files.back().get();
+        return order;
+    }
+    int file_with(const std::string& text) {
+        int ends[2];
+        EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+        files.emplace_back(ends[0]);
+        const Fd writing(ends[1]);
+        EXPECT_EQ(::write(writing.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+        return files.back().get();
+    }
+    static int code_of(const Process& process) {
+        EXPECT_TRUE(hypervisor::wait_for_end(process, 20s));
+        const std::optional<int> code = hypervisor::reap(process, false);
+        EXPECT_TRUE(code.has_value()) << "it is no child of this process";
+        return code.value_or(-1);
+    }
+    std::string log() { return read_file(directory.file("log")); }
+};
+
+// What a process can tell of itself, but for its pid.
+constexpr const char* kTell = R"(
+import os, signal, sys
+print(sys.argv[1:], os.getcwd(), os.getppid(), os.getpid() == os.getsid(0), sorted(os.environ.items()), flush=True)
+print(open("/proc/self/cmdline").read().split("\0")[3:], os.umask(0), sorted(int(n) for n in os.listdir("/proc/self/fd"))[:-1], flush=True)
+print([os.read(100 + n, 99) for n in range(3)], [s for s in range(1, 32) if signal.getsignal(s) == signal.SIG_IGN], file=sys.stderr, flush=True)
+sys.exit(7)
+)";
+
+TEST_F(ForkServerTest, AForkIsLikeAProcessThatWasExecuted) {
+    ForkServer server(options());
+    std::vector<std::string> told;
+    for (const bool forked : {true, false}) {
+        Launch order = script(kTell, {"", "a b", "guest=x"});
+        for (const char* text : {"first", "second", "third"}) order.inherited.push_back(file_with(text));
+        const Result<Process> process = forked ? server.launch(order) : hypervisor::launch(order);
+        ASSERT_TRUE(process.has_value()) << process.error().detail;
+        EXPECT_EQ(process->start_time, hypervisor::start_time_of(process->pid).value_or(0));
+        EXPECT_EQ(is_fork(*process), forked);
+        EXPECT_EQ(code_of(*process), 7) << log();
+        told.push_back(log());
+        std::filesystem::remove(directory.file("log"));
+    }
+    EXPECT_EQ(told[0], told[1]);
+    EXPECT_NE(told[0].find("['', 'a b', 'guest=x'] " + directory.path() + " " + std::to_string(::getpid()) + " True"), std::string::npos) << told[0];
+    EXPECT_NE(told[0].find("[b'first', b'second', b'third']"), std::string::npos) << told[0];
+}
+
+TEST_F(ForkServerTest, ManyAtOnce) {
+    ForkServer server(options());
+    std::vector<Launch> orders;
+    for (int i = 0; i < 40; ++i) orders.push_back(script("import sys; sys.exit(int(sys.argv[1]))", {std::to_string(i)}));
+    std::vector<std::future<int>> codes;
+    for (const Launch& order : orders) {
+        codes.push_back(std::async(std::launch::async, [&] {
+            const Result<Process> process = server.launch(order);
+            return process.has_value() && is_fork(*process) ? code_of(*process) : -1;
+        }));
+    }
+    for (int i = 0; i < 40; ++i) EXPECT_EQ(codes[static_cast<std::size_t>(i)].get(), i);
+    EXPECT_EQ(log(), "");
+}
+
+TEST_F(ForkServerTest, ExecutesWhatCannotBeForked) {
+    const auto runs = [&](ForkServer& server, const Launch& order, bool forked) {
+        const Result<Process> process = server.launch(order);
+        ASSERT_TRUE(process.has_value()) << process.error().detail;
+        EXPECT_EQ(is_fork(*process), forked);
+        EXPECT_EQ(code_of(*process), 0) << log();
+    };
+    const std::string waits = "import time; time.sleep(0.3)";
+    ForkServer server(options());
+    Launch many = script(waits);
+    for (std::size_t i = 0; i < hypervisor::kForkFilesMax; ++i) many.inherited.push_back(file_with(""));
+    runs(server, many, false);
+    runs(server, script(waits, {std::string(hypervisor::kForkOrderBytesMax / 2, 'x'), std::string(hypervisor::kForkOrderBytesMax / 2, 'y')}), false);
+    Launch other = script(waits);
+    other.program = "/usr/bin/sleep";
+    other.arguments = {"0.3"};
+    runs(server, other, false);
+    runs(server, script(waits), true);
+    ForkServer none(options(""));
+    runs(none, script(waits), false);
+    ForkServer lost(options(directory.file("nowhere.so")));
+    for (int i = 0; i < 5; ++i) runs(lost, script(waits), false);
+    write_file(directory.file("empty.so"), "");  // the linker says so and goes on without it
+    ForkServer broken(options(directory.file("empty.so")));
+    for (int i = 0; i < 5; ++i) runs(broken, script(waits), false);
+    EXPECT_NE(read_file(directory.file("fork-server.log")).find("Python 3"), std::string::npos) << "what it says when it is not held back";
+}
+
+pid_t server_of(const std::string& log) {
+    for (const pid_t pid : hypervisor::all_processes()) {
+        std::array<char, PATH_MAX> path;
+        const ssize_t size = ::readlink(("/proc/" + std::to_string(pid) + "/fd/2").c_str(), path.data(), path.size());
+        if (size > 0 && std::string_view(path.data(), static_cast<std::size_t>(size)) == log) return pid;
+    }
+    return -1;
+}
+
+TEST_F(ForkServerTest, ComesBackAfterItsEndAndEndsWithoutItsProcesses) {
+    auto server = std::make_unique<ForkServer>(options());
+    const std::string waits = "import sys; sys.stdin.read(); import time; time.sleep(30)";
+    std::vector<Process> processes;
+    processes.push_back(server->launch(script(waits)).value());
+    const pid_t first = server_of(directory.file("fork-server.log"));
+    ASSERT_GT(first, 0);
+    ASSERT_EQ(::kill(first, SIGKILL), 0);
+    std::this_thread::sleep_for(100ms);
+    processes.push_back(server->launch(script(waits)).value());
+    EXPECT_TRUE(is_fork(processes[1]));
+    EXPECT_NE(server_of(directory.file("fork-server.log")), first);
+    server.reset();
+    EXPECT_EQ(server_of(directory.file("fork-server.log")), -1);
+    for (const Process& process : processes) {
+        EXPECT_FALSE(hypervisor::has_ended(process));
+        hypervisor::kill_process(process);
+        EXPECT_EQ(code_of(process), 128 + SIGKILL);
+    }
+}
+
+TEST_F(ForkServerTest, IsMadeAnewWhenTheProgramsFileIsAnother) {
+    const std::string program = directory.file("python");
+    std::filesystem::copy_file(kProgram, program);
+    hypervisor::ForkServerOptions of_copy = options();
+    of_copy.program = program;
+    ForkServer server(of_copy);
+    const auto run = [&] {
+        Launch order = script("import time; time.sleep(0.2)");
+        order.program = program;
+        const Process process = server.launch(order).value();
+        EXPECT_TRUE(is_fork(process));
+        const pid_t parent = server_of(directory.file("fork-server.log"));
+        EXPECT_EQ(code_of(process), 0) << log();
+        return parent;
+    };
+    const pid_t first = run();
+    EXPECT_EQ(run(), first);
+    std::filesystem::copy_file(kProgram, program + ".new");
+    std::filesystem::rename(program + ".new", program);  // as a package manager does
+    EXPECT_NE(run(), first);
+}
+
+}  // namespace
+}  // namespace ramet::test
