@@ -16,6 +16,7 @@ namespace ramet::hypervisor {
 struct ForkOrder {
     std::uint32_t arguments = 0;
     std::uint32_t inherited = 0;
+    std::uint32_t huge_pages = 1;  // 0: no transparent ones
 };
 
 struct ForkReport {

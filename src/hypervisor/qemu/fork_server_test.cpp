@@ -80,6 +80,7 @@ constexpr const char* kTell = R"(
 import os, signal, sys
 print(sys.argv[1:], os.getcwd(), os.getppid(), os.getpid() == os.getsid(0), sorted(os.environ.items()), flush=True)
 print(open("/proc/self/cmdline").read().split("\0")[3:], os.umask(0), sorted(int(n) for n in os.listdir("/proc/self/fd"))[:-1], flush=True)
+print([line for line in open("/proc/self/status") if line.startswith("THP_enabled")], flush=True)
 print([os.read(100 + n, 99) for n in range(3)], [s for s in range(1, 32) if signal.getsignal(s) == signal.SIG_IGN], file=sys.stderr, flush=True)
 sys.exit(7)
 )";
@@ -89,6 +90,7 @@ TEST_F(ForkServerTest, AForkIsLikeAProcessThatWasExecuted) {
     std::vector<std::string> told;
     for (const bool forked : {true, false}) {
         Launch order = script(kTell, {"", "a b", "guest=x"});
+        order.huge_pages = false;
         for (const char* text : {"first", "second", "third"}) order.inherited.push_back(file_with(text));
         const Result<Process> process = forked ? server.launch(order) : hypervisor::launch(order);
         ASSERT_TRUE(process.has_value()) << process.error().detail;
@@ -100,6 +102,7 @@ TEST_F(ForkServerTest, AForkIsLikeAProcessThatWasExecuted) {
     }
     EXPECT_EQ(told[0], told[1]);
     EXPECT_NE(told[0].find("['', 'a b', 'guest=x'] " + directory.path() + " " + std::to_string(::getpid()) + " True"), std::string::npos) << told[0];
+    EXPECT_NE(told[0].find("THP_enabled:\\t0"), std::string::npos) << told[0];
     EXPECT_NE(told[0].find("[b'first', b'second', b'third']"), std::string::npos) << told[0];
 }
 

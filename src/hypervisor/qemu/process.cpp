@@ -38,6 +38,7 @@ struct ChildPlan {
     int directory, log, null_device, report;
     const int* inherited;
     std::size_t inherited_count;
+    bool huge_pages;
     const User* user;
 };
 
@@ -82,6 +83,7 @@ void take_files(const ChildPlan& plan) {
         if (::syscall(SYS_setresuid, plan.user->uid, plan.user->uid, plan.user->uid) < 0) give_up(plan, 5);
     }
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) give_up(plan, 6);
+    if (!plan.huge_pages) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // a kernel without them has none to switch off
     ::execve(plan.program, plan.arguments, plan.environment);
     give_up(plan, 7);
 }
@@ -131,8 +133,17 @@ Result<Process> launch(const Launch& launch) {
     std::vector<std::string> variables{"PATH=/usr/bin:/bin"};
     variables.insert(variables.end(), launch.environment.begin(), launch.environment.end());
     std::vector<char*> environment = pointers_to(variables);
-    const ChildPlan plan{launch.program.c_str(), arguments.data(), environment.data(), directory.get(),  log.get(),
-                         null_device.get(),      report.get(),     inherited.data(),   inherited.size(), launch.user ? &*launch.user : nullptr};
+    const ChildPlan plan{launch.program.c_str(),
+                         arguments.data(),
+                         environment.data(),
+                         directory.get(),
+                         log.get(),
+                         null_device.get(),
+                         report.get(),
+                         inherited.data(),
+                         inherited.size(),
+                         launch.huge_pages,
+                         launch.user ? &*launch.user : nullptr};
     const pid_t pid = ::fork();
     if (pid < 0) return fail(ErrorCode::internal, "The machine cannot start another process", std::string("fork: ") + std::strerror(errno));
     if (pid == 0) run_child(plan);

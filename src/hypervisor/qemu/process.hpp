@@ -35,6 +35,7 @@ struct Launch {
     int directory = -1;                         // becomes the working directory
     int log = -1;                               // standard output and error
     std::vector<int> inherited;                 // the n-th becomes kFirstInheritedFd + n in the child; stay ours
+    bool huge_pages = true;                     // false: no transparent ones; of each that is touched all 2 MiB are its own
     std::optional<User> user;                   // set when we are root: who the child becomes
 };
 

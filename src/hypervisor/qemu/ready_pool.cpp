@@ -258,6 +258,7 @@ Result<ReadyProcess> ReadyPool::launch_machine(const MemoryPlace& place, const D
     order.directory = directory.fd();
     order.log = log.get();
     order.inherited = {lock.get(), listener.get(), opening.memory.get()};
+    order.huge_pages = false;  // as for every process that maps a captured memory
     order.user = surroundings_.user;
     TRY_ASSIGN(Process process, surroundings_.processes->launch(order));
     ReadyProcess ready{std::move(directory), std::move(process), nullptr, false, {}, {}};

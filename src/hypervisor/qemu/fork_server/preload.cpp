@@ -136,7 +136,8 @@ void report(int fd, int error) {
 int run(Received& received, pid_t between, char** environment) {
     const bool whole = ::setsid() >= 0 && take_files(received) && show_arguments(received);
     const int error = whole ? 0 : errno == 0 ? EINVAL : errno;
-    while (::getppid() == between) ::sched_yield();  // from now on we are the server's child
+    while (::getppid() == between) ::sched_yield();                               // from now on we are the server's child
+    if (received.order.huge_pages == 0) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // a kernel without them has none to switch off
     report(received.files[0], error);
     if (!whole) ::_exit(127);
     return qemu_main(split_arguments(received), arguments, environment);
