@@ -189,8 +189,8 @@ public:
     // Like start(), from a captured instant: every link is down whatever `spec` says, then the guest goes on. The VM's devices must be the
     // captured ones (invalid_argument names what differs). The files must stay as they are for as long as the process lives.
     virtual Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) = 0;
-    // While `wanted`, whatever else the machine has to do goes before this guest; it runs on what is left over. A VM that is off: nothing. Where
-    // a priority cannot be given back (a server that is not root) none is taken.
+    // While `wanted`, whatever else the machine has to do goes before this guest; it runs on what is left over. A VM that is off is so
+    // from its first instruction when it goes on from memory next. Where a priority cannot be given back (a server that is not root) none is taken.
     virtual void in_background(const VmId& vm, bool wanted) = 0;
     // Keeps `count` processes ready that need no more than a VM's own disks (and its NICs, where these have no taps) to go on from this memory:
     // start_from_memory takes one where there is one. They are made in the background and end with this server; 0: those that there are end

@@ -24,8 +24,12 @@ Result<Output> ResumeFromMemory::run(StepContext& step) {
 Result<void> ResumeFromMemory::go_on() {
     TRY_ASSIGN(const MemoryImage image, use_memory_image(parts_, vm_, image_));
     crash_point("memory-used");
-    TRY(start_domain_from_memory(parts_, vm_, image));
     if (behind_others_) parts_.hypervisor.in_background(vm_, true);
+    const Result<void> started = start_domain_from_memory(parts_, vm_, image);
+    if (!started.has_value()) {
+        parts_.hypervisor.in_background(vm_, false);
+        return started;
+    }
     crash_point("memory-resumed");
     return parts_.database().write([&](store::Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, vm_.text()));

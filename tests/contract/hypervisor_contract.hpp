@@ -245,6 +245,7 @@ TEST_P(HypervisorContract, GoesOnFromACapturedInstant) {
     const Result<void> differs = vms().start_from_memory(other, place, facts->layout);
     ASSERT_FALSE(differs.has_value());
     EXPECT_EQ(differs.error().code, ErrorCode::invalid_argument);
+    vms().in_background(clone.vm, true);
     for (int again = 0; again < 2; ++again) {
         const Result<void> gone_on = vms().start_from_memory(clone, place, facts->layout);
         ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;

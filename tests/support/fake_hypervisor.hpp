@@ -230,7 +230,7 @@ public:
     Result<void> memory_fits(const std::string&) override { return {}; }
     void in_background(const VmId& vm, bool wanted) override {
         const std::lock_guard lock(mutex_);
-        if (const auto domain = domains_.find(vm); domain != domains_.end()) domain->second.background = wanted;
+        domains_[vm].background = wanted;
     }
     void keep_ready(const hypervisor::KeptMemory&, std::size_t) override {}
     std::vector<hypervisor::ReadyMachine> promise_ready(const hypervisor::MemoryPlace&, std::size_t) override { return {}; }

@@ -135,6 +135,7 @@ private:
     Result<std::string> wait_until_loaded();     // QEMU's run state then
     Result<void> begin_from_memory();
     Result<void> let_go_on();
+    void put_in_background(bool wanted);
     Result<bool> unplug_nic(const NicSpec& nic);
 
     // machine_ready.cpp
@@ -213,6 +214,7 @@ private:
     std::unique_ptr<Qmp> qmp_;
     DomainRecord record_;
     std::atomic<bool> settled_{true};  // false: record_ is an earlier server's, or QEMU did not answer; it has not been asked yet
+    bool begins_in_background_ = false;
     bool settle_failed_ = false;       // and the log knows
     Deadline settle_not_before_{};     // one that is silent is not asked by each of many calls in a row
 };

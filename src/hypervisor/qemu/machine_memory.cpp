@@ -367,6 +367,7 @@ Result<void> Machine::begin_from_memory() {
 
 Result<void> Machine::let_go_on() {
     crash_point("qemu.memory.loaded");
+    if (begins_in_background_) put_in_background(true);
     TRY(ask("cont"));
     return {};
 }
@@ -402,8 +403,13 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
 // each VM is one; then the niceness of threads counts within them only.
 void Machine::in_background(bool wanted) {
     const Result<std::unique_lock<std::timed_mutex>> lock = hold();
-    if (!lock.has_value()) return;
-    if (::geteuid() != 0 || !alive().value_or(false)) return;
+    if (!lock.has_value() || ::geteuid() != 0) return;
+    const bool is_alive = alive().value_or(false);
+    begins_in_background_ = wanted && !is_alive;
+    if (is_alive) put_in_background(wanted);
+}
+
+void Machine::put_in_background(bool wanted) {
     const int nice = wanted ? kBackgroundNice : 0;
     const std::string process = "/proc/" + std::to_string(run_->process.pid);
     std::error_code gone;  // it may end meanwhile

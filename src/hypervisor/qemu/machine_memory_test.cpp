@@ -82,20 +82,31 @@ TEST_F(MemoryCapture, SealsTheMemoryAndOpensItForEachClone) {
 
 TEST_F(MemoryCapture, AVmInTheBackgroundGetsItsPriorityBack) {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can give a priority back";
-    const auto niceness = [this] {
+    const auto niceness = [this](const VmId& vm) {
         std::set<int> found;
-        for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(vms_.process_of(source_.vm)->pid) + "/task"))
+        for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(vms_.process_of(vm)->pid) + "/task"))
             found.insert(::getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoul(thread.path().filename()))));
         return found;
     };
-    const std::string group = "/proc/" + std::to_string(vms_.process_of(source_.vm)->pid) + "/autogroup";  // absent in some kernels
+    const auto group = [this](const VmId& vm) {
+        return "/proc/" + std::to_string(vms_.process_of(vm)->pid) + "/autogroup";
+    };  // absent in some kernels
     vms_.hypervisor().in_background(source_.vm, true);
-    EXPECT_EQ(niceness(), std::set<int>{19});
-    if (std::filesystem::exists(group)) { EXPECT_THAT(read_file(group), testing::EndsWith("nice 19\n")); }
+    EXPECT_EQ(niceness(source_.vm), std::set<int>{19});
+    if (std::filesystem::exists(group(source_.vm))) { EXPECT_THAT(read_file(group(source_.vm)), testing::EndsWith("nice 19\n")); }
     vms_.hypervisor().in_background(source_.vm, false);
-    EXPECT_EQ(niceness(), std::set<int>{0});
-    if (std::filesystem::exists(group)) { EXPECT_THAT(read_file(group), testing::EndsWith("nice 0\n")); }
-    vms_.hypervisor().in_background(VmId::random(), true);  // of nobody: nothing
+    EXPECT_EQ(niceness(source_.vm), std::set<int>{0});
+    if (std::filesystem::exists(group(source_.vm))) { EXPECT_THAT(read_file(group(source_.vm)), testing::EndsWith("nice 0\n")); }
+    const hypervisor::MemoryPlace place = vms_.memory_place();
+    const auto facts = vms_.hypervisor().capture_memory(source_.vm, {overlay()}, place, {});
+    ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
+    const hypervisor::DomainSpec clone = clone_spec();
+    vms_.hypervisor().in_background(clone.vm, true);  // from its first instruction
+    const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout);
+    ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
+    EXPECT_EQ(niceness(clone.vm), std::set<int>{19});
+    vms_.hypervisor().in_background(clone.vm, false);
+    EXPECT_EQ(niceness(clone.vm), std::set<int>{0});
 }
 
 TEST_F(MemoryCapture, OfARealStreamNoPrefixIsTakenForTheWhole) {
