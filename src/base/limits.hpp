@@ -106,6 +106,7 @@ inline constexpr std::chrono::seconds kDownloadStall{60};  // no byte for this l
 // --- engine
 inline constexpr std::size_t kSagaThreads = 8;                      // jobs at work; those that wait for a lock or for branches have no thread
 inline constexpr std::size_t kSlowSagaThreads = 32;                 // graceful stops and downloads, which mostly sleep
+inline constexpr std::size_t kVmsAskedAtOnce = 16;                  // they wait for each other's QEMU only when it hangs
 inline constexpr std::size_t kBranchThreads = 8;                    // clones spawned side by side in all
 inline constexpr std::size_t kSlowBranchThreads = 4;                // clones copied side by side in all: more would only share the disk
 inline constexpr std::size_t kJobQueueMax = 100'000;                // jobs waiting for a thread: memory

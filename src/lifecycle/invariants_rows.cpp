@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "api/json.hpp"
+#include "base/limits.hpp"
 #include "base/patience.hpp"
 #include "base/task_group.hpp"
 #include "lifecycle/invariants.hpp"
@@ -18,7 +19,6 @@ using store::Transaction;
 
 namespace {
 
-constexpr std::size_t kVmsAtOnce = 16;                   // they wait for each other's QEMU only when it hangs
 constexpr std::int64_t kClonesLookedAt = 200;            // the newest; older reports cannot have changed
 constexpr std::int64_t kLeaseLateMilliseconds = 10'000;  // an end is acted on within 2 s; the removal itself takes a while
 
@@ -96,7 +96,7 @@ Result<Findings> nothing_stays_paused(Parts& parts, const Survey& survey) {
     }
     std::mutex mutex;
     std::map<std::size_t, std::string> found;
-    for_each_parallel(asked.size(), kVmsAtOnce, [&](std::size_t index) {
+    for_each_parallel(asked.size(), limits::kVmsAskedAtOnce, [&](std::size_t index) {
         const VmInstance& vm = *asked[index];
         const Patience patience = Patience::at_most(kDoctorPatience);
         const Result<hypervisor::DomainState> state = parts.hypervisor.state(vm.uuid);

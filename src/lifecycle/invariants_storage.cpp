@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "base/patience.hpp"
+#include "base/task_group.hpp"
 #include "lifecycle/invariants.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "storage/file.hpp"
@@ -179,15 +180,19 @@ Result<Findings> chains_are_sound(Parts&, const Survey& survey) {
 }
 
 Result<Findings> disks_have_one_writer(Parts& parts, const Survey& survey) {
+    const std::vector<VmId> domains(survey.objects.domains.begin(), survey.objects.domains.end());
+    std::vector<std::vector<hypervisor::DiskTop>> tops(domains.size());
+    for_each_parallel(domains.size(), limits::kVmsAskedAtOnce, [&](std::size_t index) {
+        const Patience patience = Patience::at_most(kDoctorPatience);
+        Result<std::vector<hypervisor::DiskTop>> told = parts.hypervisor.disk_tops(domains[index]);
+        if (told.has_value()) tops[index] = std::move(*told);  // else it ended meanwhile, or hangs, which I10 tells
+    });
     Findings findings;
     std::map<std::string, std::string> writers;
-    for (const VmId& domain : survey.objects.domains) {
-        const Patience patience = Patience::at_most(kDoctorPatience);
-        const Result<std::vector<hypervisor::DiskTop>> tops = parts.hypervisor.disk_tops(domain);
-        if (!tops.has_value()) continue;  // it ended meanwhile, or hangs, which I10 tells
-        for (const hypervisor::DiskTop& top : *tops) {
-            const auto [entry, first] = writers.emplace(top.place.root + "/" + top.place.path, domain.text());
-            if (!first) findings.push_back(entry->first + " is written by VMs " + entry->second + " and " + domain.text());
+    for (std::size_t index = 0; index < domains.size(); ++index) {
+        for (const hypervisor::DiskTop& top : tops[index]) {
+            const auto [entry, first] = writers.emplace(top.place.root + "/" + top.place.path, domains[index].text());
+            if (!first) findings.push_back(entry->first + " is written by VMs " + entry->second + " and " + domains[index].text());
         }
     }
     return findings;

@@ -4,6 +4,7 @@
 
 #include "base/limits.hpp"
 #include "base/patience.hpp"
+#include "base/task_group.hpp"
 #include "lifecycle/events.hpp"
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
@@ -16,7 +17,7 @@ using store::Transaction;
 
 namespace {
 
-constexpr std::chrono::milliseconds kLookPatience{500};  // with one VM: its QEMU may hang, and the others' turn has to come
+constexpr std::chrono::milliseconds kLookPatience{500};  // with one VM: its QEMU may hang
 
 Result<void> note_stop(Parts& parts, const VmInstance& seen) {
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
@@ -58,10 +59,13 @@ Result<void> IoStopKeeper::look() {
     TRY_ASSIGN(const std::vector<VmInstance> running, store::read(parts_.database(), [](Transaction& transaction) {
                    return store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::running))}});
                }));
-    for (const VmInstance& vm : running) {
+    std::vector<std::uint8_t> is_stopped(running.size());  // no vector<bool>: each thread writes to its own
+    for_each_parallel(running.size(), limits::kVmsAskedAtOnce, [&](std::size_t index) {
         const Patience patience = Patience::at_most(kLookPatience);
-        const Result<bool> stopped = parts_.hypervisor.is_stopped_by_io(vm.uuid);
-        if (stopped.has_value() && *stopped) TRY(note_stop(parts_, vm));
+        is_stopped[index] = parts_.hypervisor.is_stopped_by_io(running[index].uuid).value_or(false) ? 1 : 0;
+    });
+    for (std::size_t index = 0; index < running.size(); ++index) {
+        if (is_stopped[index] != 0) TRY(note_stop(parts_, running[index]));
     }
     return {};
 }
