@@ -18,7 +18,7 @@ struct Options {
     http::HookAddresses web_hooks = http::HookAddresses::guarded;
     std::string memory_dir;           // of memory images; empty: in the data directory
     std::size_t ready_processes = 0;  // per checkpoint with memory
-    bool fork_processes = true;  // QEMU's
+    bool fork_processes = true;       // QEMU's
     bool allow_userfaultfd = false;
     bool force_tcg = false;
     bool verbose = false;

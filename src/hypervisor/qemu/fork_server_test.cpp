@@ -109,7 +109,7 @@ TEST_F(ForkServerTest, AForkIsLikeAProcessThatWasExecuted) {
 TEST_F(ForkServerTest, ManyAtOnce) {
     ForkServer server(options());
     std::vector<Launch> orders;
-    for (int i = 0; i < 40; ++i) orders.push_back(script("import sys; sys.exit(int(sys.argv[1]))", {std::to_string(i)}));
+    for (int i = 0; i < 40; ++i) orders.push_back(script("import sys, time; time.sleep(1); sys.exit(int(sys.argv[1]))", {std::to_string(i)}));
     std::vector<std::future<int>> codes;
     for (const Launch& order : orders) {
         codes.push_back(std::async(std::launch::async, [&] {
