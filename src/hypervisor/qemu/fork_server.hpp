@@ -26,7 +26,7 @@ struct ForkServerOptions {
     std::string library;           // absolute path of ramet-fork-server.so; empty: every process is executed
     std::string log;               // where the fork server's last words go; absolute path
     std::optional<User> user;      // as Launch::user
-    bool registers_types = false;  // QEMU is of a series whose entry points are known (7.2)
+    bool registers_types = false;  // the program is QEMU of the series 7.2, whose entry points are known
 };
 
 // Thread rules: launch() from any thread; orders wait for each other only while they are sent. Ends with the object or the server's process;

@@ -23,6 +23,7 @@
 namespace ramet::hypervisor {
 namespace {
 
+constexpr const char* kForkedSeries = "QEMU 7.2.";  // its constructors and entry points are known to bear it
 constexpr auto kProbePatience = std::chrono::seconds(5);
 constexpr auto kVersionPatience = std::chrono::seconds(10);
 
@@ -316,9 +317,13 @@ Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options) {
     const ProbeResult live = probe_live_memory(options.allow_userfaultfd);
     capabilities.live_memory = live.works;
     capabilities.live_memory_reason = live.reason;
-    surroundings->processes = std::make_unique<ForkServer>(
-        ForkServerOptions{options.qemu_binary, options.fork_processes ? beside_this_program("ramet-fork-server.so") : "",
-                          surroundings->options.run_root + "/fork-server.log", surroundings->user, capabilities.version.starts_with("QEMU 7.2.")});
+    const bool forks = options.fork_processes && capabilities.version.starts_with(kForkedSeries);
+    surroundings->processes =
+        std::make_unique<ForkServer>(ForkServerOptions{options.qemu_binary, forks ? beside_this_program("ramet-fork-server.so") : "",
+                                                       surroundings->options.run_root + "/fork-server.log", surroundings->user, true});
+    telemetry::log_info("VMs' processes: {}", forks                    ? "forks of a QEMU that waits"
+                                              : options.fork_processes ? "executed; forks were tried with QEMU 7.2 alone"
+                                                                       : "executed, as was asked for");
     return std::unique_ptr<Hypervisor>(std::make_unique<QemuHypervisor>(std::move(surroundings)));
 }
 
