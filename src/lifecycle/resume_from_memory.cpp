@@ -25,7 +25,7 @@ Result<void> ResumeFromMemory::go_on() {
     TRY_ASSIGN(const MemoryImage image, use_memory_image(parts_, vm_, image_));
     crash_point("memory-used");
     if (behind_others_) parts_.hypervisor.in_background(vm_, true);
-    const Result<void> started = start_domain_from_memory(parts_, vm_, image);
+    Result<void> started = start_domain_from_memory(parts_, vm_, image);
     if (!started.has_value()) {
         parts_.hypervisor.in_background(vm_, false);
         return started;

@@ -415,7 +415,12 @@ Result<void> Machine::stop(StopMode mode, const std::stop_token& stop) {
             run->stop_asked = false;
             return std::unexpected<Error>(std::move(ended.error()));
         }
-        TRY_ASSIGN(lock, hold());
+        Result<std::unique_lock<std::timed_mutex>> again = hold();
+        if (!again.has_value()) {
+            run->stop_asked = false;  // its end is told to whoever listens
+            return std::unexpected<Error>(std::move(again.error()));
+        }
+        lock = std::move(*again);
     }
     if (run_ != run) return {};  // another caller saw it end
     if (has_ended(run->process)) {

@@ -134,6 +134,7 @@ void report(int fd, int error) {
 
 // In the process that becomes the VM's. `between`: its parent, which ends at once.
 int run(Received& received, pid_t between, char** environment) {
+    errno = 0;
     const bool whole = ::setsid() >= 0 && take_files(received) && show_arguments(received);
     const int error = whole ? 0 : errno == 0 ? EINVAL : errno;
     while (::getppid() == between) ::sched_yield();                               // from now on we are the server's child
@@ -151,7 +152,7 @@ int serve(int, char**, char** environment) {
     ::unsetenv(kForkWarmVariable);
     Received received;
     while (receive(received)) {
-        const pid_t between = ::vfork();
+        const pid_t between = ::vfork();  // its page tables would be copied for nothing
         if (between == 0) {
             const pid_t parent = ::getpid();
             const pid_t child = ::fork();
