@@ -109,8 +109,10 @@ TEST_F(ForkServerTest, AForkIsLikeAProcessThatWasExecuted) {
 TEST_F(ForkServerTest, ManyAtOnce) {
     ForkServer server(options());
     std::vector<Launch> orders;
+    orders.reserve(40);
     for (int i = 0; i < 40; ++i) orders.push_back(script("import sys, time; time.sleep(1); sys.exit(int(sys.argv[1]))", {std::to_string(i)}));
     std::vector<std::future<int>> codes;
+    codes.reserve(40);
     for (const Launch& order : orders) {
         codes.push_back(std::async(std::launch::async, [&] {
             const Result<Process> process = server.launch(order);

@@ -79,8 +79,8 @@ int split_arguments(const Received& received) {
     return count;
 }
 
-// What /proc/<pid>/cmdline shows: by it VMs are found again.
-bool show_arguments(const Received& received) {
+// What /proc/<pid>/cmdline shows: by it VMs are found again. 0, or what failed.
+int show_arguments(const Received& received) {
     char text[1024] = {};
     const int file = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
     const ssize_t count = ::read(file, text, sizeof text - 1);
@@ -91,7 +91,7 @@ bool show_arguments(const Received& received) {
         place = std::strchr(place, ' ');
         if (place != nullptr) fields[number] = std::strtoul(++place, nullptr, 10);
     }
-    if (place == nullptr) return false;
+    if (place == nullptr) return EINVAL;
     prctl_mm_map map{};
     map.start_code = fields[26];
     map.end_code = fields[27];
@@ -105,25 +105,26 @@ bool show_arguments(const Received& received) {
     map.env_start = fields[50];
     map.env_end = fields[51];
     map.exe_fd = ~0U;
-    return ::prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0;
+    return ::prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof map, 0) == 0 ? 0 : errno;
 }
 
-bool take_files(Received& received) {
+// 0, or what failed.
+int take_files(Received& received) {
     const std::size_t count = kForkFilesBefore + received.order.inherited;
     // Above the numbers the process uses, so that none is overwritten before it has its place.
     for (std::size_t i = 0; i < count; ++i) {
         const int raised = ::fcntl(received.files[i], F_DUPFD_CLOEXEC, kAboveInherited);
-        if (raised < 0) return false;
+        if (raised < 0) return errno;
         ::close(received.files[i]);
         received.files[i] = raised;
     }
-    if (::fchdir(received.files[1]) < 0 || ::dup2(received.files[2], 1) < 0 || ::dup2(received.files[2], 2) < 0) return false;
+    if (::fchdir(received.files[1]) < 0 || ::dup2(received.files[2], 1) < 0 || ::dup2(received.files[2], 2) < 0) return errno;
     ::close(kOrders);
     for (std::size_t i = kForkFilesBefore; i < count; ++i) {
-        if (::dup2(received.files[i], kFirstInheritedFd + static_cast<int>(i - kForkFilesBefore)) < 0) return false;
+        if (::dup2(received.files[i], kFirstInheritedFd + static_cast<int>(i - kForkFilesBefore)) < 0) return errno;
     }
     for (std::size_t i = 1; i < count; ++i) ::close(received.files[i]);
-    return true;
+    return 0;
 }
 
 void report(int fd, int error) {
@@ -134,13 +135,12 @@ void report(int fd, int error) {
 
 // In the process that becomes the VM's. `between`: its parent, which ends at once.
 int run(Received& received, pid_t between, char** environment) {
-    errno = 0;
-    const bool whole = ::setsid() >= 0 && take_files(received) && show_arguments(received);
-    const int error = whole ? 0 : errno == 0 ? EINVAL : errno;
+    int error = ::setsid() < 0 ? errno : take_files(received);
+    if (error == 0) error = show_arguments(received);
     while (::getppid() == between) ::sched_yield();                               // from now on we are the server's child
     if (received.order.huge_pages == 0) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // a kernel without them has none to switch off
     report(received.files[0], error);
-    if (!whole) ::_exit(127);
+    if (error != 0) ::_exit(127);
     return qemu_main(split_arguments(received), arguments, environment);
 }
 
