@@ -48,8 +48,9 @@ struct DomainSpec {
     std::string machine_serial;  // SMBIOS serial; the SMBIOS uuid is the VM's uuid
     std::string uefi_vars;       // absolute path of its UEFI variables, made when absent; empty: it boots by BIOS
     std::string tpm_state;       // absolute path of the directory of its TPM 2.0, made when absent; empty: no TPM
-    // The slots the machine was begun with; empty: chosen at the start. Device state loads only into a machine with the same ones.
-    std::vector<std::int64_t> disk_ports, nic_ports;
+    // The bridges with slots for disks and NICs that the machine was begun with; 0: chosen at the start. Device state loads only into a machine
+    // with as many.
+    std::int64_t bridges = 0;
 };
 
 enum class DomainState : std::uint8_t { running, paused, shut_off };

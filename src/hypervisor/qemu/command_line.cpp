@@ -14,9 +14,12 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::int64_t kDisksMax = limits::kDataVolumesPerVmMax + 1;
-constexpr std::int64_t kDiskSlot = 4;
-constexpr std::int64_t kNicSlot = 8;
-constexpr std::int64_t kNicChassis = 64;  // disks take 1-25
+constexpr std::int64_t kFirstDiskSlot = 1;
+constexpr std::int64_t kFirstNicSlot = 26;
+constexpr std::int64_t kNicsOfFirstBridge = 6;
+constexpr std::int64_t kNicsOfSecondBridge = 31;
+constexpr const char* kFirstBridge = "hot";
+constexpr const char* kSecondBridge = "more";
 constexpr const char* kSeedDevice = "virtio-blk-pci,id=seed,bus=pcie.0,addr=0xa,drive=seedq,serial=cidata";
 constexpr const char* kReadyName = "guest=ready";
 
@@ -122,28 +125,27 @@ void add_firmware_and_tpm(Arguments& arguments, const CommandLineInput& input) {
     }
 }
 
-std::string port_options(const std::string& id, std::int64_t slot, std::int64_t index, std::int64_t chassis) {
-    char address[24];
-    std::snprintf(address, sizeof address, "0x%x.0x%x", static_cast<unsigned>(slot + index / 8), static_cast<unsigned>(index % 8));
-    std::string options = "pcie-root-port,id=" + id + ",bus=pcie.0,addr=" + address + ",chassis=" + std::to_string(chassis);
-    if (index % 8 == 0) options += ",multifunction=on";
-    return options;
+struct Slot {
+    const char* bus;
+    std::string address;
+};
+
+Slot slot(const char* bus, std::int64_t number) {
+    char address[8];
+    std::snprintf(address, sizeof address, "0x%x", static_cast<unsigned>(number) & 31U);
+    return {bus, address};
 }
 
-// Ports for `used` and the `spare` lowest free numbers. Firmware looks at functions 1-7 of a slot only when function 0 exists.
-std::set<std::int64_t> ports_for(const std::set<std::int64_t>& used, std::int64_t count_max, std::int64_t spare) {
-    std::set<std::int64_t> ports = used;
-    for (std::int64_t index = 0; index < count_max && spare > 0; ++index) {
-        if (ports.insert(index).second) --spare;
-    }
-    for (const std::int64_t index : used) ports.insert(index / 8 * 8);
-    return ports;
+Slot disk_slot(std::int64_t device_id) { return slot(kFirstBridge, kFirstDiskSlot + device_id); }
+
+Slot nic_slot(std::int64_t port) {
+    return port < kNicsOfFirstBridge ? slot(kFirstBridge, kFirstNicSlot + port) : slot(kSecondBridge, 1 + port - kNicsOfFirstBridge);
 }
 
-void add_ports(Arguments& arguments, DomainSpec spec) {
-    choose_ports(spec);
-    for (const std::int64_t id : spec.disk_ports) arguments.add("-device", port_options(disk_port(id), kDiskSlot, id, id + 1));
-    for (const std::int64_t id : spec.nic_ports) arguments.add("-device", port_options(nic_port(id), kNicSlot, id, kNicChassis + id));
+void add_bridges(Arguments& arguments, DomainSpec spec) {
+    choose_bridges(spec);
+    arguments.add("-device", std::string("pcie-pci-bridge,bus=pcie.0,addr=0x4,id=") + kFirstBridge);
+    if (spec.bridges > 1) arguments.add("-device", std::string("pcie-pci-bridge,bus=pcie.0,addr=0x5,id=") + kSecondBridge);
 }
 
 void add_disks(Arguments& arguments, const CommandLineInput& input) {
@@ -210,11 +212,7 @@ void add_nics(Arguments& arguments, const CommandLineInput& input) {
         const std::string backend = nic_backend(nic.device_id);
         const std::vector<int>& queues = input.nic_fds[i];
         arguments.add("-netdev", queues.empty() ? user_network(nic) : tap_network(backend, queues));
-        std::string device = std::string(nic_model(nic.driver)) + ",id=" + nic_device(nic.device_id) + ",netdev=" + backend +
-                             ",bus=" + nic_port(port_of(nic)) + ",mac=" + nic.mac + ",romfile=";
-        // An interrupt per queue and direction, one for the control queue, one for changes of the configuration.
-        if (queues.size() > 1) device += ",mq=on,vectors=" + std::to_string(2 * queues.size() + 2);
-        arguments.add("-device", std::move(device));
+        arguments.add("-device", json::serialize(nic_device_options(nic)));
     }
 }
 
@@ -247,9 +245,7 @@ std::string escaped(const std::string& text) {
 }
 
 std::string disk_device(std::int64_t device_id) { return "disk" + std::to_string(device_id); }
-std::string disk_port(std::int64_t device_id) { return "pd" + std::to_string(device_id); }
 std::string nic_device(std::int64_t device_id) { return "nic" + std::to_string(device_id); }
-std::string nic_port(std::int64_t port) { return "pn" + std::to_string(port); }
 std::string nic_backend(std::int64_t device_id) { return "net" + std::to_string(device_id); }
 std::string file_node(std::int64_t device_id, std::size_t level) { return "d" + std::to_string(device_id) + "l" + std::to_string(level) + "f"; }
 std::string format_node(std::int64_t device_id, std::size_t level) { return "d" + std::to_string(device_id) + "l" + std::to_string(level) + "q"; }
@@ -271,12 +267,16 @@ json::object format_node_options(const std::string& node, const std::string& fil
 }
 
 json::object nic_device_options(const NicSpec& nic) {
+    const Slot place = nic_slot(port_of(nic));
     json::object options{{"driver", nic_model(nic.driver)},
                          {"id", nic_device(nic.device_id)},
                          {"netdev", nic_backend(nic.device_id)},
-                         {"bus", nic_port(port_of(nic))},
+                         {"bus", place.bus},
+                         {"addr", place.address},
                          {"mac", nic.mac},
                          {"romfile", ""}};
+    if (options["driver"] == "virtio-net-pci") options["disable-legacy"] = "on";
+    // An interrupt per queue and direction, one for the control queue, one for changes of the configuration.
     if (!nic.tap.empty() && nic.queues > 1) {
         options["mq"] = true;
         options["vectors"] = 2 * nic.queues + 2;
@@ -285,9 +285,12 @@ json::object nic_device_options(const NicSpec& nic) {
 }
 
 json::object disk_device_options(std::int64_t device_id, const VolumeId& volume, const std::string& node) {
+    const Slot place = disk_slot(device_id);
     return {{"driver", "virtio-blk-pci"},
             {"id", disk_device(device_id)},
-            {"bus", disk_port(device_id)},
+            {"bus", place.bus},
+            {"addr", place.address},
+            {"disable-legacy", "on"},  // as on PCIe
             {"drive", node},
             {"serial", volume.text().substr(0, 20)}};  // virtio carries 20 characters
 }
@@ -327,21 +330,20 @@ std::int64_t memory_mebibytes(const DomainSpec& spec) {
     return (spec.memory_bytes + limits::kMiB - 1) / limits::kMiB;  // QEMU wants whole pages; we give whole MiB
 }
 
-void choose_ports(DomainSpec& spec) {
-    if (!spec.disk_ports.empty()) return;
-    std::set<std::int64_t> disks, nics;
-    for (const DiskSpec& disk : spec.disks) disks.insert(disk.device_id);
-    for (const NicSpec& nic : spec.nics) nics.insert(port_of(nic));
-    const auto disk_ports = ports_for(disks, kDisksMax, kDiskPortsSpare), nic_ports = ports_for(nics, limits::kNicsPerVmMax, kNicPortsSpare);
-    spec.disk_ports.assign(disk_ports.begin(), disk_ports.end());
-    spec.nic_ports.assign(nic_ports.begin(), nic_ports.end());
+void choose_bridges(DomainSpec& spec) {
+    if (spec.bridges > 0) return;
+    const bool is_beyond = std::ranges::any_of(spec.nics, [](const NicSpec& nic) { return port_of(nic) >= kNicsOfFirstBridge; });
+    const bool is_full = static_cast<std::int64_t>(spec.nics.size()) >= kNicsOfFirstBridge;  // a NIC is exchanged by way of a free port
+    spec.bridges = is_beyond || is_full ? 2 : 1;
 }
+
+std::int64_t nic_ports(const DomainSpec& spec) { return kNicsOfFirstBridge + (spec.bridges > 1 ? kNicsOfSecondBridge : 0); }
 
 std::vector<std::string> command_line(const CommandLineInput& input) {
     Arguments arguments;
     add_machine(arguments, input);
     add_channels(arguments, input);
-    add_ports(arguments, input.spec);
+    add_bridges(arguments, input.spec);
     add_disks(arguments, input);
     add_firmware_and_tpm(arguments, input);
     add_nics(arguments, input);

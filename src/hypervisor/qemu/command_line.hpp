@@ -1,8 +1,10 @@
 // What QEMU is told: pure functions from a VM's description to arguments and block nodes. No file is opened here.
 //
 // The device layout is a promise: device state captured from one VM is loaded into another with the same spec.
-//   pcie.0 slot 1 VGA · 2 virtio-serial · 3 random numbers · 4-7 ports of disks 0-24 · 8-9 ports of NICs 0-15 · 10 seed disk
-// A port exists for every device the VM starts with and for the next free numbers, so that something can be plugged in while it runs.
+//   pcie.0    slot 1 VGA · 2 virtio-serial · 3 random numbers · 4 bridge "hot" · 5 bridge "more" · 10 seed disk
+//   bridge "hot"   slots 1-25 disks 0-24 · 26-31 NICs of the ports 0-5
+//   bridge "more"  slots 1-31 NICs of the ports from 6 on; only where a VM has so many that no port below would be free
+// All of a bridge's slots can be plugged into while the VM runs. A bridge costs what one PCIe port costs, half a megabyte and a millisecond.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -20,8 +22,6 @@ namespace ramet::hypervisor {
 inline constexpr std::int64_t kDeviceLayout = 2;
 inline constexpr const char* kMachineType = "pc-q35-7.2";
 inline constexpr const char* kMemoryBlock = "ram0";  // the guest's memory, by this name in captured state too
-inline constexpr std::int64_t kDiskPortsSpare = 4;
-inline constexpr std::int64_t kNicPortsSpare = 1;
 
 // How QEMU reaches the files it needs: by numbers it inherited, never by a path of ours.
 struct DiskFiles {
@@ -52,8 +52,8 @@ struct CommandLineInput {
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.
 Result<void> check_spec(const DomainSpec& spec);
 std::vector<std::string> command_line(const CommandLineInput& input);
-// Sets the ports of a spec that has none: those of its devices and the spare ones.
-void choose_ports(DomainSpec& spec);
+void choose_bridges(DomainSpec& spec);                  // of a spec that has none
+std::int64_t nic_ports(const DomainSpec& spec);         // the machine has slots for NICs of the ports below
 std::int64_t memory_mebibytes(const DomainSpec& spec);  // what the guest is given
 inline std::int64_t port_of(const NicSpec& nic) { return nic.port >= 0 ? nic.port : nic.device_id; }
 
@@ -63,9 +63,7 @@ std::string escaped(const std::string& text);  // for QEMU's key=value lists: a 
 
 // Names of devices and nodes. `level` counts from the bottom of the chain, so that the names below a new overlay stay.
 std::string disk_device(std::int64_t device_id);
-std::string disk_port(std::int64_t device_id);
 std::string nic_device(std::int64_t device_id);
-std::string nic_port(std::int64_t port);
 std::string nic_backend(std::int64_t device_id);
 std::string file_node(std::int64_t device_id, std::size_t level);
 std::string format_node(std::int64_t device_id, std::size_t level);

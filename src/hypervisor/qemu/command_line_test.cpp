@@ -104,34 +104,45 @@ TEST(CommandLine, TakesATapByItsNumber) {
 
 TEST(CommandLine, GivesATapOfSeveralQueuesADescriptorAndTwoInterruptsForEach) {
     CommandLineInput input = input_for(small_spec());
+    input.spec.nics[0].tap = "rt0";
+    input.spec.nics[0].queues = 3;
     input.nic_fds[0] = {107, 108, 109};
     EXPECT_EQ(values_of(command_line(input), "-netdev").at(0), "tap,id=net0,fds=107:108:109");
-    EXPECT_TRUE(any_has(values_of(command_line(input), "-device"), ",mq=on,vectors=8"));
+    EXPECT_TRUE(any_has(values_of(command_line(input), "-device"), R"("mq":true,"vectors":8)"));
 }
 
-TEST(CommandLine, HasPortsForWhatIsUsedAndSpareOnes) {
-    const std::vector<std::string> devices = values_of(command_line(input_for(small_spec())), "-device");
-    const auto ports = std::ranges::count_if(devices, [](const std::string& device) { return device.starts_with("pcie-root-port"); });
-    EXPECT_EQ(ports, 1 + kDiskPortsSpare + 1 + kNicPortsSpare);
-    EXPECT_TRUE(any_has(devices, "id=pd0,bus=pcie.0,addr=0x4.0x0,chassis=1,multifunction=on"));
-    EXPECT_TRUE(any_has(devices, "id=pd4,bus=pcie.0,addr=0x4.0x4,chassis=5"));
-    EXPECT_TRUE(any_has(devices, "id=pn1,bus=pcie.0,addr=0x8.0x1,chassis=65"));
-}
-
-TEST(CommandLine, MakesFunctionZeroOfEverySlotInUse) {
+TEST(CommandLine, PutsDisksAndNicsIntoTheSlotsOfABridge) {
     DomainSpec spec = small_spec();
-    spec.disks.push_back({VolumeId::random(), 20, {{"/p", "d.qcow2", DiskFormat::qcow2}}});
+    spec.disks.push_back({VolumeId::random(), 24, {{"/p", "d.qcow2", DiskFormat::qcow2}}});
     const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
-    EXPECT_TRUE(any_has(devices, "id=pd20,bus=pcie.0,addr=0x6.0x4"));
-    EXPECT_TRUE(any_has(devices, "id=pd16,bus=pcie.0,addr=0x6.0x0,chassis=17,multifunction=on"));
+    EXPECT_EQ(std::ranges::count_if(devices, [](const std::string& device) { return device.starts_with("pcie-pci-bridge"); }), 1);
+    EXPECT_TRUE(any_has(devices, "pcie-pci-bridge,bus=pcie.0,addr=0x4,id=hot"));
+    EXPECT_TRUE(any_has(devices, R"("id":"disk0","bus":"hot","addr":"0x1")"));
+    EXPECT_TRUE(any_has(devices, R"("id":"disk24","bus":"hot","addr":"0x19")"));
+    EXPECT_TRUE(any_has(devices, R"("id":"nic0","netdev":"net0","bus":"hot","addr":"0x1a")"));
+}
+
+TEST(CommandLine, HasASecondBridgeWhereNoPortWouldBeFreeForANic) {
+    DomainSpec spec = small_spec();
+    for (std::int64_t id = 1; id < 16; ++id) {
+        spec.nics.push_back(spec.nics[0]);
+        spec.nics.back().device_id = id;
+        const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
+        EXPECT_EQ(any_has(devices, "pcie-pci-bridge,bus=pcie.0,addr=0x5,id=more"), id >= 5) << id;
+    }
+    const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
+    EXPECT_TRUE(any_has(devices, R"("id":"nic5","netdev":"net5","bus":"hot","addr":"0x1f")"));
+    EXPECT_TRUE(any_has(devices, R"("id":"nic6","netdev":"net6","bus":"more","addr":"0x1")"));
+    EXPECT_TRUE(any_has(devices, R"("id":"nic15","netdev":"net15","bus":"more","addr":"0xa")"));
 }
 
 TEST(CommandLine, BootsFromTheFirstDiskAlone) {
     DomainSpec spec = small_spec();
     spec.disks.push_back({VolumeId::random(), 1, {{"/p", "d.qcow2", DiskFormat::qcow2}}});
     const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
-    EXPECT_TRUE(
-        any_has(devices, R"({"driver":"virtio-blk-pci","id":"disk0","bus":"pd0","drive":"d0l1q","serial":"0123456789abcdef0123","bootindex":0})"));
+    EXPECT_TRUE(any_has(
+        devices,
+        R"({"driver":"virtio-blk-pci","id":"disk0","bus":"hot","addr":"0x1","disable-legacy":"on","drive":"d0l1q","serial":"0123456789abcdef0123","bootindex":0})"));
     EXPECT_EQ(std::ranges::count_if(devices, [](const std::string& device) { return device.find("bootindex") != std::string::npos; }), 1);
 }
 
@@ -219,14 +230,16 @@ TEST(CommandLine, MapsACapturedMemoryPrivately) {
     EXPECT_TRUE(any_has(values_of(words, "-global"), "migration.announce-rounds=1"));
 }
 
-TEST(CommandLine, KeepsTheSlotsOfTheMachineItGoesOnFrom) {
+TEST(CommandLine, KeepsTheBridgesOfTheMachineItGoesOnFrom) {
     hypervisor::DomainSpec spec = small_spec();
-    hypervisor::choose_ports(spec);
-    const std::vector<std::int64_t> first = spec.nic_ports;
-    spec.nics[0].port = first.back();
-    hypervisor::choose_ports(spec);
-    EXPECT_EQ(spec.nic_ports, first);
-    EXPECT_TRUE(any_has(values_of(command_line(input_for(spec)), "-device"), "bus=pn" + std::to_string(first.back()) + ",mac="));
+    spec.bridges = 2;
+    spec.nics[0].port = 7;
+    hypervisor::choose_bridges(spec);
+    EXPECT_EQ(spec.bridges, 2);
+    spec.nics[0].port = 1;
+    const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
+    EXPECT_TRUE(any_has(devices, "id=more"));
+    EXPECT_TRUE(any_has(devices, R"("bus":"hot","addr":"0x1b","mac")"));
 }
 
 }  // namespace

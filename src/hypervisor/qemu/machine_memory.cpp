@@ -455,7 +455,7 @@ Result<void> Machine::swap_nic(const NicSpec& nic) {
     fresh.mac = nic.mac;
     fresh.link_up = nic.link_up;
     fresh.port = -1;
-    for (const std::int64_t port : record_.spec.nic_ports) {
+    for (std::int64_t port = 0; port < nic_ports(record_.spec); ++port) {
         const bool taken = std::ranges::any_of(record_.spec.nics, [port](const NicSpec& other) { return port_of(other) == port; });
         if (!taken && fresh.port < 0) fresh.port = port;
     }

@@ -102,8 +102,7 @@ Result<void> adopt_layout(DomainSpec& spec, const std::string& layout) {
         if (same->tap.empty() != nic.tap.empty() || (!nic.tap.empty() && same->queues != nic.queues)) return differs("a NIC's number of queues");
         same->port = nic.port;
     }
-    spec.disk_ports = captured.disk_ports;
-    spec.nic_ports = captured.nic_ports;
+    spec.bridges = captured.bridges;
     return {};
 }
 

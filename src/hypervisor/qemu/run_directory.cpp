@@ -44,14 +44,6 @@ json::object nic_json(const NicSpec& nic) {
             {"driver", nic.driver},  {"linkUp", nic.link_up},     {"queues", nic.queues},   {"port", nic.port}};
 }
 
-json::array numbers_json(const std::vector<std::int64_t>& numbers) { return json::array(numbers.begin(), numbers.end()); }
-
-std::vector<std::int64_t> read_numbers(const json::value& value) {
-    std::vector<std::int64_t> numbers;
-    for (const json::value& number : value.as_array()) numbers.push_back(number.to_number<std::int64_t>());
-    return numbers;
-}
-
 // Readers throw on what does not fit; read_record_text turns that into an error.
 std::string text_of(const json::object& from, const char* name) { return std::string(from.at(name).as_string()); }
 
@@ -96,8 +88,8 @@ DomainRecord read_record_json(const json::object& from) {
     record.spec.tpm_state = text_of(from, "tpmState");
     for (const json::value& disk : from.at("disks").as_array()) record.spec.disks.push_back(read_disk(disk));
     for (const json::value& nic : from.at("nics").as_array()) record.spec.nics.push_back(read_nic(nic));
-    record.spec.disk_ports = read_numbers(from.at("diskPorts"));
-    record.spec.nic_ports = read_numbers(from.at("nicPorts"));
+    const json::value* const bridges = from.if_contains("bridges");
+    record.spec.bridges = bridges != nullptr ? bridges->to_number<std::int64_t>() : 0;
     record.resume_owed = from.at("resumeOwed").as_bool();
     const json::value* const layout = from.if_contains("deviceLayout");
     record.device_layout = layout != nullptr ? layout->to_number<std::int64_t>() : 1;  // the first servers knew but one
@@ -138,8 +130,7 @@ std::string record_text(const DomainRecord& record) {
                      {"tpmState", record.spec.tpm_state},
                      {"disks", std::move(disks)},
                      {"nics", std::move(nics)},
-                     {"diskPorts", numbers_json(record.spec.disk_ports)},
-                     {"nicPorts", numbers_json(record.spec.nic_ports)},
+                     {"bridges", record.spec.bridges},
                      {"resumeOwed", record.resume_owed},
                      {"deviceLayout", record.device_layout},
                      {"writesAtOpening", std::move(writes)}};
