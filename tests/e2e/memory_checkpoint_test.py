@@ -170,7 +170,7 @@ class Kept(InstantWorld):
 
     def test_memory_that_no_longer_fits_is_refused_with_the_reason(self):
         checkpoint = self.keep()
-        for old, new, words in (('"qemu":"QEMU 7.2"', '"qemu":"QEMU 6.2"', "the QEMU version was QEMU 6.2"), ('"devices":"1"', '"devices":"0"', "the device layout was 0")):
+        for old, new, words in (('"qemu":"QEMU 7.2"', '"qemu":"QEMU 6.2"', "the QEMU version was QEMU 6.2"), ('"devices":"2"', '"devices":"1"', "the device layout was 1")):
             self.edit_images(old, new)
             self.refused("SYS.1006", words, call=lambda: self.clones_of(checkpoint, "no"))
             self.edit_images(new, old)
