@@ -33,20 +33,12 @@ std::string working_directory_of(pid_t pid) {
     return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
-const char* signal_text(int number) {
-    const char* const text = ::sigdescr_np(number);
-    return text == nullptr ? "unknown" : text;
-}
-
 // A guest that powers off makes QEMU exit with 0; every other end is QEMU's own, and its last words are all there is to explain it.
 void tell_end(const std::string& run_root, const VmId& vm, std::optional<int> code) {
     const std::optional<RunDirectory> directory = RunDirectory::find(run_root, vm);
     const std::string words = directory ? directory->log_tail() : "";
     if (code == 0 && words.empty()) return;
-    const std::string how = !code         ? "QEMU has ended"
-                            : *code > 128 ? fmt::format("QEMU was ended by signal {} ({})", *code - 128, signal_text(*code - 128))
-                                          : fmt::format("QEMU has ended with code {}", *code);
-    telemetry::log_warning("VM {}: {}{}{}", vm.text(), how, words.empty() ? "" : "; its last words: ", words);
+    telemetry::log_warning("VM {}: QEMU {}{}{}", vm.text(), end_text(code), words.empty() ? "" : "; its last words: ", words);
 }
 
 }  // namespace

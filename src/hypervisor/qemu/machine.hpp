@@ -215,8 +215,8 @@ private:
     DomainRecord record_;
     std::atomic<bool> settled_{true};  // false: record_ is an earlier server's, or QEMU did not answer; it has not been asked yet
     bool begins_in_background_ = false;
-    bool settle_failed_ = false;       // and the log knows
-    Deadline settle_not_before_{};     // one that is silent is not asked by each of many calls in a row
+    bool settle_failed_ = false;    // and the log knows
+    Deadline settle_not_before_{};  // one that is silent is not asked by each of many calls in a row
 };
 
 }  // namespace ramet::hypervisor

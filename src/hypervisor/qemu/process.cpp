@@ -232,6 +232,13 @@ std::optional<int> reap(const Process& process, bool block) {
     return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
+std::string end_text(std::optional<int> code) {
+    if (!code) return "has ended";
+    if (*code <= 128) return "has ended with code " + std::to_string(*code);
+    const char* const signal = ::sigdescr_np(*code - 128);
+    return "was ended by signal " + std::to_string(*code - 128) + " (" + (signal == nullptr ? "unknown" : signal) + ")";
+}
+
 bool wait_for_end(const Process& process, std::chrono::milliseconds patience) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (true) {
