@@ -69,7 +69,7 @@ std::optional<Options> read_options(int argc, char** argv, int& exit_code) {
                    "Where the memory of instant clones is kept while they run: a directory of its own, on a tmpfs for clones of clones without a "
                    "pause; default: DATA-DIR/memory");
     app.add_option("--ready-processes", options.ready_processes,
-                   "QEMU processes kept ready for each checkpoint with memory: clones of it run sooner, and each takes some 35 MB while it waits")
+                   "QEMU processes kept ready for each checkpoint with memory: clones of it run sooner, and each takes some 16 MB while it waits")
         ->capture_default_str()
         ->check(CLI::Range(std::size_t{0}, kReadyProcessesMax));
     app.add_flag("--allow-userfaultfd", options.allow_userfaultfd,
