@@ -142,10 +142,9 @@ Slot nic_slot(std::int64_t port) {
     return port < kNicsOfFirstBridge ? slot(kFirstBridge, kFirstNicSlot + port) : slot(kSecondBridge, 1 + port - kNicsOfFirstBridge);
 }
 
-void add_bridges(Arguments& arguments, DomainSpec spec) {
-    choose_bridges(spec);
+void add_bridges(Arguments& arguments, const DomainSpec& spec) {
     arguments.add("-device", std::string("pcie-pci-bridge,bus=pcie.0,addr=0x4,id=") + kFirstBridge);
-    if (spec.bridges > 1) arguments.add("-device", std::string("pcie-pci-bridge,bus=pcie.0,addr=0x5,id=") + kSecondBridge);
+    if (bridges_of(spec) > 1) arguments.add("-device", std::string("pcie-pci-bridge,bus=pcie.0,addr=0x5,id=") + kSecondBridge);
 }
 
 void add_disks(Arguments& arguments, const CommandLineInput& input) {
@@ -330,11 +329,11 @@ std::int64_t memory_mebibytes(const DomainSpec& spec) {
     return (spec.memory_bytes + limits::kMiB - 1) / limits::kMiB;  // QEMU wants whole pages; we give whole MiB
 }
 
-void choose_bridges(DomainSpec& spec) {
-    if (spec.bridges > 0) return;
+std::int64_t bridges_of(const DomainSpec& spec) {
+    if (spec.bridges > 0) return spec.bridges;
     const bool is_beyond = std::ranges::any_of(spec.nics, [](const NicSpec& nic) { return port_of(nic) >= kNicsOfFirstBridge; });
     const bool is_full = static_cast<std::int64_t>(spec.nics.size()) >= kNicsOfFirstBridge;  // a NIC is exchanged by way of a free port
-    spec.bridges = is_beyond || is_full ? 2 : 1;
+    return is_beyond || is_full ? 2 : 1;
 }
 
 std::int64_t nic_ports(const DomainSpec& spec) { return kNicsOfFirstBridge + (spec.bridges > 1 ? kNicsOfSecondBridge : 0); }

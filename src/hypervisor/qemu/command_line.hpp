@@ -52,7 +52,7 @@ struct CommandLineInput {
 // invalid_argument for what no machine of ours can have: too many disks, unknown NIC models, a bad MAC.
 Result<void> check_spec(const DomainSpec& spec);
 std::vector<std::string> command_line(const CommandLineInput& input);
-void choose_bridges(DomainSpec& spec);                  // of a spec that has none
+std::int64_t bridges_of(const DomainSpec& spec);        // chosen by its NICs where it has none yet
 std::int64_t nic_ports(const DomainSpec& spec);         // the machine has slots for NICs of the ports below
 std::int64_t memory_mebibytes(const DomainSpec& spec);  // what the guest is given
 inline std::int64_t port_of(const NicSpec& nic) { return nic.port >= 0 ? nic.port : nic.device_id; }

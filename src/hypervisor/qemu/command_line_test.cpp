@@ -234,8 +234,7 @@ TEST(CommandLine, KeepsTheBridgesOfTheMachineItGoesOnFrom) {
     hypervisor::DomainSpec spec = small_spec();
     spec.bridges = 2;
     spec.nics[0].port = 7;
-    hypervisor::choose_bridges(spec);
-    EXPECT_EQ(spec.bridges, 2);
+    EXPECT_EQ(bridges_of(spec), 2);
     spec.nics[0].port = 1;
     const std::vector<std::string> devices = values_of(command_line(input_for(spec)), "-device");
     EXPECT_TRUE(any_has(devices, "id=more"));

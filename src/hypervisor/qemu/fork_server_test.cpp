@@ -9,7 +9,6 @@
 #include <array>
 #include <climits>
 #include <future>
-#include <thread>
 
 #include "hypervisor/qemu/fork_server.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
@@ -26,13 +25,6 @@ using namespace std::chrono_literals;
 
 constexpr const char* kProgram = "/usr/bin/python3";
 
-std::string library_beside() {
-    std::array<char, PATH_MAX> path;
-    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-    const std::string program(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    return program.substr(0, program.rfind('/') + 1) + "ramet-fork-server.so";
-}
-
 bool is_fork(const Process& process) {
     const Fd file(::open(("/proc/" + std::to_string(process.pid) + "/environ").c_str(), O_RDONLY | O_CLOEXEC));
     std::string text(4096, '\0');
@@ -45,7 +37,7 @@ struct ForkServerTest : testing::Test {
     Fd working{::open(directory.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     std::vector<Fd> files;
 
-    hypervisor::ForkServerOptions options(const std::string& library = library_beside()) {
+    hypervisor::ForkServerOptions options(const std::string& library = hypervisor::beside_this_program("ramet-fork-server.so")) {
         return {kProgram, library, directory.file("fork-server.log"), std::nullopt, false};
     }
     Launch script(const std::string& text, const std::vector<std::string>& more = {}) {
@@ -167,8 +159,9 @@ TEST_F(ForkServerTest, ComesBackAfterItsEndAndEndsWithoutItsProcesses) {
     processes.push_back(server->launch(script(waits)).value());
     const pid_t first = server_of(directory.file("fork-server.log"));
     ASSERT_GT(first, 0);
-    ASSERT_EQ(::kill(first, SIGKILL), 0);
-    std::this_thread::sleep_for(100ms);
+    const Process killed = hypervisor::open_process(first, hypervisor::start_time_of(first).value_or(0)).value();
+    hypervisor::kill_process(killed);
+    ASSERT_TRUE(hypervisor::wait_for_end(killed, 20s));
     processes.push_back(server->launch(script(waits)).value());
     EXPECT_TRUE(is_fork(processes[1]));
     EXPECT_NE(server_of(directory.file("fork-server.log")), first);

@@ -318,7 +318,7 @@ Result<void> Machine::begin_record(const DomainSpec& spec, bool durable) {
     TRY_ASSIGN(RunDirectory directory, RunDirectory::make(surroundings_.options.run_root, spec.vm.text(), surroundings_.user));
     directory_ = std::move(directory);
     record_ = DomainRecord{.spec = spec};
-    choose_bridges(record_.spec);
+    record_.spec.bridges = bridges_of(spec);
     settled_ = true;
     TRY(directory_->write_record(record_, durable));
     crash_point("qemu.recorded");

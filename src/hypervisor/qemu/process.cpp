@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -230,6 +231,13 @@ std::optional<int> reap(const Process& process, bool block) {
     if (::waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), &info, WEXITED | (block ? 0 : WNOHANG)) < 0 || info.si_pid == 0)
         return std::nullopt;
     return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+}
+
+std::string beside_this_program(const std::string& name) {
+    std::array<char, PATH_MAX> path;
+    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+    const std::string program(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    return program.substr(0, program.rfind('/') + 1) + name;
 }
 
 std::string end_text(std::optional<int> code) {

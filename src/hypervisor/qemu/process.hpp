@@ -59,6 +59,7 @@ bool has_ended(const Process& process);
 bool wait_for_end(const Process& process, std::chrono::milliseconds patience);
 void kill_process(const Process& process);                    // SIGKILL
 std::optional<int> reap(const Process& process, bool block);  // exit code, or 128 + signal; empty when not ours or not ended
+std::string beside_this_program(const std::string& name);     // the path of a file in the directory of the program that runs
 std::string end_text(std::optional<int> code);                // "was ended by signal 11 (Segmentation fault)", for what reap() found
 
 // One thread that calls back when a watched process ends; reaps our children. watch() from any thread.

@@ -286,13 +286,6 @@ Result<std::string> prepare_run_root(const std::string& wanted) {
     return std::string(path.data());
 }
 
-std::string beside_this_program(const std::string& name) {
-    std::array<char, PATH_MAX> path;
-    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-    const std::string program(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    return program.substr(0, program.rfind('/') + 1) + name;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Hypervisor>> open_qemu(const QemuOptions& options) {

@@ -21,12 +21,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kSlack = 700ms;  // of a busy machine
 
-std::string guard_program() {
-    std::array<char, PATH_MAX> path;
-    const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
-    const std::string program(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    return program.substr(0, program.rfind('/') + 1) + "ramet-freeze-guard";
-}
+std::string guard_program() { return hypervisor::beside_this_program("ramet-freeze-guard"); }
 
 class FreezeGuardTest : public testing::Test {
 protected:
