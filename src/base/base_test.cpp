@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <stop_token>
 #include <thread>
 
@@ -69,18 +71,46 @@ TEST(DiskPrecedence, ACopyWaitsForWhatIsUrgentButNotForEver) {
     using std::chrono::milliseconds, std::chrono::steady_clock;
     const auto waited = [](const std::stop_token& stop) {
         const auto begun = steady_clock::now();
-        give_precedence(stop);
+        const CopyTurn turn(stop);
         return steady_clock::now() - begun;
     };
+    const std::stop_token never;
     auto urgent = std::make_unique<UrgentDiskUse>();
-    EXPECT_GE(waited({}), milliseconds(50));  // and returns, although the use does not end
+    EXPECT_GE(waited(never), milliseconds(50));  // and returns, although the use does not end
     std::stop_source stop;
     stop.request_stop();
     bool at_once = false;  // in one of many tries: a machine may be busy
     for (int i = 0; i < 50 && !at_once; ++i) at_once = waited(stop.get_token()) < milliseconds(50);
     EXPECT_TRUE(at_once);
     urgent.reset();
-    EXPECT_GE(waited({}), milliseconds(1));  // what comes next of the same call
+    EXPECT_GE(waited(never), milliseconds(1));  // what comes next of the same call
+}
+
+// The most pieces of copies that were under way at one time, of four that each take `time`.
+int pieces_at_once(std::chrono::milliseconds time) {
+    std::mutex mutex;
+    int under_way = 0, most = 0;
+    const std::stop_token never;
+    for_each_parallel(4, 4, [&](std::size_t) {
+        const CopyTurn turn(never);
+        {
+            const std::lock_guard lock(mutex);
+            most = std::max(most, ++under_way);
+        }
+        std::this_thread::sleep_for(time);
+        const std::lock_guard lock(mutex);
+        --under_way;
+    });
+    return most;
+}
+
+TEST(DiskPrecedence, CopiesGoOnePieceAtATimeBesideShortCalls) {
+    using std::chrono::milliseconds, std::chrono::steady_clock;
+    EXPECT_EQ(pieces_at_once(milliseconds(200)), 3);  // of all copies together
+    expect_urgent_disk_use();
+    const auto begun = steady_clock::now();
+    EXPECT_EQ(pieces_at_once(milliseconds(5)), 1);
+    EXPECT_GE(steady_clock::now() - begun, milliseconds(4 * (5 + 15)));  // and rest after each
 }
 
 TEST(ForEachParallel, CallsEveryIndexOnce) {

@@ -110,6 +110,7 @@ inline constexpr std::size_t kVmsAskedAtOnce = 16;                  // they wait
 inline constexpr std::size_t kBranchThreads = 8;                    // clones spawned side by side in all
 inline constexpr std::size_t kSlowBranchThreads = 4;                // clones copied side by side in all: more would only share the disk
 inline constexpr std::size_t kJobQueueMax = 100'000;                // jobs waiting for a thread: memory
+inline constexpr std::chrono::milliseconds kShortJob{100};          // whoever asked for it waits for its syncs; a copy takes longer
 inline constexpr std::chrono::milliseconds kProgressInterval{500};  // a job's progress is written at most this often
 inline constexpr std::size_t kStepRetryMax = 3;                     // undo is tried this often before a job is stuck
 

@@ -12,6 +12,7 @@
 
 #include "api/json.hpp"
 #include "api/openapi.hpp"
+#include "base/disk_precedence.hpp"
 #include "base/limits.hpp"
 #include "clone/clone_vm.hpp"
 #include "daemon/assets.hpp"
@@ -218,6 +219,9 @@ Result<void> Service::Parts::listen() {
     edge->resume_web_hooks();
     engine->on_finished([this](const Job& job) { edge->job_finished(job); });
     engine->on_finished([this](const Job&) { merger->notice(); });
+    engine->on_finished([](const Job& job) {
+        if (job.finish_date && job.finish_date->milliseconds - job.create_date.milliseconds <= limits::kShortJob.count()) expect_urgent_disk_use();
+    });
     // Jobs of the last server go on before anyone can ask for new ones.
     TRY_ASSIGN(const std::size_t taken_up, engine->recover());
     if (taken_up > 0) telemetry::log_info("{} unfinished jobs are taken up", taken_up);

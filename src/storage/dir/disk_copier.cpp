@@ -14,7 +14,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
-#include <semaphore>
 #include <thread>
 #include <utility>
 
@@ -28,7 +27,6 @@ namespace {
 // With these a single copy is as fast as the disk, and fewer or smaller pieces make it slower. Larger ones do too, and keep others waiting longer.
 constexpr std::int64_t kPieceBytes = 768 << 10;  // of one write
 constexpr std::int64_t kCopyThreads = 3;         // of one copy: reads and writes overlap
-constexpr std::ptrdiff_t kPiecesInFlight = 3;    // of all copies together
 constexpr int kNice = 10;
 constexpr std::size_t kPageBytes = 4096;            // what memory, offset and length of direct reads are aligned to
 constexpr std::int64_t kShareBytes = kRegionBytes;  // of one span of shared blocks
@@ -37,18 +35,6 @@ std::unexpected<Error> cancelled() { return fail(ErrorCode::cancelled, "the copy
 
 // The same file again, past the page cache; invalid where the file system has no such thing.
 UniqueFd reopen_direct(int fd, int mode) { return UniqueFd(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), mode | O_DIRECT | O_CLOEXEC)); }
-
-// The turn of one piece: however many copies there are, what others want from the disk waits behind so many pieces at most.
-class InFlight {
-public:
-    InFlight() { pieces.acquire(); }
-    InFlight(const InFlight&) = delete;
-    InFlight& operator=(const InFlight&) = delete;
-    ~InFlight() { pieces.release(); }
-
-private:
-    static inline std::counting_semaphore<> pieces{kPiecesInFlight};
-};
 
 struct Free {
     void operator()(std::byte* memory) const { std::free(memory); }
@@ -304,8 +290,7 @@ private:
 
     Result<void> copy_span(const RegionWork& region, const Span& span, const Buffer& buffer) {
         if (control_.throttle != nullptr && !control_.throttle->acquire(span.bytes, control_.stop)) return cancelled();
-        give_precedence(control_.stop);
-        const InFlight turn;
+        const CopyTurn turn(control_.stop);
         const std::span<std::byte> all(buffer.get(), static_cast<std::size_t>(span.bytes));
         for (const Run& run : span.runs) {
             const std::span<std::byte> into = all.subspan(static_cast<std::size_t>(run.target - span.target), static_cast<std::size_t>(run.bytes));
