@@ -1,5 +1,6 @@
 // simulation random|kills|calls|mutants|replay [--first-seed N] [--seeds N] [--nightly] [--workers N] [--only TEXT]
 // The exit code is 1 when something was violated, or a mutant survived. docs/how-to/proof.md
+#include <malloc.h>
 #include <CLI/CLI.hpp>
 
 #include <chrono>
@@ -24,6 +25,10 @@ bool run(const ramet::sim::Options& options) {
 int main(int argc, char** argv) {
     ramet::sim::Options options;
     ramet::telemetry::set_log_level(ramet::telemetry::Level::error);
+    // One thread of a run goes at a time: an arena for each, and memory in small helpings, only cost system calls.
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TOP_PAD, 16 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
     options.workers = std::max(1U, std::thread::hardware_concurrency());
     CLI::App app("Proof campaigns on a simulated machine");
     app.add_option("campaign", options.campaign)->required()->check(CLI::IsMember({"random", "kills", "calls", "mutants", "replay"}));

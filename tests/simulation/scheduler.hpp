@@ -56,7 +56,11 @@ public:
     // --- for the harness
     void point();  // somebody else may go on here
     void sleep(std::int64_t nanoseconds);
-    void step_wall_clock(std::int64_t milliseconds) { wall_offset_ += milliseconds * 1'000'000; }
+    void step_wall_clock(std::int64_t milliseconds) {
+        wall_offset_ += milliseconds * 1'000'000;
+        ++wall_steps_;
+    }
+    std::uint64_t wall_steps() const { return wall_steps_; }
     std::int64_t monotonic() const { return now_; }
     std::int64_t wall() const { return now_ + wall_offset_; }
     void note(std::string_view event);  // into the digest and, when it is wanted, the trace
@@ -90,6 +94,7 @@ private:
     Digest digest_;
     Limits limits_;
     std::int64_t now_ = 0, wall_offset_ = 0;
+    std::uint64_t wall_steps_ = 0;
     std::uint64_t turns_ = 0;
     std::uint64_t threads_made_ = 0;
     std::vector<std::unique_ptr<Thread>> threads_;

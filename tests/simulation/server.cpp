@@ -46,6 +46,8 @@ resources::LiveFacts live_facts(storage::PrimaryStorages& storages) {
             }};
 }
 
+constexpr std::size_t kReaders = 2;  // one thread runs at a time, and every life opens them anew
+
 }  // namespace
 
 // The dead server's connections are still open in this process, and SQLite remembers their locks by inode: the next server gets the files as
@@ -89,7 +91,7 @@ Server::Server(Machine& machine, Seam& seam)
       storages_(seam, dir_storages_),
       hypervisor_(seam, *machine.hypervisor),
       plumbing_(seam, *machine.plumbing) {
-    Result<std::unique_ptr<store::Database>> opened = store::open_sqlite(machine.data_dir + "/ramet.db");
+    Result<std::unique_ptr<store::Database>> opened = store::open_sqlite(machine.data_dir + "/ramet.db", nullptr, kReaders);
     if (!opened.has_value()) throw std::runtime_error("the database cannot be opened: " + opened.error().message + " " + opened.error().detail);
     database_ = std::move(*opened);
     build();

@@ -227,6 +227,7 @@ void World::wait_until_quiet(Client& client) {
 }
 
 void World::judge() {
+    tally_.clock_steps += scheduler().wall_steps();
     Client client(*server_);
     wait_until_quiet(client);
     if (script_.damage) script_.damage(client);

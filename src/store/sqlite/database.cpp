@@ -15,7 +15,6 @@
 namespace ramet::store::sqlite {
 namespace {
 
-constexpr std::size_t kReaders = 8;     // reads are short; more connections only share the same cores
 constexpr std::size_t kBatchMax = 256;  // writes per commit: bounds how long the first of them waits
 
 Result<void> run_guarded(const Database::Work& work, Transaction& transaction) {
@@ -205,14 +204,14 @@ Result<std::vector<std::string>> SqliteDatabase::check() {
 
 namespace ramet::store {
 
-Result<std::unique_ptr<Database>> open_sqlite(const std::string& path, std::function<void()> on_lost_sync) {
+Result<std::unique_ptr<Database>> open_sqlite(const std::string& path, std::function<void()> on_lost_sync, std::size_t reader_count) {
     using namespace sqlite;
     TRY_ASSIGN(std::unique_ptr<Connection> writer, Connection::open(path, Access::read_write));
     TRY(migrate(*writer, migrations()));
     // What an ended server left in the log may be in the kernel's memory alone, if its last sync failed: written again, it is not.
     TRY(writer->run_script("PRAGMA wal_checkpoint(TRUNCATE)"));
     std::vector<std::unique_ptr<Connection>> readers;
-    for (std::size_t i = 0; i < kReaders; ++i) {
+    for (std::size_t i = 0; i < reader_count; ++i) {
         TRY_ASSIGN(std::unique_ptr<Connection> reader, Connection::open(path, Access::read_only));
         readers.push_back(std::move(reader));
     }
