@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "base/id.hpp"
+#include "base/limits.hpp"
 
 namespace ramet::guest {
 namespace {
@@ -111,10 +112,11 @@ Result<std::string> make_image(const std::vector<SeedFile>& files) {
     return image;
 }
 
-// Most of the image is the zeros of its system area: blocks of zeros stay holes, so that a seed costs half of its length on disk.
+// Most of the image is the zeros of its system area: blocks of zeros stay holes.
 bool write_sparsely(int fd, const std::string& image) {
     constexpr std::size_t kBlockBytes = 4096;
-    if (::ftruncate(fd, static_cast<off_t>(image.size())) != 0) return false;
+    const std::int64_t blocks = (static_cast<std::int64_t>(image.size()) + limits::kSeedBytes - 1) / limits::kSeedBytes;
+    if (::ftruncate(fd, blocks * limits::kSeedBytes) != 0) return false;
     for (std::size_t at = 0; at < image.size(); at += kBlockBytes) {
         std::string_view block = std::string_view(image).substr(at, kBlockBytes);
         if (block.find_first_not_of('\0') == std::string_view::npos) continue;

@@ -1,4 +1,5 @@
 #include "guest/seed.hpp"
+#include "base/limits.hpp"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -79,6 +80,9 @@ TEST(Seed, LongUserDataArrivesWhole) {
     ASSERT_TRUE(write_seed(path, seed).has_value()) << "an existing image is replaced";
     const auto files = read_image(path);
     EXPECT_EQ(files.at("user-data"), seed.user_data);
+    EXPECT_EQ(std::filesystem::file_size(path) % limits::kSeedBytes, 0U);
+    ASSERT_TRUE(write_seed(path, kSeed).has_value());
+    EXPECT_EQ(std::filesystem::file_size(path), limits::kSeedBytes) << "whatever is in it: a disk that was captured has this size";
     std::filesystem::remove(path);
 }
 

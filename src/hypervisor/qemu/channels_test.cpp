@@ -90,6 +90,52 @@ TEST(Qmp, MatchesAnswersAndKeepsEvents) {
     EXPECT_FALSE((*qmp)->broken());
 }
 
+TEST(Qmp, GoesOnWithTheEventAndSkipsTheAnswer) {
+    Pair pair;
+    std::jthread peer([&] {
+        Peer qemu(std::move(pair.theirs));
+        qemu.greet();
+        const std::string refused = qemu.line();
+        qemu.answer(refused, R"("error": {"class": "GenericError", "desc": "no such thing"})");
+        const std::string carried_out = qemu.line();
+        qemu.say(R"({"event": "STOP"})"
+                 "\r\n");
+        qemu.say(R"({"event": "RESUME"})"
+                 "\r\n");
+        const std::string next = qemu.line();  // before the answer
+        qemu.answer(carried_out, R"("return": {})");
+        qemu.answer(next, R"("return": {"status": "running"})");
+    });
+    Result<std::unique_ptr<Qmp>> qmp = Qmp::open(std::move(pair.ours), soon());
+    ASSERT_TRUE(qmp.has_value());
+    EXPECT_EQ((*qmp)->run_until("cont", "RESUME").error().detail, "cont: no such thing");
+    EXPECT_TRUE((*qmp)->run_until("cont", "RESUME").has_value());
+    EXPECT_TRUE((*qmp)->take_event("RESUME").has_value()) << "it is kept as any other";
+    const Result<boost::json::value> status = (*qmp)->run("query-status");
+    ASSERT_TRUE(status.has_value());
+    EXPECT_EQ(status->at("status").as_string(), "running");
+    EXPECT_FALSE((*qmp)->broken());
+}
+
+TEST(Qmp, SendsManyAtOnceAndTellsTheFirstThatFailed) {
+    Pair pair;
+    std::jthread peer([&] {
+        Peer qemu(std::move(pair.theirs));
+        qemu.greet();
+        for (const bool refuses : {false, true}) {
+            const std::string first = qemu.line(), second = qemu.line(), third = qemu.line();  // all, before any answer
+            qemu.answer(first, R"("return": {})");
+            qemu.answer(second, refuses ? R"("error": {"class": "GenericError", "desc": "the second"})" : R"("return": {})");
+            qemu.answer(third, refuses ? R"("error": {"class": "GenericError", "desc": "the third"})" : R"("return": {})");
+        }
+    });
+    Result<std::unique_ptr<Qmp>> qmp = Qmp::open(std::move(pair.ours), soon());
+    ASSERT_TRUE(qmp.has_value());
+    EXPECT_TRUE((*qmp)->run_all({{"a", {}}, {"b", {}}, {"c", {}}}).has_value());
+    EXPECT_EQ((*qmp)->run_all({{"a", {}}, {"b", {}}, {"c", {}}}).error().detail, "b: the second");
+    EXPECT_FALSE((*qmp)->broken());
+}
+
 TEST(Qmp, IsBrokenAfterATimeoutAsTheAnswerMayStillCome) {
     Pair pair;
     std::jthread peer([&] {

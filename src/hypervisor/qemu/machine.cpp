@@ -149,13 +149,8 @@ Result<Qmp*> Machine::monitor(std::chrono::milliseconds patience) {
 }
 
 Result<json::value> Machine::ask(const char* command, json::object arguments) {
-    auto answer = [&]() -> Result<json::value> {
-        TRY_ASSIGN(Qmp* const qmp, monitor());
-        return qmp->run(command, std::move(arguments));
-    }();
-    if (answer.has_value() || answer.error().code != ErrorCode::timeout) return answer;
-    return fail(ErrorCode::timeout, "The VM's process does not answer; `ramet doctor` says what to do",
-                std::string(command) + ": " + answer.error().message);
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    return explain_timeout(qmp->run(command, std::move(arguments)), command);
 }
 
 Result<std::string> Machine::run_state() {

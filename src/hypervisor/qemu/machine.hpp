@@ -33,6 +33,13 @@ struct ReadyProcess;
 class Freeze;
 class StreamGuard;
 
+// The answer to an order, in words for its user when it did not come.
+template <class Value>
+Result<Value> explain_timeout(Result<Value> answer, const std::string& command) {
+    if (answer.has_value() || answer.error().code != ErrorCode::timeout) return answer;
+    return fail(ErrorCode::timeout, "The VM's process does not answer; `ramet doctor` says what to do", command + ": " + answer.error().message);
+}
+
 // What all machines share. Outlives them.
 struct Surroundings {
     QemuOptions options;  // run_root is canonical
@@ -140,7 +147,7 @@ private:
 
     // machine_ready.cpp
     Result<void> start_ready(ReadyProcess ready, const DomainSpec& spec, const MemoryPlace& place);
-    Result<void> complete_and_load(const ReadyProcess& ready, const MemoryPlace& place);
+    Result<void> complete_and_load(ReadyProcess& ready, const MemoryPlace& place);
     Result<void> begin_loading(const MemoryPlace& place);
     Result<std::string> plug_layers(std::int64_t device_id, std::span<const storage::Place> chain_top_first, bool writable_top);  // the top's node
     Result<void> plug_node(const DiskSpec& disk, const std::string& node);
@@ -148,7 +155,10 @@ private:
     Result<void> exchange_blank_layer(const DiskSpec& disk);
     Result<std::int64_t> size_of_node(const std::string& node);
     Result<void> plug_fresh_disk(const DiskSpec& disk);
-    Result<void> exchange_seed(const std::string& seed_image);
+    Result<void> exchange_seed(Fd file);
+    Result<void> exchange_node(boost::json::object file, boost::json::object format);
+    Result<void> plug_blank_seed(Fd& seed);
+    Result<void> fill_seed(const Fd& blank, const std::string& seed_image);
     Result<void> plug_fresh_nic(const NicSpec& nic);
 
     // machine_disks.cpp

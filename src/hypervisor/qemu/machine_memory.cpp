@@ -368,8 +368,8 @@ Result<void> Machine::begin_from_memory() {
 Result<void> Machine::let_go_on() {
     crash_point("qemu.memory.loaded");
     if (begins_in_background_) put_in_background(true);
-    TRY(ask("cont"));
-    return {};
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    return explain_timeout(qmp->run_until("cont", "RESUME"), "cont");  // QEMU answers when it has done more, and the guest runs already
 }
 
 Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) {

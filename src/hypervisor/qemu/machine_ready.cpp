@@ -27,11 +27,14 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
     if (!written.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), written.error().detail);  // the scan finds it all the same
     if (ready.loaded) {
         for (const DiskSpec& disk : spec.disks) TRY(exchange_blank_layer(disk));
-        if (!spec.seed_image.empty()) TRY(exchange_seed(spec.seed_image));
+        if (!spec.seed_image.empty()) TRY(fill_seed(ready.seed, spec.seed_image));
         return let_go_on();
     }
     for (const DiskSpec& disk : spec.disks) TRY(plug_fresh_disk(disk));
-    if (!spec.seed_image.empty()) TRY(exchange_seed(spec.seed_image));
+    if (!spec.seed_image.empty()) {
+        TRY_ASSIGN(Fd seed, open_seed(spec.seed_image));
+        TRY(exchange_seed(std::move(seed)));
+    }
     for (const NicSpec& nic : spec.nics) TRY(plug_fresh_nic(nic));
     TRY(begin_loading(place));
     return begin_from_memory();
@@ -56,9 +59,10 @@ Result<void> Machine::load_ready(ReadyProcess& ready, const MemoryPlace& place) 
     return loaded;
 }
 
-Result<void> Machine::complete_and_load(const ReadyProcess& ready, const MemoryPlace& place) {
+Result<void> Machine::complete_and_load(ReadyProcess& ready, const MemoryPlace& place) {
     for (const DiskSpec& disk : ready.disks) TRY(plug_blank_disk(disk));
     for (const NicSpec& nic : ready.nics) TRY(plug_fresh_nic(nic));
+    if (ready.with_seed) TRY(plug_blank_seed(ready.seed));
     TRY(ask("migrate-set-capabilities", {{"capabilities", json::array{json::object{{"capability", "late-block-activate"}, {"state", true}}}}}));
     TRY(begin_loading(place));
     TRY_ASSIGN(const std::string status, wait_until_loaded());
@@ -122,19 +126,42 @@ Result<void> Machine::exchange_blank_layer(const DiskSpec& disk) {
     const std::string file = file_node(disk.device_id, level);
     TRY_ASSIGN(Fd layer, open_layer_handle(disk.chain_top_first.front(), surroundings_.user));
     TRY_ASSIGN(const std::string name, hand_over(std::move(layer), file, false));
-    TRY(ask("blockdev-add", file_node_options(file, name, false)));
     const std::string below = level == 0 ? "" : format_node(disk.device_id, level - 1);
-    TRY(ask("blockdev-reopen",
-            {{"options", json::array{format_node_options(format_node(disk.device_id, level), file, DiskFormat::qcow2, below, false)}}}));
-    return {};
+    return exchange_node(file_node_options(file, name, false),
+                         format_node_options(format_node(disk.device_id, level), file, DiskFormat::qcow2, below, false));
 }
 
 // The seed disk sits in a slot of the board, into which nothing can be plugged: the process was started with an empty one.
-Result<void> Machine::exchange_seed(const std::string& seed_image) {
-    TRY_ASSIGN(Fd file, open_seed(seed_image));
+Result<void> Machine::exchange_seed(Fd file) {
     TRY_ASSIGN(const std::string name, hand_over(std::move(file), "seed", true));
-    TRY(ask("blockdev-add", file_node_options("seedf", name, true)));
-    TRY(ask("blockdev-reopen", {{"options", json::array{format_node_options("seedq", "seedf", DiskFormat::raw, "", true)}}}));
+    return exchange_node(file_node_options("seedf", name, true), format_node_options("seedq", "seedf", DiskFormat::raw, "", true));
+}
+
+// A file in the place of another below the node that a disk reads from.
+Result<void> Machine::exchange_node(json::object file, json::object format) {
+    TRY_ASSIGN(Qmp* const qmp, monitor());
+    json::object options{{"options", json::array{std::move(format)}}};
+    return explain_timeout(qmp->run_all({{"blockdev-add", std::move(file)}, {"blockdev-reopen", std::move(options)}}), "blockdev-reopen");
+}
+
+// In memory, and as large as a seed is: its content is written when it is known, and QEMU need not be told anything then.
+Result<void> Machine::plug_blank_seed(Fd& seed) {
+    Fd file(::memfd_create("seed", MFD_CLOEXEC));
+    if (!file.valid() || ::ftruncate(file.get(), limits::kSeedBytes) != 0)
+        return fail(ErrorCode::operation_failed, "There is no memory for a seed disk");
+    Fd read_only(::open(("/proc/self/fd/" + std::to_string(file.get())).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!read_only.valid()) return fail(ErrorCode::operation_failed, "A seed disk in memory cannot be opened", std::strerror(errno));
+    TRY(exchange_seed(std::move(read_only)));
+    seed = std::move(file);
+    return {};
+}
+
+Result<void> Machine::fill_seed(const Fd& blank, const std::string& seed_image) {
+    TRY_ASSIGN(Fd image, open_seed(seed_image));
+    std::vector<char> content(static_cast<std::size_t>(limits::kSeedBytes) + 1);
+    const ssize_t size = blank.valid() ? ::pread(image.get(), content.data(), content.size(), 0) : -1;
+    if (size != limits::kSeedBytes) return exchange_seed(std::move(image));  // another size
+    if (::pwrite(blank.get(), content.data(), static_cast<std::size_t>(size), 0) != size) return exchange_seed(std::move(image));
     return {};
 }
 

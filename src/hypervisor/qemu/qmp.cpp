@@ -163,9 +163,39 @@ void Qmp::keep_event(json::object& message) {
 }
 
 Result<json::value> Qmp::run(std::string_view command, json::object arguments, int passed_fd, std::chrono::milliseconds patience) {
+    const Deadline deadline = std::chrono::steady_clock::now() + patience;
+    TRY_ASSIGN(const std::uint64_t id, send(command, std::move(arguments), passed_fd, deadline));
+    TRY_ASSIGN(std::optional<json::value> answer, answer_to(id, command, {}, deadline));
+    return std::move(*answer);
+}
+
+Result<void> Qmp::run_all(std::vector<Command> commands) {
+    const Deadline deadline = after(limits::kQmpTimeout);
+    std::vector<std::uint64_t> ids;
+    for (Command& command : commands) {
+        TRY_ASSIGN(const std::uint64_t id, send(command.name, std::move(command.arguments), -1, deadline));
+        ids.push_back(id);
+    }
+    Result<void> first;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        const auto answer = answer_to(ids[i], commands[i].name, {}, deadline);
+        if (!answer.has_value() && first.has_value()) first = std::unexpected<Error>(answer.error());
+        if (broken_) break;
+    }
+    return first;
+}
+
+Result<void> Qmp::run_until(std::string_view command, std::string_view event) {
+    const Deadline deadline = after(limits::kQmpTimeout);
+    TRY_ASSIGN(const std::uint64_t id, send(command, {}, -1, deadline));
+    TRY_ASSIGN(const std::optional<json::value> answer, answer_to(id, command, event, deadline));
+    if (!answer) skipped_ = id;
+    return {};
+}
+
+Result<std::uint64_t> Qmp::send(std::string_view command, json::object arguments, int passed_fd, Deadline deadline) {
     if (broken_) return fail(ErrorCode::internal, "The connection to the VM's process is broken");
     TRY(still_patient());
-    const Deadline deadline = std::chrono::steady_clock::now() + patience;
     const std::uint64_t id = next_id_++;
     json::object request{{"execute", command}, {"id", id}};
     if (!arguments.empty()) request["arguments"] = std::move(arguments);
@@ -173,22 +203,32 @@ Result<json::value> Qmp::run(std::string_view command, json::object arguments, i
         broken_ = true;
         return failed(std::string(command), std::move(sent.error()));
     }
+    return id;
+}
+
+Result<std::optional<json::value>> Qmp::answer_to(std::uint64_t id, std::string_view command, std::string_view event, Deadline deadline) {
     while (true) {
         Result<json::object> message = read_object(deadline);
         if (!message.has_value()) {
             broken_ = true;  // its answer may still come: it would be taken for another's
             return failed(std::string(command), std::move(message.error()));
         }
-        if (message->contains("event")) {
+        if (const json::value* name = message->if_contains("event")) {
+            const bool is_it = !event.empty() && *name == json::value(event);
             keep_event(*message);
+            if (is_it) return std::optional<json::value>();
             continue;
         }
         const json::value* echoed = message->if_contains("id");
+        if (echoed != nullptr && skipped_ && *echoed == json::value(*skipped_)) {
+            skipped_.reset();
+            continue;
+        }
         if (echoed == nullptr || !(*echoed == json::value(id))) {
             broken_ = true;
             return fail(ErrorCode::internal, "QEMU answered another question", std::string(command));
         }
-        if (json::value* value = message->if_contains("return")) return std::move(*value);
+        if (json::value* value = message->if_contains("return")) return std::optional(std::move(*value));
         std::string reason = "no reason given";
         if (const json::value* error = message->if_contains("error"); error != nullptr && error->is_object()) {
             if (const json::value* text = error->as_object().if_contains("desc"); text != nullptr && text->is_string()) reason = text->as_string();

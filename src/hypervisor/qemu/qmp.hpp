@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/limits.hpp"
 #include "base/result.hpp"
@@ -60,6 +61,15 @@ public:
     // The value of "return". An error reply is operation_failed with QEMU's text in `detail` only.
     Result<boost::json::value> run(std::string_view command, boost::json::object arguments = {}, int passed_fd = -1,
                                    std::chrono::milliseconds patience = limits::kQmpTimeout);
+    // Sends all of them and then takes their answers: one turn instead of many. Those behind one that is refused are carried out all the same, so
+    // they have to fail without it. The first error.
+    struct Command {
+        std::string_view name;
+        boost::json::object arguments;
+    };
+    Result<void> run_all(std::vector<Command> commands);
+    // Returns as soon as such an event tells that the order is carried out, or with its error. Its answer is left to be skipped.
+    Result<void> run_until(std::string_view command, std::string_view event);
     std::optional<QmpEvent> take_event(std::string_view name);  // of those read so far; the oldest
     // Reads until such an event comes. timeout when none does; that does not break the connection.
     Result<QmpEvent> wait_event(std::string_view name, Deadline deadline);
@@ -68,6 +78,9 @@ public:
 
 private:
     explicit Qmp(Fd socket) : socket_(std::move(socket)), reader_(socket_.get(), limits::kQmpReplyBytesMax) {}
+    Result<std::uint64_t> send(std::string_view command, boost::json::object arguments, int passed_fd, Deadline deadline);  // its id
+    // The answer to `id`, or nothing when the event comes first.
+    Result<std::optional<boost::json::value>> answer_to(std::uint64_t id, std::string_view command, std::string_view event, Deadline deadline);
     Result<boost::json::object> read_object(Deadline deadline);
     void keep_event(boost::json::object& message);
 
@@ -75,6 +88,7 @@ private:
     LineReader reader_;
     std::deque<QmpEvent> events_;
     std::uint64_t next_id_ = 1;
+    std::optional<std::uint64_t> skipped_;  // the answer that nobody waits for any more
     bool broken_ = false;
 };
 

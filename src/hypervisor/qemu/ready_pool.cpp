@@ -230,6 +230,7 @@ Result<ReadyProcess> ReadyPool::make(const KeptMemory& memory) {
 }
 
 Result<void> ReadyPool::load(ReadyProcess& ready, const KeptMemory& memory, const DomainSpec& captured) {
+    ready.with_seed = !captured.seed_image.empty();
     ready.disks = memory.disks;
     for (DiskSpec& disk : ready.disks) {  // the guest knows the serials of its source's disks
         const auto known = std::ranges::find(captured.disks, disk.device_id, &DiskSpec::device_id);
@@ -261,7 +262,7 @@ Result<ReadyProcess> ReadyPool::launch_machine(const MemoryPlace& place, const D
     order.huge_pages = false;  // as for every process that maps a captured memory
     order.user = surroundings_.user;
     TRY_ASSIGN(Process process, surroundings_.processes->launch(order));
-    ReadyProcess ready{std::move(directory), std::move(process), nullptr, false, {}, {}};
+    ReadyProcess ready{.directory = std::move(directory), .process = std::move(process), .qmp = nullptr};
     const Deadline deadline = steady_clock::now() + kStartPatience;
     Result<Fd> socket = connect_unix(ready.directory.fd(), "qmp.sock", deadline);
     Result<std::unique_ptr<Qmp>> qmp = socket.has_value() ? Qmp::open(std::move(*socket), deadline) : std::unexpected<Error>(socket.error());

@@ -38,9 +38,11 @@ struct ReadyProcess {
     RunDirectory directory;
     Process process;
     std::unique_ptr<Qmp> qmp;
-    bool loaded = false;          // with the captured state, and with what follows
-    std::vector<DiskSpec> disks;  // the captured layers
-    std::vector<NicSpec> nics;
+    bool loaded = false;            // with the captured state, and with what follows
+    std::vector<DiskSpec> disks{};  // the captured layers
+    std::vector<NicSpec> nics{};
+    bool with_seed = false;
+    Fd seed{};  // the seed disk's file, in memory; invalid: there is none yet
     std::optional<std::chrono::steady_clock::time_point> promised_until{};
 };
 
