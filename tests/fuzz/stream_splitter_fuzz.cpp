@@ -24,7 +24,7 @@ public:
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const hypervisor::StreamExpectation expected{"pc-q35-7.2", "ram0", kMemoryBytes};
+    const hypervisor::StreamExpectation expected{"pc-q35-7.2", "ram0", kMemoryBytes, "pc.bios"};
     test::TextSource source(std::string(reinterpret_cast<const char*>(data), size), 4096);
     Pages pages;
     const Result<std::string> split = hypervisor::split_stream(source, pages, expected);

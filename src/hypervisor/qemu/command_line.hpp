@@ -21,7 +21,8 @@ namespace ramet::hypervisor {
 // To be raised with every change of the command line that moves a device or changes what it saves: images of before are refused then.
 inline constexpr std::int64_t kDeviceLayout = 2;
 inline constexpr const char* kMachineType = "pc-q35-7.2";
-inline constexpr const char* kMemoryBlock = "ram0";  // the guest's memory, by this name in captured state too
+inline constexpr const char* kScreenBlock = "0000:00:01.0/vga.vram";  // the memory of the VGA in slot 1, in captured state
+inline constexpr const char* kMemoryBlock = "ram0";                   // the guest's memory, by this name in captured state too
 
 // How QEMU reaches the files it needs: by numbers it inherited, never by a path of ours.
 struct DiskFiles {

@@ -89,7 +89,7 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     TRY_ASSIGN(std::optional<StreamGuard> guard, StreamGuard::start(capture.pipe.read_end()));
     // Its own thread from the beginning: QEMU fills the pipe while it still holds the guest.
     std::future<Result<std::string>> splitting = std::async(std::launch::async, [&]() -> Result<std::string> {
-        Result<std::string> state = split_stream(capture.pipe, writer, {kMachineType, kMemoryBlock, memory_bytes});
+        Result<std::string> state = split_stream(capture.pipe, writer, {kMachineType, kMemoryBlock, memory_bytes, kScreenBlock});
         if (const Result<void> whole = writer.finish(); state.has_value() && !whole.has_value()) state = std::unexpected<Error>(whole.error());
         const bool is_silent = !state.has_value() && state.error().code == ErrorCode::timeout;
         if (!state.has_value() && !is_silent) capture.pipe.drain();

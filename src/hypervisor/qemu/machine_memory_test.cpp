@@ -113,7 +113,7 @@ TEST_F(MemoryCapture, OfARealStreamNoPrefixIsTakenForTheWhole) {
     const hypervisor::MemoryPlace place = vms_.memory_place();
     ASSERT_TRUE(vms_.hypervisor().capture_memory(source_.vm, {overlay()}, place, {}).has_value());
     const std::string state = read_file(place.directory + "/state");
-    const hypervisor::StreamExpectation expected{hypervisor::kMachineType, hypervisor::kMemoryBlock, 32U << 20};
+    const hypervisor::StreamExpectation expected{hypervisor::kMachineType, hypervisor::kMemoryBlock, 32U << 20, hypervisor::kScreenBlock};
     const auto splits = [&](const std::string& stream) {
         TextSource source(stream, 1 << 20);
         NoPages pages;

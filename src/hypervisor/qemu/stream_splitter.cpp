@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 namespace ramet::hypervisor {
@@ -208,6 +209,11 @@ private:
             if (fill != 0) return unknown("a page filled with " + std::to_string(fill));
         }
         if (block_->first == expectation_.memory_block) return sink_.page(offset, bytes);
+        if (block_->first == expectation_.blank_block) {
+            // Zeros count where something else came before.
+            if (bytes.empty() && !marked_.contains(offset)) return {};
+            marked_.insert(offset);
+        }
         return keep(offset, kind, bytes);
     }
 
@@ -294,8 +300,9 @@ private:
     std::string out_;
     std::map<std::string, std::uint64_t> blocks_;  // name, bytes
     using Block = std::map<std::string, std::uint64_t>::value_type;
-    const Block* block_ = nullptr;  // of the record before, in the input
-    const Block* kept_ = nullptr;   // of the record before, in the output
+    const Block* block_ = nullptr;              // of the record before, in the input
+    const Block* kept_ = nullptr;               // of the record before, in the output
+    std::unordered_set<std::uint64_t> marked_;  // pages of the blank block that were kept
     std::optional<std::uint32_t> ram_section_;
     bool part_open_ = false, ended_ = false;
 };

@@ -80,6 +80,23 @@ TEST(StreamSplitter, NamesTheBlockAgainWhenTheRecordBeforeIsGone) {
     EXPECT_TRUE(none.pages.empty());
 }
 
+TEST(StreamSplitter, LeavesOutTheZerosOfABlockThatIsBlankAnyway) {
+    StreamExpectation expected = kExpected;
+    expected.blank_block = "screen";
+    const std::vector<std::pair<std::string, std::uint64_t>> blocks{{"ram0", 64 * 1024}, {"screen", 16384}, {"pc.bios", 8192}};
+    StreamBuilder stream, kept;
+    stream.header("pc-q35-7.2").ram_start(blocks);
+    stream.part().zero("screen", 0, false).zero("screen", 4096, true).end_part();
+    stream.part().zero("screen", 0, false).page("screen", 4096, 's', true).zero("pc.bios", 0, false).zero("screen", 4096, false).end_part();
+    kept.header("pc-q35-7.2").ram_start(blocks);
+    kept.part().page("screen", 4096, 's', false).zero("pc.bios", 0, false).zero("screen", 4096, false).end_part();
+    TextSource source(stream.ram_end().devices("state").text());
+    Pages pages;
+    const Result<std::string> split = split_stream(source, pages, expected);
+    ASSERT_TRUE(split.has_value()) << split.error().detail;
+    EXPECT_EQ(*split, kept.ram_end().devices("state").text()) << "what became zero later is told";
+}
+
 TEST(StreamSplitter, EndsTheMemorySectionThatABackgroundSnapshotLeavesOpen) {
     TextSource open(usual().devices("state").text()), closed(usual().ram_end().devices("state").text());
     Pages pages;
