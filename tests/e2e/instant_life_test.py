@@ -1,9 +1,11 @@
 """Instant clones are VMs like any other: five generations, volumes, snapshots, cold starts, in any order; machines of many shapes; old captures."""
 import os
+import pathlib
 import time
 import unittest
 
 from instants import MIB, PRIVILEGED, InstantWorld, Sniffer
+from screen import picture
 from support import Agent, World
 
 CLONES = int(os.environ.get("RAMET_CLONES", "10"))
@@ -29,6 +31,16 @@ class Life(InstantWorld):
         self.api.action(line[4]["uuid"], "stopVmInstance", type="cold")
         self.api.action(line[4]["uuid"], "startVmInstance")
         self.assertEqual("1 2 3 4 5", last.run("cat /root/generations", 90).replace("\n", " "))
+
+    def test_a_clone_shows_what_the_source_showed(self):
+        def shown(vm):
+            return b"".join(pixels for _, pixels in sorted(picture(pathlib.Path(self.server.data_dir) / "run" / vm["uuid"] / "vnc.sock").items()))
+        before = shown(self.source)
+        self.assertGreater(len(set(before)), 1, "the source's screen is blank: nothing would be compared")
+        after = shown(self.clone("seen")[0][0])
+        self.assertEqual(len(before), len(after))
+        differing = sum(one != other for one, other in zip(before, after))
+        self.assertLess(differing, len(before) // 500, "more than a cursor that blinks")
 
     def test_volumes_snapshots_and_clones_of_a_clone(self):
         vm = self.clone("base")[0][0]

@@ -119,6 +119,8 @@ class Kept(InstantWorld):
         self.assertEqual([token, "soon"], guest.run("cat /run/token; hostname", 60).split())
         address = "cat /sys/class/net/eth0/address"
         self.assertEqual(vm["vmNics"][0]["mac"], guest.run(address))
+        seed = "grep -a instance-id /dev/$(grep -l cidata /sys/block/vd*/serial | cut -d/ -f4)"
+        self.assertIn(vm["uuid"], guest.run(seed), "its seed disk is its own")
         guest.run("echo mine >/root/mark; sync")
         volume = self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": 16 << 20}})["inventory"]
         self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{vm['uuid']}", {"params": {}})
