@@ -156,12 +156,13 @@ Result<void> Machine::plug_blank_seed(Fd& seed) {
     return {};
 }
 
+// A seed that does not fit, as nobody's user data are so long, is for a process of its own.
 Result<void> Machine::fill_seed(const Fd& blank, const std::string& seed_image) {
-    TRY_ASSIGN(Fd image, open_seed(seed_image));
+    TRY_ASSIGN(const Fd image, open_seed(seed_image));
     std::vector<char> content(static_cast<std::size_t>(limits::kSeedBytes) + 1);
-    const ssize_t size = blank.valid() ? ::pread(image.get(), content.data(), content.size(), 0) : -1;
-    if (size != limits::kSeedBytes) return exchange_seed(std::move(image));  // another size
-    if (::pwrite(blank.get(), content.data(), static_cast<std::size_t>(size), 0) != size) return exchange_seed(std::move(image));
+    const ssize_t size = ::pread(image.get(), content.data(), content.size(), 0);
+    if (size != limits::kSeedBytes || ::pwrite(blank.get(), content.data(), static_cast<std::size_t>(size), 0) != size)
+        return fail(ErrorCode::operation_failed, "The VM's seed does not go into the disk that waits for it", seed_image);
     return {};
 }
 

@@ -173,8 +173,12 @@ Result<void> Qmp::run_all(std::vector<Command> commands) {
     const Deadline deadline = after(limits::kQmpTimeout);
     std::vector<std::uint64_t> ids;
     for (Command& command : commands) {
-        TRY_ASSIGN(const std::uint64_t id, send(command.name, std::move(command.arguments), -1, deadline));
-        ids.push_back(id);
+        const Result<std::uint64_t> id = send(command.name, std::move(command.arguments), -1, deadline);
+        if (!id.has_value()) {
+            broken_ = broken_ || !ids.empty();  // answers are still to come
+            return std::unexpected<Error>(id.error());
+        }
+        ids.push_back(*id);
     }
     Result<void> first;
     for (std::size_t i = 0; i < ids.size(); ++i) {
