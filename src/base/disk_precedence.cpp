@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstddef>
-#include <limits>
-#include <semaphore>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 namespace ramet {
@@ -20,14 +19,19 @@ constexpr auto kExpected = std::chrono::milliseconds(500);  // after the last si
 
 // As many keep a disk busy. Beside linked clones, five a second, a piece at a time with rests of 3 brought what a clone takes back to what it
 // takes alone; without rests, or with rests of 1, it did not (`./dev bench concurrency`).
-constexpr std::ptrdiff_t kPiecesInFlight = 3;
+constexpr int kPiecesInFlight = 3;
 constexpr int kRest = 3;  // times what the piece took
 
 std::atomic<int> urgent_uses{0};
 std::atomic<steady_clock::rep> last_end{0};  // steady_clock's; 0: none yet
 std::atomic<steady_clock::rep> last_expected{0};
-std::counting_semaphore<> pieces{kPiecesInFlight};
-std::mutex one_piece;
+
+struct Turns {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    int under_way = 0;
+};
+Turns turns;
 
 bool is_within(const std::atomic<steady_clock::rep>& past, steady_clock::duration time) {
     return past.load() != 0 && steady_clock::now().time_since_epoch().count() - past.load() < time.count();
@@ -53,16 +57,24 @@ UrgentDiskUse::~UrgentDiskUse() {
 void expect_urgent_disk_use() { last_expected = steady_clock::now().time_since_epoch().count(); }
 
 CopyTurn::CopyTurn(const std::stop_token& stop) : stop_(stop) {
-    pieces.acquire();
-    if (is_within(last_expected, kExpected)) alone_ = std::unique_lock(one_piece);
+    {
+        std::unique_lock lock(turns.mutex);
+        turns.changed.wait(lock, stop_, [this] {
+            rests_ = is_within(last_expected, kExpected);
+            return turns.under_way < (rests_ ? 1 : kPiecesInFlight);
+        });
+        ++turns.under_way;
+    }
     sleep_until(steady_clock::now() + kPatience, stop_, is_quiet);
     begun_ = steady_clock::now();
 }
 
 CopyTurn::~CopyTurn() {
     const auto now = steady_clock::now();
-    if (alone_.owns_lock()) sleep_until(now + std::min<steady_clock::duration>((now - begun_) * kRest, kPatience), stop_, [] { return false; });
-    pieces.release();
+    if (rests_) sleep_until(now + std::min<steady_clock::duration>((now - begun_) * kRest, kPatience), stop_, [] { return false; });
+    const std::lock_guard lock(turns.mutex);
+    --turns.under_way;
+    turns.changed.notify_all();
 }
 
 }  // namespace ramet

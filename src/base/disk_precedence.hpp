@@ -5,7 +5,6 @@
 #pragma once
 
 #include <chrono>
-#include <mutex>
 #include <stop_token>
 
 namespace ramet {
@@ -37,7 +36,7 @@ public:
 
 private:
     const std::stop_token& stop_;
-    std::unique_lock<std::mutex> alone_;  // held while urgent uses are expected
+    bool rests_ = false;  // urgent uses are expected
     std::chrono::steady_clock::time_point begun_;
 };
 

@@ -48,7 +48,7 @@ inline constexpr std::chrono::seconds kJobKept{10800};  // finished jobs can be 
 
 // --- virtual machines
 inline constexpr std::int64_t kCpuMax = 64;
-inline constexpr std::int64_t kSeedBytes = 128 * kKiB;  // a seed disk is as large, or so many times: captured states fit any
+inline constexpr std::int64_t kSeedBytes = 128 * kKiB;  // seed disks are multiples of it, so that a captured one fits any other
 inline constexpr std::int64_t kMemoryBytesMin = 16 * kMiB;
 inline constexpr std::int64_t kMemoryBytesMax = 4 * kTiB;
 inline constexpr std::int64_t kDataVolumesPerVmMax = 24;  // contract 9.4
