@@ -42,6 +42,8 @@ Result<void> read_page(store::Transaction& transaction, const TypeInfo& row, con
         TRY_ASSIGN(page.total, read_total(transaction, statement));
         if (parameters.count) return {};
     }
+    page.rows = make_row_set(row);
+    page.all.clear();
     TRY_ASSIGN(const std::vector<store::Values> found, transaction.query(statement.select_sql, statement.select_values));
     for (const store::Values& values : found) store::erased::read_columns(row, values, 0, page.rows->append());
     TRY(fill_relations(transaction, row, page.rows->rows(), parameters.fields, page.all));
@@ -134,6 +136,7 @@ Result<void> Inventory::get_erased(const TypeInfo& row, std::string_view key, vo
     RowsByType all;
     ComputedInputs inputs;
     const auto read = [&](store::Transaction& transaction) -> Result<void> {
+        all.clear();
         std::string_view key_column = "uuid";
         for (const FieldInfo& field : row.fields)
             if (field.rules.primary) key_column = field.name;

@@ -147,6 +147,7 @@ Result<void> fill_relations(store::Transaction& transaction, const TypeInfo& typ
         if (relation.parent != &type || key == nullptr) continue;
         if (!only_fields.empty() && std::find(only_fields.begin(), only_fields.end(), relation.field) == only_fields.end()) continue;
         const FieldInfo& field = *type.find(relation.field);
+        for (void* const parent : parents) field.clear(field.member(parent));  // of an earlier run of the same read
         const std::span<void* const> span(parents);
         for (std::size_t first = 0; first < parents.size(); first += kParentsPerQuery) {
             TRY(fill_chunk(transaction, relation, field, *key, span.subspan(first, std::min(kParentsPerQuery, parents.size() - first))));

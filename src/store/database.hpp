@@ -35,7 +35,7 @@ public:
     virtual ~Database() = default;
     virtual Result<void> write(const Work& work, Durability durability) = 0;
     Result<void> write(const Work& work) { return write(work, Durability::at_once); }
-    virtual Result<void> read(const Work& work) = 0;
+    virtual Result<void> read(const Work& work) = 0;  // `work` may run more than once: it sets what it hands out, and adds nothing to it
     // The database's own opinion of its files and references, in the time it takes to read it once. Empty: sound.
     virtual Result<std::vector<std::string>> check() = 0;
 };

@@ -198,8 +198,9 @@ private:
     // A parked run goes on. One that is on its way to being parked learns it there; for any other it means one look too many.
     void wake(const JobId& job) {
         const std::lock_guard lock(mutex_);
+        if (stopping_) return;  // the runs go, one after the other, and let go of what others wait for
         const auto found = runs_.find(job);
-        if (stopping_ || found == runs_.end()) return;
+        if (found == runs_.end()) return;
         if (parked_.erase(job) > 0)
             push(found->second);
         else
