@@ -1,5 +1,7 @@
 #include "clone/capture.hpp"
 
+#include <algorithm>
+
 #include "api/json.hpp"
 #include "store/table.hpp"
 
@@ -14,6 +16,7 @@ namespace {
 lifecycle::CutOrder order_of(const JobId& job, const ClonePlan& plan) {
     lifecycle::CutOrder order{job, "CloneVmInstance", plan.source, {}, false, plan.quiesce};
     for (const PlannedVolume& volume : plan.volumes) order.volumes.push_back(volume.source);
+    order.is_copied = std::ranges::any_of(plan.volumes, [](const PlannedVolume& volume) { return lifecycle::stands_alone(volume.mode); });
     return order;
 }
 

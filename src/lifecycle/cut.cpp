@@ -233,8 +233,9 @@ Result<void> Cut::adopt(const Source& source, bool reused, const Keep& keep) {
         if (keep) TRY(keep(transaction, sealed));
         return doom_chains(transaction, overtaken);
     };
-    // Where nothing was cut and nothing is to be removed, a power cut takes back rows alone, and the instant is found again.
-    const bool rows_alone = reused && std::ranges::none_of(source.disks, &Source::Disk::reserved);
+    // Where nothing was cut and nothing is to be removed, a power cut takes back rows alone: the instant is found again, or another one if the
+    // source has moved on meanwhile. An overlay tells on which it stands.
+    const bool rows_alone = reused && !order_.is_copied && std::ranges::none_of(source.disks, &Source::Disk::reserved);
     const Durability durability = rows_alone ? Durability::with_next : Durability::at_once;
     TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts_.database(), follow, durability));
     discard_layers(parts_, doomed);

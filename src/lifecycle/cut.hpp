@@ -43,6 +43,8 @@ struct CutOrder {
     std::vector<VolumeId> volumes;
     bool all_attached = false;  // the volumes must be all that the VM has when the cut is made
     hypervisor::Quiesce quiesce = hypervisor::Quiesce::never;
+    // The instant's bytes are copied: a copy does not tell of which instant it is, so a power cut must not take the instant back.
+    bool is_copied = false;
     // What else is taken at the instant: called while the vCPUs of a running source stand, or of one that is off before anything is cut. It may
     // be called again. Set: a running source is paused for it even where its disks have nothing new.
     hypervisor::WhileStopped while_stopped{};

@@ -76,7 +76,8 @@ public:
     virtual const std::string& root() const = 0;
     virtual Result<Capacity> capacity() = 0;
     virtual Result<void> create_empty(const std::string& path, std::int64_t size_bytes, Provisioning provisioning) = 0;  // qcow2
-    // A new qcow2 overlay over `backing` (absolute place, explicit format). A few clusters, written in-process.
+    // A new qcow2 overlay over `backing` (absolute place, explicit format). A few clusters, written in-process. One that is there and stands on
+    // something else is replaced as long as nothing was written into it: a power cut took back the rows that it was made for.
     virtual Result<void> create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) = 0;
     // A flat qcow2 (thin) or fully allocated (thick) copy of the chain whose top is first. The chain must be sealed for the time of the copy.
     // `throttle`: the limit this copy shares with others; null: none.

@@ -71,6 +71,16 @@ TEST_P(PrimaryStorageContract, AnOverlayTakesAtMost32KiBAndARepeatIsSuccess) {
     EXPECT_GT(primary().allocated_bytes("vol/o.qcow2").value(), 0);
 }
 
+TEST_P(PrimaryStorageContract, AnOverlayThatStandsOnSomethingElseIsReplaced) {
+    ASSERT_TRUE(primary().create_empty("one.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_empty("other.qcow2", kSize, storage::Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_overlay("vol/o.qcow2", place("one.qcow2"), kSize).has_value());
+    EXPECT_TRUE(primary().create_overlay("vol/o.qcow2", place("other.qcow2"), kSize).has_value());
+    ASSERT_TRUE(primary().seal("vol/o.qcow2").has_value());
+    EXPECT_TRUE(primary().set_backing("vol/o.qcow2", place("other.qcow2")).has_value()) << "it names that one already";
+    EXPECT_FALSE(primary().set_backing("vol/o.qcow2", place("one.qcow2")).has_value());
+}
+
 TEST_P(PrimaryStorageContract, AnOverlayNeedsTheLayerItBuildsOn) {
     EXPECT_FALSE(primary().create_overlay("vol/o.qcow2", place("absent.qcow2"), kSize).has_value());
     EXPECT_TRUE(nothing_left());

@@ -97,7 +97,12 @@ public:
         if (!files_.contains(path) && backing.root == root_ && !files_.contains(backing.path)) {
             return fail(ErrorCode::operation_failed, "the layer that the new disk builds on is not there", backing.path);
         }
-        TRY(add(path, {DiskFormat::qcow2, size_bytes, kOverlayBytes, false, backing.root + "/" + backing.path}));
+        const File wanted{DiskFormat::qcow2, size_bytes, kOverlayBytes, false, backing.root + "/" + backing.path};
+        if (const auto there = files_.find(path); there != files_.end() && there->second.backing != wanted.backing) {
+            if (there->second.allocated_bytes > kOverlayBytes) return fail(ErrorCode::operation_failed, "there is a disk with data already", path);
+            files_.erase(there);
+        }
+        TRY(add(path, wanted));
         return leave(due);
     }
 
@@ -177,7 +182,9 @@ public:
         if (backing) TRY(check_path(backing->path));
         const auto found = files_.find(path);
         if (found == files_.end()) return fail(ErrorCode::operation_failed, "the disk is not there", path);
-        found->second.backing = backing ? backing->root + "/" + backing->path : "";
+        const std::string wanted = backing ? backing->root + "/" + backing->path : "";
+        if (found->second.sealed && found->second.backing != wanted) return fail(ErrorCode::operation_failed, "the disk is sealed", path);
+        found->second.backing = wanted;
         return leave(due);
     }
 

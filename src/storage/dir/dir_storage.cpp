@@ -107,17 +107,34 @@ Result<void> DirStorage::create_empty(const std::string& path, std::int64_t size
 Result<void> DirStorage::create_overlay(const std::string& path, const Place& backing, std::int64_t size_bytes) {
     TRY(check_new_path(path));
     TRY(check_relative_path(backing.path));
-    TRY_ASSIGN(const bool there, exists(path));
-    if (there) return {};
-    const UrgentDiskUse urgent;
     const Qcow2Backing below{backing.root + "/" + backing.path, backing.format};
+    TRY_ASSIGN(const std::optional<FoundOverlay> there, find_overlay(path));
+    if (there && there->backing == below.absolute_path) return {};
+    const UrgentDiskUse urgent;
     struct stat status{};
     if (::lstat(below.absolute_path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
         return fail(ErrorCode::operation_failed, "the layer that the new disk builds on is not there", below.absolute_path);
     }
     TRY_ASSIGN(PartialFile file, PartialFile::begin(root_fd_.get(), path, owner_));
     TRY(write_qcow2(file.fd(), size_bytes, below));
+    if (there) {
+        if (::fstat(file.fd(), &status) != 0) return io_error("looking at a new disk", errno, path);
+        if (there->file_bytes > status.st_size)
+            return fail(ErrorCode::operation_failed, "there is a disk with data already where a new one is to be",
+                        path + " stands on " + there->backing);
+    }
     return file.publish();
+}
+
+Result<std::optional<DirStorage::FoundOverlay>> DirStorage::find_overlay(const std::string& path) {
+    TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));
+    if (!file.valid()) return std::optional<FoundOverlay>();
+    struct stat status{};
+    if (::fstat(file.get(), &status) != 0) return io_error("looking at a disk", errno, path);
+    TRY_ASSIGN(const Qcow2Header header, read_qcow2_header(file.get(), status.st_size));
+    TRY(check_qcow2_layer(header, status.st_size));
+    TRY_ASSIGN(std::string name, read_backing_name(file.get(), header));
+    return std::optional(FoundOverlay{std::move(name), status.st_size});
 }
 
 Result<void> DirStorage::set_backing(const std::string& path, const std::optional<Place>& backing) {

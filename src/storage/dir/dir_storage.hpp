@@ -51,6 +51,11 @@ public:
     Result<std::vector<StoredFile>> list() override;
 
 private:
+    struct FoundOverlay {
+        std::string backing;  // as the file names it; empty: none
+        std::int64_t file_bytes = 0;
+    };
+    Result<std::optional<FoundOverlay>> find_overlay(const std::string& path);  // nothing: no file is there
     std::string absolute(const std::string& path) const { return root_ + "/" + path; }
     Result<void> check_new_path(const std::string& path) const;
     Result<void> remove_name(const std::string& path);
