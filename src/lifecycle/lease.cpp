@@ -106,13 +106,13 @@ Result<Due> leases_until(Transaction& transaction, Timestamp before) {
     return due;
 }
 
-// A job is at it, or has just failed at it.
+// A job is at it, or has just failed at it. One that ended at a time that is still to come did so before the wall clock was set back.
 Result<bool> expiry_is_on_its_way(Transaction& transaction, const VmId& vm, Timestamp now) {
     constexpr std::int64_t kRetry = std::chrono::milliseconds(limits::kLeaseRetry).count();
     TRY_ASSIGN(const std::vector<store::Values> rows,
                transaction.query("SELECT COUNT(*) FROM job WHERE \"targetUuid\" = $1 AND kind = $2 AND (\"finishDate\" IS NULL OR "
-                                 "(state <> 'Succeeded' AND \"finishDate\" > $3))",
-                                 {vm.text(), std::string(kKind), now.milliseconds - kRetry}));
+                                 "(state <> 'Succeeded' AND \"finishDate\" > $3 AND \"finishDate\" <= $4))",
+                                 {vm.text(), std::string(kKind), now.milliseconds - kRetry, now.milliseconds}));
     return std::get<std::int64_t>(rows.at(0).at(0)) > 0;
 }
 
