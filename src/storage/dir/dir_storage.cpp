@@ -129,12 +129,17 @@ Result<void> DirStorage::create_overlay(const std::string& path, const Place& ba
 Result<std::optional<DirStorage::FoundOverlay>> DirStorage::find_overlay(const std::string& path) {
     TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));
     if (!file.valid()) return std::optional<FoundOverlay>();
+    TRY_ASSIGN(FoundOverlay found, look_at_overlay(file.get(), path));
+    return std::optional(std::move(found));
+}
+
+Result<DirStorage::FoundOverlay> DirStorage::look_at_overlay(int file, const std::string& path) {
     struct stat status{};
-    if (::fstat(file.get(), &status) != 0) return io_error("looking at a disk", errno, path);
-    TRY_ASSIGN(const Qcow2Header header, read_qcow2_header(file.get(), status.st_size));
+    if (::fstat(file, &status) != 0) return io_error("looking at a disk", errno, path);
+    TRY_ASSIGN(const Qcow2Header header, read_qcow2_header(file, status.st_size));
     TRY(check_qcow2_layer(header, status.st_size));
-    TRY_ASSIGN(std::string name, read_backing_name(file.get(), header));
-    return std::optional(FoundOverlay{std::move(name), status.st_size});
+    TRY_ASSIGN(std::string name, read_backing_name(file, header));
+    return FoundOverlay{std::move(name), status.st_size};
 }
 
 Result<void> DirStorage::set_backing(const std::string& path, const std::optional<Place>& backing) {
@@ -142,13 +147,9 @@ Result<void> DirStorage::set_backing(const std::string& path, const std::optiona
     if (backing) TRY(check_relative_path(backing->path));
     TRY_ASSIGN(const UniqueFd file, open_beneath(root_fd_.get(), path, O_RDONLY | O_NONBLOCK));  // it may be sealed, and right as it is
     if (!file.valid()) return fail(ErrorCode::operation_failed, "the disk is not there", path);
-    struct stat status{};
-    if (::fstat(file.get(), &status) != 0) return io_error("looking at a disk", errno, path);
-    TRY_ASSIGN(const Qcow2Header header, read_qcow2_header(file.get(), status.st_size));
-    TRY(check_qcow2_layer(header, status.st_size));
-    TRY_ASSIGN(const std::string present, read_backing_name(file.get(), header));
+    TRY_ASSIGN(const FoundOverlay present, look_at_overlay(file.get(), path));
     const std::string wanted = backing ? backing->root + "/" + backing->path : "";
-    if (present == wanted) return {};
+    if (present.backing == wanted) return {};
     ToolRun run;
     run.arguments = {"rebase", "-u", "-f", "qcow2", "-b", wanted};
     if (backing) run.arguments.insert(run.arguments.end(), {"-F", std::string(name_of(backing->format))});

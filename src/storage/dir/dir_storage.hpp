@@ -55,6 +55,7 @@ private:
         std::string backing;  // as the file names it; empty: none
         std::int64_t file_bytes = 0;
     };
+    static Result<FoundOverlay> look_at_overlay(int file, const std::string& path);
     Result<std::optional<FoundOverlay>> find_overlay(const std::string& path);  // nothing: no file is there
     std::string absolute(const std::string& path) const { return root_ + "/" + path; }
     Result<void> check_new_path(const std::string& path) const;

@@ -187,6 +187,21 @@ TEST_F(DirStorageTest, AnUnfinishedFileOfAnEarlierAttemptIsReplaced) {
     EXPECT_EQ(run_command({"qemu-img", "check", "-f", "qcow2", absolute("x.qcow2")}).exit_status, 0);
 }
 
+TEST_F(DirStorageTest, AnOverlayWithDataOnSomethingElseIsNeverReplaced) {
+    for (const char* layer : {"one.qcow2", "other.qcow2"}) ASSERT_TRUE(primary().create_empty(layer, 1 << 20, Provisioning::thin).has_value());
+    ASSERT_TRUE(primary().create_overlay("o.qcow2", place("one.qcow2"), 1 << 20).has_value());
+    ASSERT_EQ(qemu_io("o.qcow2", "write -P 7 0 64k"), 0);
+    const std::string file = absolute("o.qcow2");
+    const std::string before = read_file(file);
+    const Result<void> refused = primary().create_overlay("o.qcow2", place("other.qcow2"), 1 << 20);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_NE(refused.error().message.find("data"), std::string::npos) << refused.error().message;
+    EXPECT_EQ(read_file(file), before);
+    EXPECT_FALSE(std::filesystem::exists(file + ".partial"));
+    EXPECT_TRUE(primary().create_overlay("o.qcow2", place("one.qcow2"), 1 << 20).has_value()) << "a repeat leaves it alone";
+    EXPECT_EQ(read_file(file), before);
+}
+
 TEST_F(DirStorageTest, SymbolicLinksLeadNowhere) {
     std::filesystem::create_directories(directory_.file("elsewhere"));
     write_file(directory_.file("elsewhere/victim"), "precious");
