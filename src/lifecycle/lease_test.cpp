@@ -106,6 +106,24 @@ TEST_F(LeaseTest, AWallClockThatIsSetBackKeepsNothingLonger) {
     await_gone(pool.db.uuid);
 }
 
+TEST_F(LeaseTest, AnExpiryThatFailedBeforeTheWallClockWasSetBackIsTriedAgain) {
+    lease(pool.db.uuid, 600);
+    Job failed;
+    failed.uuid = JobId::random();
+    failed.kind = "expire-vm";
+    failed.account_uuid = pool.admin.account;
+    failed.target_uuid = pool.db.uuid.text();
+    failed.state = JobState::failed;
+    failed.finish_date = Timestamp{wall + 600'000};
+    pool.add(failed);
+    pass(601);
+    look();
+    EXPECT_TRUE(vm(pool.db.uuid).has_value());  // it failed a second ago
+    wall -= 7'200'000;
+    look();
+    await_gone(pool.db.uuid);
+}
+
 TEST_F(LeaseTest, WarnsOnceForEachEnd) {
     lease(pool.web.uuid, 1000);
     look();

@@ -1,4 +1,4 @@
-// A database of its own with a small inventory: two accounts, one zone, a host, a storage, a network, an image, two VM instances.
+// A database of its own, whose reads run twice, with a small inventory: two accounts, one zone, a host, a storage, a network, an image, two VM instances.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,6 +16,7 @@
 #include "model/vm.hpp"
 #include "store/sqlite/database.hpp"
 #include "store/table.hpp"
+#include "support/reads_twice.hpp"
 
 namespace ramet::test {
 
@@ -51,7 +52,7 @@ public:
     TestDatabase() {
         Result<std::unique_ptr<store::Database>> opened = store::open_sqlite(folder_.path() + "/ramet.db");
         if (!opened.has_value()) throw std::runtime_error(opened.error().message + " " + opened.error().detail);
-        database_ = std::move(*opened);
+        database_ = std::make_unique<ReadsTwice>(std::move(*opened));
         add_account(admin);
         add_account(alice);
         add_account(bob);

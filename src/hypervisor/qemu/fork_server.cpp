@@ -39,7 +39,7 @@ bool same_file(const struct stat& a, const struct stat& b) {
 
 std::string datagram(const Launch& order) {
     const ForkOrder head{static_cast<std::uint32_t>(order.arguments.size() + 1), static_cast<std::uint32_t>(order.inherited.size()),
-                         order.huge_pages ? 1U : 0U};
+                         order.huge_pages ? 1U : 0U, order.laid_out_once ? 1U : 0U};
     std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
     bytes += order.program + '\0';
     for (const std::string& argument : order.arguments) bytes += argument + '\0';

@@ -17,6 +17,7 @@ struct ForkOrder {
     std::uint32_t arguments = 0;
     std::uint32_t inherited = 0;
     std::uint32_t huge_pages = 1;  // 0: no transparent ones
+    std::uint32_t laid_out_once = 0;
 };
 
 struct ForkReport {

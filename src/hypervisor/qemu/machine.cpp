@@ -254,6 +254,7 @@ Result<void> Machine::launch_process(const DomainSpec& spec, RunDirectory& direc
     order.log = log.get();
     for (const Fd& file : opened.files) order.inherited.push_back(file.get());
     order.huge_pages = memory == nullptr;  // clones share their memory in small pages, and all else is less than the huge ones it would touch
+    order.laid_out_once = memory != nullptr && !opened.input.kvm;  // it was not tried with KVM
     order.user = surroundings_.user;
     if (!spec.tpm_state.empty()) {
         TRY(launch_tpm(surroundings_.options.swtpm_binary, spec.tpm_state, directory, surroundings_.user));

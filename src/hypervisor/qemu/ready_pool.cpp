@@ -259,7 +259,8 @@ Result<ReadyProcess> ReadyPool::launch_machine(const MemoryPlace& place, const D
     order.directory = directory.fd();
     order.log = log.get();
     order.inherited = {lock.get(), listener.get(), opening.memory.get()};
-    order.huge_pages = false;  // as for every process that maps a captured memory
+    order.huge_pages = false;  // this and the next as for every process that maps a captured memory
+    order.laid_out_once = !input.kvm;
     order.user = surroundings_.user;
     TRY_ASSIGN(Process process, surroundings_.processes->launch(order));
     ReadyProcess ready{.directory = std::move(directory), .process = std::move(process), .qmp = nullptr};

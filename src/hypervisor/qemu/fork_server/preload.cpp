@@ -48,6 +48,23 @@ void register_types() {
     free_list(class_list("machine", 0));
 }
 
+using Transaction = void (*)();
+using Prepare = int (*)(void*, int*);
+
+Transaction end_layout = nullptr;  // set: what changes the memory's layout is being collected
+Prepare glib_prepare = nullptr;
+
+// QEMU lays the guest's memory out anew after each device that it makes, some 280 times, and frees none of it before its main loop. Between these
+// two (QEMU 7.2's own bracket for changes that belong together) it only notes that the layout is to be made.
+void collect_layout() {
+    const auto begin = reinterpret_cast<Transaction>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_begin"));
+    const auto end = reinterpret_cast<Transaction>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_commit"));
+    glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
+    if (begin == nullptr || end == nullptr || glib_prepare == nullptr) return;
+    begin();
+    end_layout = end;
+}
+
 // False: the server is gone.
 bool receive(Received& received) {
     alignas(cmsghdr) static char control[CMSG_SPACE(kForkFilesMax * sizeof(int))];
@@ -141,6 +158,7 @@ int run(Received& received, pid_t between, char** environment) {
     if (received.order.huge_pages == 0) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // a kernel without them has none to switch off
     report(received.files[0], error);
     if (error != 0) ::_exit(127);
+    if (received.order.laid_out_once != 0) collect_layout();
     return qemu_main(split_arguments(received), arguments, environment);
 }
 
@@ -168,6 +186,17 @@ int serve(int, char**, char** environment) {
 }
 
 }  // namespace
+
+// What QEMU's main loop begins each turn with, its lock held: the machine is complete, and no guest has run.
+extern "C" __attribute__((visibility("default"))) int g_main_context_prepare(void* context, int* priority) {
+    if (end_layout != nullptr && ::gettid() == ::getpid()) {
+        const Transaction end = end_layout;
+        end_layout = nullptr;
+        end();
+    }
+    if (glib_prepare == nullptr) glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
+    return glib_prepare(context, priority);
+}
 
 // glibc's own calls the constructors and then what it is given as main().
 extern "C" __attribute__((visibility("default"))) int __libc_start_main(Main main, int count, char** values, void (*init)(), void (*fini)(),
