@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <csignal>
 
@@ -9,9 +11,12 @@
 #include <array>
 #include <climits>
 #include <future>
+#include <set>
+#include <sstream>
 
 #include "hypervisor/qemu/fork_server.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
+#include "hypervisor/qemu/qmp.hpp"
 #include "support/storage_files.hpp"
 
 namespace ramet::test {
@@ -194,6 +199,71 @@ TEST_F(ForkServerTest, IsMadeAnewWhenTheProgramsFileIsAnother) {
     std::filesystem::copy_file(kProgram, program + ".new");
     std::filesystem::rename(program + ".new", program);  // as a package manager does
     EXPECT_NE(run(), first);
+}
+
+// What QEMU says of where a machine's memory is: its layouts in no order, each with the address spaces that have it.
+std::multiset<std::string> layouts_of(hypervisor::Qmp& qmp) {
+    const auto answer = qmp.run("human-monitor-command", {{"command-line", "info mtree -f"}});
+    std::istringstream lines(answer.has_value() ? std::string(answer->as_string()) : "");
+    std::multiset<std::string> layouts;
+    std::string layout;
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with("FlatView #")) {
+            layout += line + '\n';
+        } else if (!layout.empty()) {
+            layouts.insert(std::exchange(layout, ""));
+        }
+    }
+    layouts.insert(layout);
+    return layouts;
+}
+
+TEST_F(ForkServerTest, AMachineWhoseMemoryIsLaidOutOnceHasTheSameLayout) {
+    hypervisor::ForkServerOptions of_qemu = options();
+    of_qemu.program = "/usr/bin/qemu-system-x86_64";
+    of_qemu.registers_types = true;
+    ForkServer server(of_qemu);
+    std::vector<std::multiset<std::string>> layouts;
+    for (const bool once : {true, false}) {
+        const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_un address{AF_UNIX, {}};
+        const std::string name = once ? "once" : "often";
+        directory.file(name).copy(address.sun_path, sizeof address.sun_path - 1);
+        ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+        ASSERT_EQ(::listen(listener.get(), 1), 0);
+        Launch order = script("");
+        order.program = of_qemu.program;
+        order.arguments = {"-nodefaults", "-S",
+                           "-display",    "none",
+                           "-machine",    "q35,usb=off,vmport=off",
+                           "-accel",      "tcg,tb-size=16",
+                           "-m",          "64",
+                           "-smp",        "2",
+                           "-incoming",   "defer",
+                           "-device",     "VGA",
+                           "-device",     "pci-bridge,id=bridge,chassis_nr=1",
+                           "-device",     "virtio-serial-pci,bus=bridge,addr=1",
+                           "-device",     "virtio-rng-pci",
+                           "-netdev",     "user,id=net,restrict=on",
+                           "-device",     "virtio-net-pci,netdev=net,bus=bridge,addr=2",
+                           "-blockdev",   "driver=null-co,node-name=disk",
+                           "-device",     "virtio-blk-pci,drive=disk",
+                           "-chardev",    "socket,id=qmp,server=on,wait=off,fd=" + std::to_string(hypervisor::kFirstInheritedFd),
+                           "-mon",        "chardev=qmp,mode=control"};
+        order.inherited = {listener.get()};
+        order.laid_out_once = once;
+        const Result<Process> process = server.launch(order);
+        ASSERT_TRUE(process.has_value()) << process.error().detail;
+        EXPECT_TRUE(is_fork(*process));
+        const auto deadline = std::chrono::steady_clock::now() + 60s;
+        const auto qmp = hypervisor::Qmp::open(hypervisor::connect_unix(working.get(), name, deadline).value(), deadline);
+        ASSERT_TRUE(qmp.has_value()) << qmp.error().detail << log();
+        layouts.push_back(layouts_of(**qmp));
+        hypervisor::kill_process(*process);
+        EXPECT_EQ(code_of(*process), 128 + SIGKILL);
+    }
+    EXPECT_EQ(layouts[0], layouts[1]);
+    EXPECT_GT(layouts[0].size(), 2U);
 }
 
 }  // namespace
