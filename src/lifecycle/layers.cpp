@@ -23,6 +23,13 @@ Result<void> remove_layer(Parts& parts, const Layer& layer, const storage::Place
     TRY(storage->remove(place.path));
     crash_point("layer-file-removed");
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        // What stands on it is going too, by another job's hand, which need not be the quicker one.
+        TRY_ASSIGN(const std::vector<Layer> children, store::list<Layer>(transaction, {{"parentUuid", layer.uuid.text()}}));
+        for (Layer child : children) {
+            if (!child.deleting) continue;
+            child.parent_uuid.reset();
+            TRY(store::update(transaction, child));
+        }
         TRY(store::erase<Layer>(transaction, {{"uuid", layer.uuid.text()}}));
         return {};
     });

@@ -39,5 +39,16 @@ TEST_F(LayersTest, ADoomedChainThatWasMadeWhileTheClockWasPutBackIsRemovedTopFir
     expect_all_removed();
 }
 
+// A job removes a layer whose child another job has doomed and not removed yet.
+TEST_F(LayersTest, ADoomedLayerIsRemovedWhoeverRemovesWhatStandsOnIt) {
+    const Layer base = doomed(50, 1000, std::nullopt);
+    const Layer top = doomed(51, 1000, base.uuid);
+    const Result<void> removed = remove_layers(parts, {base});
+    ASSERT_TRUE(removed.has_value()) << removed.error().message << " " << removed.error().detail;
+    EXPECT_EQ(pool.rows<Layer>({{"deleting", std::int64_t{1}}}).size(), 1U);
+    ASSERT_TRUE(remove_layers(parts, {top}).has_value());
+    expect_all_removed();
+}
+
 }  // namespace
 }  // namespace ramet::lifecycle
