@@ -32,6 +32,7 @@ protected:
             TRY_ASSIGN(const std::vector<store::Values> rows, transaction.query(statement->select_sql, statement->select_values));
             TRY_ASSIGN(const std::vector<store::Values> counted, transaction.query(statement->count_sql, statement->values));
             total_ = std::get<std::int64_t>(counted.at(0).at(0));
+            found.clear();
             for (const store::Values& values : rows) {
                 Row row{};
                 store::erased::read_columns(describe<Row>(), values, 0, &row);
