@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -209,6 +210,11 @@ class Client:
         return None
 
 
+def kept_file(seed, ending):
+    """Where a failing history and its server's log are kept."""
+    return pathlib.Path(tempfile.gettempdir()) / f"ramet-random-{seed}.{ending}"
+
+
 def play(seed, operations, histories=None):
     """(findings, histories, calls by operation, seconds)"""
     world = World()
@@ -228,6 +234,8 @@ def play(seed, operations, histories=None):
             thread.join()
         seconds = time.monotonic() - begun
         findings = [finding for finding in findings if finding] or world.findings(clients)
+        if findings and histories is None:
+            shutil.copy(world.server.log.name, kept_file(seed, "log"))
         counts = {name: sum(client.counts.get(name, 0) for client in clients) for name in OPERATIONS}
         return findings, [client.history for client in clients], counts, seconds
     finally:
@@ -274,9 +282,9 @@ class RandomOperations(unittest.TestCase):
         print(" ".join(f"{name}={count}" for name, count in counts.items()))
         if not findings:
             return
-        print("\n".join(findings[:10]), flush=True)
+        print("\n".join(findings[:10]) + f"\nthe server's log: {kept_file(seed, 'log')}", flush=True)
         short = shrink(histories, float(os.environ.get("RAMET_SHRINK_SECONDS", 60)))
-        kept = pathlib.Path(tempfile.gettempdir()) / f"ramet-random-{seed}.json"
+        kept = kept_file(seed, "json")
         kept.write_text(json.dumps(short))
         steps = "\n".join(f"  client {index}: {name} {arguments}" for index, history in enumerate(short) for name, arguments in history[-40:])
         self.fail(f"seed {seed}; {sum(map(len, short))} operations are left, RAMET_REPLAY={kept} plays them:\n{steps}\n" + "\n".join(findings[:10]))
