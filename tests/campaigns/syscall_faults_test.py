@@ -18,7 +18,8 @@ from faults import SHORT, Faults  # noqa: E402
 from support import World  # noqa: E402
 
 NIGHTLY = os.environ.get("RAMET_CAMPAIGN") == "nightly"
-FAULTS_MAX, SECONDS_MAX = (20_000, 30_000) if NIGHTLY else (160, 45)
+LANE, LANES = map(int, os.environ.get("RAMET_LANE", "1/4" if NIGHTLY else "1/1").split("/"))  # by night servers side by side, each for other passages
+FAULTS_MAX, SECONDS_MAX = (20_000 // LANES, 30_000) if NIGHTLY else (160, 45)
 PASSAGES_MAX = 400 if NIGHTLY else 6  # of one kind of fault in one scenario
 # (call, errno, part of the path)
 KINDS = [
@@ -166,10 +167,21 @@ class SyscallFaults(World):
 
     def test_calls_fail_one_at_a_time(self):
         """Each scenario with each kind of fault, at one passage after the other; by day as many as fit, in another order with each seed."""
+        others = []
+        if LANE == 1:
+            name = f"{type(self).__name__}.{self._testMethodName}"
+            others = [subprocess.Popen([sys.executable, "-u", __file__, name], env={**os.environ, "RAMET_LANE": f"{lane}/{LANES}"}) for lane in range(2, LANES + 1)]
+        try:
+            self.let_calls_fail()
+        finally:
+            ended = [other.wait() for other in others]
+        self.assertEqual([0] * len(others), ended, "a lane beside this one has failed")
+
+    def let_calls_fail(self):
         scenarios = [self.clone_stopped, self.clone_running, self.copy_full, self.create, self.destroy, self.clone_started]
         seed = int(os.environ.get("RAMET_SEED", time.time_ns() % 1_000_000 if NIGHTLY else 1))  # a change is judged by what it changes, not by luck
         drawn, begun, tried, fired = random.Random(seed), time.monotonic(), 0, collections.Counter()
-        waiting = [(scenario, kind, 1 if NIGHTLY else drawn.randint(1, PASSAGES_MAX)) for scenario in scenarios for kind in KINDS]
+        waiting = [(scenario, kind, LANE if NIGHTLY else drawn.randint(1, PASSAGES_MAX)) for scenario in scenarios for kind in KINDS]
         drawn.shuffle(waiting)
         waiting = collections.deque(waiting)
         while waiting and sum(fired.values()) < FAULTS_MAX and time.monotonic() - begun < SECONDS_MAX:
@@ -177,13 +189,13 @@ class SyscallFaults(World):
             tried += 1
             if self.fail_once(scenario, kind, first):
                 fired[f"{kind[0]} {errno.errorcode.get(kind[1], 'half')}"] += 1
-                if sum(fired.values()) % 1000 == 0:
-                    print(f"seed {seed}: {sum(fired.values())} faults after {time.monotonic() - begun:.0f} s", flush=True)
-                if first < PASSAGES_MAX:
-                    waiting.append((scenario, kind, first + 1))
+                if sum(fired.values()) % 500 == 0:
+                    print(f"lane {LANE}: {sum(fired.values())} faults after {time.monotonic() - begun:.0f} s", flush=True)
+                if first + LANES <= PASSAGES_MAX:
+                    waiting.append((scenario, kind, first + LANES))
             elif first > 1 and not NIGHTLY:
                 waiting.append((scenario, kind, 1))
-        print(f"seed {seed}: {sum(fired.values())} faults in {tried} calls, {self.wrong} wrong, in {time.monotonic() - begun:.0f} s: {dict(sorted(fired.items()))}; "
+        print(f"lane {LANE}, seed {seed}: {sum(fired.values())} faults in {tried} calls, {self.wrong} wrong, in {time.monotonic() - begun:.0f} s: {dict(sorted(fired.items()))}; "
               f"{self.removed_later} removals were done at a second try", flush=True)
         self.assertGreater(sum(fired.values()), 0)
 
