@@ -10,9 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <deque>
+#include <functional>
 #include <future>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "hypervisor/qemu/fork_server.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
@@ -201,10 +204,103 @@ TEST_F(ForkServerTest, IsMadeAnewWhenTheProgramsFileIsAnother) {
     EXPECT_NE(run(), first);
 }
 
+struct MachineTest : ForkServerTest {
+    static constexpr const char* kQemu = "/usr/bin/qemu-system-x86_64";
+    struct Machine {
+        Process process;
+        std::unique_ptr<hypervisor::Qmp> qmp;
+    };
+
+    std::optional<ForkServer> server;
+    std::deque<Machine> machines;
+
+    void SetUp() override {
+        hypervisor::ForkServerOptions of_qemu = options();
+        of_qemu.program = kQemu;
+        of_qemu.registers_types = true;
+        server.emplace(of_qemu);
+    }
+    void TearDown() override {
+        for (const Machine& machine : machines) {
+            hypervisor::kill_process(machine.process);
+            EXPECT_EQ(code_of(machine.process), 128 + SIGKILL);
+        }
+    }
+    sockaddr_un address_of(const std::string& name) {
+        sockaddr_un address{AF_UNIX, {}};
+        directory.file(name).copy(address.sun_path, sizeof address.sun_path - 1);
+        return address;
+    }
+    // With `state` it waits to be told to go on, with what is captured there.
+    hypervisor::Qmp& start(const std::string& name, bool once = false, std::optional<int> state = std::nullopt) {
+        const auto deadline = std::chrono::steady_clock::now() + 60s;
+        files.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        const sockaddr_un address = address_of(name);
+        EXPECT_EQ(::bind(files.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        EXPECT_EQ(::listen(files.back().get(), 1), 0);
+        const int listener = files.back().get();
+        Launch order = script("");
+        order.program = kQemu;
+        order.arguments = {"-nodefaults",
+                           "-display",
+                           "none",
+                           "-machine",
+                           "q35,usb=off,vmport=off",
+                           "-accel",
+                           "tcg,tb-size=16",
+                           "-m",
+                           "64",
+                           "-smp",
+                           "2",
+                           "-device",
+                           "VGA",
+                           "-device",
+                           "pcie-pci-bridge,id=bridge",
+                           "-device",
+                           "virtio-serial-pci,bus=bridge,addr=1",
+                           "-device",
+                           "virtio-rng-pci",
+                           "-netdev",
+                           "user,id=net,restrict=on",
+                           "-device",
+                           "virtio-net-pci,netdev=net,bus=bridge,addr=2",
+                           "-netdev",
+                           "user,id=other,restrict=on",
+                           "-device",
+                           "e1000,netdev=other,bus=bridge,addr=3",
+                           "-blockdev",
+                           "driver=null-co,node-name=disk,read-zeroes=on",
+                           "-device",
+                           "virtio-blk-pci,id=boot,drive=disk,bus=bridge,addr=4",
+                           "-chardev",
+                           "socket,id=qmp,server=on,wait=off,fd=" + std::to_string(hypervisor::kFirstInheritedFd),
+                           "-mon",
+                           "chardev=qmp,mode=control"};
+        order.inherited = {listener};
+        if (state) {
+            order.arguments.insert(order.arguments.end(), {"-S", "-incoming", "fd:" + std::to_string(hypervisor::kFirstInheritedFd + 1)});
+            order.inherited.push_back(*state);
+        }
+        order.laid_out_once = once;
+        machines.push_back({server->launch(order).value(), nullptr});
+        EXPECT_TRUE(is_fork(machines.back().process));
+        machines.back().qmp = hypervisor::Qmp::open(hypervisor::connect_unix(working.get(), name, deadline).value(), deadline).value();
+        return *machines.back().qmp;
+    }
+    static bool becomes(const std::function<bool()>& state) {
+        const auto end = std::chrono::steady_clock::now() + 60s;
+        while (!state() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(10ms);
+        return state();
+    }
+    static std::string said(hypervisor::Qmp& qmp, const std::string& text) {
+        const auto answer = qmp.run("human-monitor-command", {{"command-line", text}});
+        return answer.has_value() ? std::string(answer->as_string()) : answer.error().detail;
+    }
+};
+
 // What QEMU says of where a machine's memory is: its layouts in no order, each with the address spaces that have it.
-std::multiset<std::string> layouts_of(hypervisor::Qmp& qmp) {
-    const auto answer = qmp.run("human-monitor-command", {{"command-line", "info mtree -f"}});
-    std::istringstream lines(answer.has_value() ? std::string(answer->as_string()) : "");
+std::multiset<std::string> layouts_in(const std::string& text) {
+    std::istringstream lines(text);
     std::multiset<std::string> layouts;
     std::string layout;
     for (std::string line; std::getline(lines, line);) {
@@ -218,52 +314,31 @@ std::multiset<std::string> layouts_of(hypervisor::Qmp& qmp) {
     return layouts;
 }
 
-TEST_F(ForkServerTest, AMachineWhoseMemoryIsLaidOutOnceHasTheSameLayout) {
-    hypervisor::ForkServerOptions of_qemu = options();
-    of_qemu.program = "/usr/bin/qemu-system-x86_64";
-    of_qemu.registers_types = true;
-    ForkServer server(of_qemu);
-    std::vector<std::multiset<std::string>> layouts;
+// The firmware of the source has given each device its place, and let some reach the memory: its boot disk has a queue there.
+TEST_F(MachineTest, WhoseMemoryIsLaidOutOnceHasTheLayoutThatWasCaptured) {
+    hypervisor::Qmp& source = start("source");
+    const std::string boot_queue = "info virtio-queue-status /machine/peripheral/boot/virtio-backend 0";
+    const auto disk_was_read = [&] {
+        const std::string queue = said(source, boot_queue);
+        return queue.find(" used_idx: ") != std::string::npos && queue.find(" used_idx:             0\r\n") == std::string::npos;
+    };
+    ASSERT_TRUE(becomes(disk_was_read));
+    ASSERT_TRUE(source.run("stop").has_value());
+    const std::string captured = said(source, "info mtree -f"), queue = said(source, boot_queue);
+    const std::string state = directory.file("state");
+    const auto open_state = [&](int flags) { return files.emplace_back(::open(state.c_str(), flags | O_CLOEXEC, 0600)).get(); };
+    ASSERT_TRUE(source.run("getfd", {{"fdname", "state"}}, open_state(O_WRONLY | O_CREAT)).has_value());
+    ASSERT_TRUE(source.run("migrate", {{"uri", "fd:state"}}).has_value());
+    ASSERT_TRUE(becomes([&] { return said(source, "info migrate").find("Migration status: completed") != std::string::npos; }));
     for (const bool once : {true, false}) {
-        const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_un address{AF_UNIX, {}};
         const std::string name = once ? "once" : "often";
-        directory.file(name).copy(address.sun_path, sizeof address.sun_path - 1);
-        ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-        ASSERT_EQ(::listen(listener.get(), 1), 0);
-        Launch order = script("");
-        order.program = of_qemu.program;
-        order.arguments = {"-nodefaults", "-S",
-                           "-display",    "none",
-                           "-machine",    "q35,usb=off,vmport=off",
-                           "-accel",      "tcg,tb-size=16",
-                           "-m",          "64",
-                           "-smp",        "2",
-                           "-incoming",   "defer",
-                           "-device",     "VGA",
-                           "-device",     "pci-bridge,id=bridge,chassis_nr=1",
-                           "-device",     "virtio-serial-pci,bus=bridge,addr=1",
-                           "-device",     "virtio-rng-pci",
-                           "-netdev",     "user,id=net,restrict=on",
-                           "-device",     "virtio-net-pci,netdev=net,bus=bridge,addr=2",
-                           "-blockdev",   "driver=null-co,node-name=disk",
-                           "-device",     "virtio-blk-pci,drive=disk",
-                           "-chardev",    "socket,id=qmp,server=on,wait=off,fd=" + std::to_string(hypervisor::kFirstInheritedFd),
-                           "-mon",        "chardev=qmp,mode=control"};
-        order.inherited = {listener.get()};
-        order.laid_out_once = once;
-        const Result<Process> process = server.launch(order);
-        ASSERT_TRUE(process.has_value()) << process.error().detail;
-        EXPECT_TRUE(is_fork(*process));
-        const auto deadline = std::chrono::steady_clock::now() + 60s;
-        const auto qmp = hypervisor::Qmp::open(hypervisor::connect_unix(working.get(), name, deadline).value(), deadline);
-        ASSERT_TRUE(qmp.has_value()) << qmp.error().detail << log();
-        layouts.push_back(layouts_of(**qmp));
-        hypervisor::kill_process(*process);
-        EXPECT_EQ(code_of(*process), 128 + SIGKILL);
+        hypervisor::Qmp& loaded = start(name, once, open_state(O_RDONLY));
+        ASSERT_TRUE(becomes([&] { return said(loaded, "info status").find("inmigrate") == std::string::npos; })) << log();
+        EXPECT_EQ(layouts_in(said(loaded, "info mtree -f")), layouts_in(captured)) << name;
+        EXPECT_EQ(said(loaded, "info pci"), said(source, "info pci")) << name;
+        EXPECT_EQ(said(loaded, boot_queue), queue) << name;  // QEMU asks the guest's memory for some of it
     }
-    EXPECT_EQ(layouts[0], layouts[1]);
-    EXPECT_GT(layouts[0].size(), 2U);
+    EXPECT_GT(layouts_in(captured).size(), 2U);
 }
 
 }  // namespace

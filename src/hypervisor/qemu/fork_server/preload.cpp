@@ -48,22 +48,29 @@ void register_types() {
     free_list(class_list("machine", 0));
 }
 
-using Transaction = void (*)();
 using Prepare = int (*)(void*, int*);
+using Dispatch = void (*)(void*);
 
-Transaction end_layout = nullptr;  // set: what changes the memory's layout is being collected
+// Entry points of QEMU 7.2, for a machine whose memory is laid out once; none unless all are there.
+void (*begin_layout)() = nullptr;
+void (*end_layout)() = nullptr;
+bool (*runs_as)(int) = nullptr;
+bool collecting = false;     // QEMU's bracket is open since before main()
+bool laid_out_once = false;  // until the captured state is loaded
 Prepare glib_prepare = nullptr;
+Dispatch glib_dispatch = nullptr;
 
-// QEMU lays the guest's memory out anew after each device that it makes, some 280 times, and frees none of it before its main loop. Between these
-// two (QEMU 7.2's own bracket for changes that belong together) it only notes that the layout is to be made.
+// QEMU lays the guest's memory out anew after each device that it makes, some 280 times, and for each whose state it loads, some 90 times, and frees
+// none of it meanwhile. Between these two (QEMU 7.2's own bracket for changes that belong together) it only notes that the layout is to be made.
 void collect_layout() {
-    const auto begin = reinterpret_cast<Transaction>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_begin"));
-    const auto end = reinterpret_cast<Transaction>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_commit"));
-    glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
-    if (begin == nullptr || end == nullptr || glib_prepare == nullptr) return;
-    begin();
-    end_layout = end;
+    begin_layout = reinterpret_cast<void (*)()>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_begin"));
+    end_layout = reinterpret_cast<void (*)()>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_commit"));
+    runs_as = reinterpret_cast<bool (*)(int)>(::dlsym(RTLD_DEFAULT, "runstate_check"));
+    laid_out_once = collecting = begin_layout != nullptr && end_layout != nullptr && runs_as != nullptr;
+    if (collecting) begin_layout();
 }
+
+bool is_main_thread() { return ::gettid() == ::getpid(); }
 
 // False: the server is gone.
 bool receive(Received& received) {
@@ -187,15 +194,25 @@ int serve(int, char**, char** environment) {
 
 }  // namespace
 
-// What QEMU's main loop begins each turn with, its lock held: the machine is complete, and no guest has run.
+// What QEMU's main loop begins each turn with, its lock held.
 extern "C" __attribute__((visibility("default"))) int g_main_context_prepare(void* context, int* priority) {
-    if (end_layout != nullptr && ::gettid() == ::getpid()) {
-        const Transaction end = end_layout;
-        end_layout = nullptr;
-        end();
+    if (collecting && is_main_thread()) {  // the machine is complete, and no guest has run
+        collecting = false;
+        end_layout();
     }
     if (glib_prepare == nullptr) glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
     return glib_prepare(context, priority);
+}
+
+// In which QEMU's main loop does a turn's work, its lock held: it loads the captured state there. Virtio devices look at their queues then, through
+// the layout that a machine has before it runs, and no queue lies where that differs from the captured one.
+extern "C" __attribute__((visibility("default"))) void g_main_context_dispatch(void* context) {
+    constexpr int kInMigrate = 1;  // of QEMU's RunState
+    if (glib_dispatch == nullptr) glib_dispatch = reinterpret_cast<Dispatch>(::dlsym(RTLD_NEXT, "g_main_context_dispatch"));
+    const bool collects = laid_out_once && is_main_thread() && (laid_out_once = runs_as(kInMigrate));
+    if (collects) begin_layout();
+    glib_dispatch(context);
+    if (collects) end_layout();
 }
 
 // glibc's own calls the constructors and then what it is given as main().
