@@ -113,6 +113,6 @@ inline constexpr std::size_t kSlowBranchThreads = 4;                // clones co
 inline constexpr std::size_t kJobQueueMax = 100'000;                // jobs waiting for a thread: memory
 inline constexpr std::chrono::milliseconds kShortJob{100};          // whoever asked for it waits for its syncs; a copy takes longer
 inline constexpr std::chrono::milliseconds kProgressInterval{500};  // a job's progress is written at most this often
-inline constexpr std::size_t kStepRetryMax = 3;                     // undo is tried this often before a job is stuck
+inline constexpr std::size_t kStepRetryMax = 12;                    // undo is tried this often, in some ten seconds, before a job is stuck
 
 }  // namespace ramet::limits

@@ -111,12 +111,13 @@ bool Run::undo_step(Step& step, JobStep& row) {
 
 namespace {
 
-constexpr std::chrono::milliseconds kLastPause{1000};
+constexpr int kLastPause = 20;  // in first ones
 
-// Calls until it works, kStepRetryMax times at most, with growing pauses. A full disk is waited for: it gets room again one day, and nobody
-// could do more about it than that. So is what does not answer: it will one day, or end.
-Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, const std::stop_token& shutdown,
+// Calls until it works, kStepRetryMax times at most, with growing pauses: a want of files or of memory passes. A full disk is waited for: it gets
+// room again one day, and nobody could do more about it than that. So is what does not answer: it will one day, or end.
+Result<void> try_often(const std::string& what, std::chrono::milliseconds first_pause, const std::stop_token& shutdown,
                        const std::function<Result<void>()>& call) {
+    std::chrono::milliseconds wait = first_pause;
     for (std::size_t tried = 1;; ++tried) {
         Result<void> outcome{};
         try {
@@ -133,7 +134,7 @@ Result<void> try_often(const std::string& what, std::chrono::milliseconds wait, 
                                    waits ? "as many as it takes" : std::to_string(limits::kStepRetryMax), outcome.error().message,
                                    outcome.error().detail);
         if ((!waits && tried >= limits::kStepRetryMax) || !pause(wait, shutdown)) return outcome;
-        wait = std::min(wait * 4, kLastPause);
+        wait = std::min(wait * 4, first_pause * kLastPause);
     }
 }
 

@@ -4,7 +4,7 @@ import pathlib
 import time
 import unittest
 
-from instants import MIB, PRIVILEGED, InstantWorld, Sniffer
+from instants import MIB, PRIVILEGED, InstantWorld, Sniffer, translated_code
 from screen import picture
 from support import Agent, World
 
@@ -149,8 +149,20 @@ class Shapes(World):
                 macs = guest.run("cat /sys/class/net/eth*/address 2>/dev/null; true").split()
                 self.assertEqual(sorted(nic["mac"] for nic in clone["vmNics"]), sorted(macs))
                 self.assertEqual(nics, len(macs))
+                if cpus > 1:
+                    self.gives_back_at_rest(clone, guest)
                 for vm in (clone, source):
                     self.expunge(vm["uuid"])
+
+    def gives_back_at_rest(self, vm, guest, patience=90):
+        """What QEMU translated of the guest's code, once the guest rests; then the guest goes on as before."""
+        self.assertGreater(translated_code(self.server.data_dir, vm), 8 * MIB)
+        end = time.monotonic() + patience
+        while translated_code(self.server.data_dir, vm) > 8 * MIB and time.monotonic() < end:
+            time.sleep(1)
+        self.assertLess(translated_code(self.server.data_dir, vm), 8 * MIB)
+        for _ in range(3):
+            self.assertEqual("here", guest.run("md5sum /bin/busybox >/dev/null & cat /run/token; wait", 60))
 
     def agent_of(self, vm):
         return Agent(self.server.data_dir, vm["uuid"])

@@ -50,6 +50,18 @@ def sent_by(frame):
     return mac, socket.inet_ntoa(address) if len(address) == 4 else None
 
 
+def translated_code(data_dir, vm):
+    """Bytes of a running VM's process that hold what QEMU's TCG made of the guest's code: all that is both written and executed."""
+    pid, size, code = (pathlib.Path(data_dir) / "run" / vm["uuid"] / "pid").read_text().split()[0], 0, False
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0]:
+            code = words[1].startswith("rwx")
+        elif words[0] == "Private_Dirty:" and code:
+            size += int(words[1]) * 1024
+    return size
+
+
 class InstantWorld(World):
     """A source that counts in its memory, and clones that go on from there."""
 

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "hypervisor/qemu/fork_server/code_at_rest.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
 
 namespace {
@@ -199,6 +200,7 @@ extern "C" __attribute__((visibility("default"))) int g_main_context_prepare(voi
     if (collecting && is_main_thread()) {  // the machine is complete, and no guest has run
         collecting = false;
         end_layout();
+        give_back_code_at_rest();
     }
     if (glib_prepare == nullptr) glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
     return glib_prepare(context, priority);
