@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/limits.hpp"
 #include "clone/clone_fixture_test.hpp"
 
 namespace ramet::clone {
@@ -35,7 +36,7 @@ TEST_F(MemoryGateTest, ACloneThatIsNotLetThroughIsGoneAlthoughItsRemovalFailsAtF
 }
 
 TEST_F(MemoryGateTest, ACloneThatCannotBeRemovedFailsTheJobWhoseUndoTriesAgain) {
-    for (int times = 0; times < 3; ++times) hypervisor.plant({"forget"});
+    for (std::size_t times = 0; times < limits::kStepRetryMax; ++times) hypervisor.plant({"forget"});
     EXPECT_EQ(end_of_clone().state, JobState::failed);
     EXPECT_EQ(clones(), 0U);
 }

@@ -33,13 +33,13 @@ Error to_error(int code, const std::string& text, std::string_view sql) {
     case SQLITE_FULL:
         return with(ErrorCode::storage_full, "the disk that holds the server's database is full; free space on it and try again", detail);
     case SQLITE_IOERR: return with(ErrorCode::internal, "the server's database cannot be read or written; check its disk, then try again", detail);
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        // SQLite says so too when several reads in a row fail with EIO, and the next one finds nothing wrong.
+    case SQLITE_CORRUPT:  // it says so too when several reads in a row fail with EIO, and the next one finds nothing wrong
         return with(ErrorCode::internal,
                     "the server's database could not be understood; check its disk and then the database (PRAGMA integrity_check); restore it from a "
                     "backup only if that finds damage",
                     detail);
+    case SQLITE_NOTADB:
+        return with(ErrorCode::internal, "the server's database is damaged; stop the server and restore the database from a backup", detail);
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_AUTH:
