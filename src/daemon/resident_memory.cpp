@@ -37,9 +37,9 @@ std::optional<std::int64_t> resident_of_guest(std::istream& smaps, std::int64_t 
 }
 
 std::optional<std::int64_t> resident_memory(const std::string& run_root, const VmId& vm, std::int64_t memory_bytes) {
-    const std::optional<hypervisor::RunDirectory> directory = hypervisor::RunDirectory::find(run_root, vm);
-    if (!directory) return std::nullopt;
-    const std::optional<std::pair<pid_t, std::uint64_t>> process = directory->read_pid();
+    const Result<std::optional<hypervisor::RunDirectory>> directory = hypervisor::RunDirectory::find(run_root, vm);
+    if (!directory.has_value() || !*directory) return std::nullopt;
+    const std::optional<std::pair<pid_t, std::uint64_t>> process = (*directory)->read_pid();
     if (!process || hypervisor::start_time_of(process->first) != process->second) return std::nullopt;
     std::ifstream smaps("/proc/" + std::to_string(process->first) + "/smaps");
     return resident_of_guest(smaps, memory_bytes);

@@ -35,8 +35,8 @@ std::string working_directory_of(pid_t pid) {
 
 // A guest that powers off makes QEMU exit with 0; every other end is QEMU's own, and its last words are all there is to explain it.
 void tell_end(const std::string& run_root, const VmId& vm, std::optional<int> code) {
-    const std::optional<RunDirectory> directory = RunDirectory::find(run_root, vm);
-    const std::string words = directory ? directory->log_tail() : "";
+    const Result<std::optional<RunDirectory>> directory = RunDirectory::find(run_root, vm);
+    const std::string words = directory.has_value() && *directory ? (*directory)->log_tail() : "";
     if (code == 0 && words.empty()) return;
     telemetry::log_warning("VM {}: QEMU {}{}{}", vm.text(), end_text(code), words.empty() ? "" : "; its last words: ", words);
 }
@@ -86,10 +86,14 @@ Result<bool> Machine::alive(bool settle) {
     }
     run_.reset();
     qmp_.reset();
-    if (!directory_) directory_ = RunDirectory::find(surroundings_.options.run_root, vm_);
-    if (!directory_ || !directory_->locked()) return false;
+    if (!directory_) {
+        TRY_ASSIGN(directory_, RunDirectory::find(surroundings_.options.run_root, vm_));
+    }
+    if (!directory_) return false;
     const Deadline deadline = after(kForkWindow);
-    while (directory_->locked()) {
+    while (true) {
+        TRY_ASSIGN(const bool locked, directory_->locked());
+        if (!locked) return false;
         if (std::optional<Process> process = find_process(*directory_)) {
             TRY(adopt(std::move(*process), false));
             Result<DomainRecord> record = directory_->read_record();
@@ -107,7 +111,6 @@ Result<bool> Machine::alive(bool settle) {
         }
         TRY(pause_patiently(kLookAgain));
     }
-    return false;
 }
 
 Result<void> Machine::require_alive() {

@@ -122,17 +122,30 @@ TEST(RunDirectory, FollowsNoLinkThatQemuMayHaveLeft) {
     EXPECT_TRUE(std::filesystem::exists(directory.file("precious")));
 }
 
+// A VM whose directory cannot be opened may run: it is not taken for one that does not.
+TEST(RunDirectory, ThatCannotBeOpenedIsNoneOnlyIfThereIsNone) {
+    TempDir directory;
+    const VmId vm = VmId::random(), other = VmId::random();
+    EXPECT_FALSE(hypervisor::RunDirectory::find(directory.path(), vm).value().has_value());
+    write_file(directory.file(vm.text()), "no directory");
+    EXPECT_FALSE(hypervisor::RunDirectory::find(directory.path(), vm).has_value());
+    auto run = hypervisor::RunDirectory::make(directory.path(), other.text(), std::nullopt);
+    ASSERT_TRUE(run.has_value());
+    std::filesystem::create_symlink("nowhere", run->path() + "/lock");
+    EXPECT_FALSE(run->locked().has_value());
+}
+
 TEST(RunDirectory, OnlyOneHoldsTheLock) {
     TempDir directory;
     auto run = hypervisor::RunDirectory::make(directory.path(), VmId::random().text(), std::nullopt);
     ASSERT_TRUE(run.has_value());
-    EXPECT_FALSE(run->locked());
+    EXPECT_FALSE(run->locked().value());
     auto held = run->lock();
     ASSERT_TRUE(held.has_value());
-    EXPECT_TRUE(run->locked());
+    EXPECT_TRUE(run->locked().value());
     EXPECT_EQ(run->lock().error().code, ErrorCode::conflict);
     held->reset();
-    EXPECT_FALSE(run->locked());
+    EXPECT_FALSE(run->locked().value());
 }
 
 }  // namespace

@@ -173,10 +173,11 @@ Result<RunDirectory> RunDirectory::make(const std::string& root, const std::stri
     return RunDirectory(path, std::move(fd));
 }
 
-std::optional<RunDirectory> RunDirectory::find(const std::string& root, const VmId& vm) {
+Result<std::optional<RunDirectory>> RunDirectory::find(const std::string& root, const VmId& vm) {
     const std::string path = root + "/" + vm.text();
     Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd.valid()) return std::nullopt;
+    if (!fd.valid() && errno == ENOENT) return std::nullopt;
+    if (!fd.valid()) return broken("open", path);
     return RunDirectory(path, std::move(fd));
 }
 
@@ -217,7 +218,8 @@ Result<void> RunDirectory::write_record(const DomainRecord& record, bool durable
 }
 
 Result<void> RunDirectory::become(const std::string& root, const VmId& vm) {
-    if (std::optional<RunDirectory> old = find(root, vm)) TRY(old->remove());
+    TRY_ASSIGN(std::optional<RunDirectory> old, find(root, vm));
+    if (old) TRY(old->remove());
     const std::string path = root + "/" + vm.text();
     if (::rename(path_.c_str(), path.c_str()) < 0) return broken("rename", path);
     path_ = path;
@@ -250,9 +252,11 @@ Result<Fd> RunDirectory::lock() const {
     return file;
 }
 
-bool RunDirectory::locked() const {
+Result<bool> RunDirectory::locked() const {
     const Fd file(::openat(fd_.get(), "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC));
-    return file.valid() && ::flock(file.get(), LOCK_SH | LOCK_NB) < 0;
+    if (!file.valid() && errno == ENOENT) return false;
+    if (!file.valid()) return broken("open", path_ + "/lock");
+    return ::flock(file.get(), LOCK_SH | LOCK_NB) < 0;
 }
 
 Result<Fd> RunDirectory::listen(const std::string& name, const std::optional<User>& user) const {

@@ -40,7 +40,8 @@ class RunDirectory {
 public:
     // Makes it if absent, gives it to `user`.
     static Result<RunDirectory> make(const std::string& root, const std::string& name, const std::optional<User>& user);
-    static std::optional<RunDirectory> find(const std::string& root, const VmId& vm);
+    // Nothing when there is none. One that cannot be opened is an error: its VM may run.
+    static Result<std::optional<RunDirectory>> find(const std::string& root, const VmId& vm);
 
     const std::string& path() const { return path_; }
     int fd() const { return fd_.get(); }
@@ -51,7 +52,7 @@ public:
     Result<void> write_pid(const Process& process, const std::string& name = "pid") const;
     std::optional<std::pair<pid_t, std::uint64_t>> read_pid(const std::string& name = "pid") const;
     Result<Fd> lock() const;  // conflict when a process holds it
-    bool locked() const;
+    Result<bool> locked() const;
     Result<Fd> listen(const std::string& name, const std::optional<User>& user) const;  // a new unix socket
     Result<Fd> open_log(const std::string& name = "qemu.log") const;                    // empties it, appends
     std::string log_tail() const;                                                       // the last lines QEMU wrote to standard error
