@@ -86,9 +86,7 @@ Result<bool> Machine::alive(bool settle) {
     }
     run_.reset();
     qmp_.reset();
-    if (!directory_) {
-        TRY_ASSIGN(directory_, RunDirectory::find(surroundings_.options.run_root, vm_));
-    }
+    if (!directory_) { TRY_ASSIGN(directory_, RunDirectory::find(surroundings_.options.run_root, vm_)); }
     if (!directory_) return false;
     const Deadline deadline = after(kForkWindow);
     while (true) {
