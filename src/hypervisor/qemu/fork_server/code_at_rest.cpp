@@ -17,6 +17,8 @@ constexpr std::uint64_t kRestNanoseconds = kLookSeconds * 1'000'000'000ULL / 20;
 constexpr std::size_t kWorthIt = 8UL << 20;                                       // an idle Linux guest has less translated again
 constexpr std::size_t kPrologue = 64UL << 10;                                     // at the beginning of the buffer; never thrown away
 
+constexpr std::size_t kPage = 4096;
+
 using Work = void (*)(void* cpu, void* data);
 
 std::size_t (*code_size)() = nullptr;
@@ -36,11 +38,9 @@ bool find(Symbol& symbol, const char* name) {
 // On a virtual CPU's thread while no virtual CPU executes code.
 void throw_code_away(void* cpu, void*) {
     flush_code(cpu);  // at once, as nobody executes
-    const auto begin = reinterpret_cast<std::uintptr_t>(*prologue) + kPrologue;
-    const auto end = reinterpret_cast<std::uintptr_t>(*prologue) + code_capacity();
-    constexpr std::uintptr_t kPage = 4096;
-    const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage, last = end / kPage * kPage;
-    if (code_size() < kPrologue && first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+    const auto place = reinterpret_cast<std::uintptr_t>(*prologue);
+    const std::size_t first = (place + kPrologue + kPage - 1) / kPage * kPage - place, last = (place + code_capacity()) / kPage * kPage - place;
+    if (code_size() < kPrologue && first < last) ::madvise(*prologue + first, last - first, MADV_DONTNEED);
     ::malloc_trim(0);
 }
 
