@@ -11,15 +11,14 @@
 #include <array>
 #include <climits>
 #include <deque>
-#include <functional>
 #include <future>
 #include <set>
 #include <sstream>
-#include <thread>
 
 #include "hypervisor/qemu/fork_server.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
 #include "hypervisor/qemu/qmp.hpp"
+#include "support/hypervisor_subject.hpp"
 #include "support/storage_files.hpp"
 
 namespace ramet::test {
@@ -287,11 +286,6 @@ struct MachineTest : ForkServerTest {
         machines.back().qmp = hypervisor::Qmp::open(hypervisor::connect_unix(working.get(), name, deadline).value(), deadline).value();
         return *machines.back().qmp;
     }
-    static bool becomes(const std::function<bool()>& state) {
-        const auto end = std::chrono::steady_clock::now() + 60s;
-        while (!state() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(10ms);
-        return state();
-    }
     static std::string said(hypervisor::Qmp& qmp, const std::string& text) {
         const auto answer = qmp.run("human-monitor-command", {{"command-line", text}});
         return answer.has_value() ? std::string(answer->as_string()) : answer.error().detail;
@@ -322,18 +316,18 @@ TEST_F(MachineTest, WhoseMemoryIsLaidOutOnceHasTheLayoutThatWasCaptured) {
         const std::string queue = said(source, boot_queue);
         return queue.find(" used_idx: ") != std::string::npos && queue.find(" used_idx:             0\r\n") == std::string::npos;
     };
-    ASSERT_TRUE(becomes(disk_was_read));
+    ASSERT_TRUE(eventually(disk_was_read));
     ASSERT_TRUE(source.run("stop").has_value());
     const std::string captured = said(source, "info mtree -f"), queue = said(source, boot_queue);
     const std::string state = directory.file("state");
     const auto open_state = [&](int flags) { return files.emplace_back(::open(state.c_str(), flags | O_CLOEXEC, 0600)).get(); };
     ASSERT_TRUE(source.run("getfd", {{"fdname", "state"}}, open_state(O_WRONLY | O_CREAT)).has_value());
     ASSERT_TRUE(source.run("migrate", {{"uri", "fd:state"}}).has_value());
-    ASSERT_TRUE(becomes([&] { return said(source, "info migrate").find("Migration status: completed") != std::string::npos; }));
+    ASSERT_TRUE(eventually([&] { return said(source, "info migrate").find("Migration status: completed") != std::string::npos; }));
     for (const bool once : {true, false}) {
         const std::string name = once ? "once" : "often";
         hypervisor::Qmp& loaded = start(name, once, open_state(O_RDONLY));
-        ASSERT_TRUE(becomes([&] { return said(loaded, "info status").find("inmigrate") == std::string::npos; })) << log();
+        ASSERT_TRUE(eventually([&] { return said(loaded, "info status").find("inmigrate") == std::string::npos; })) << log();
         EXPECT_EQ(layouts_in(said(loaded, "info mtree -f")), layouts_in(captured)) << name;
         EXPECT_EQ(said(loaded, "info pci"), said(source, "info pci")) << name;
         EXPECT_EQ(said(loaded, boot_queue), queue) << name;  // QEMU asks the guest's memory for some of it

@@ -37,7 +37,7 @@ struct Launch {
     std::vector<int> inherited;                 // the n-th becomes kFirstInheritedFd + n in the child; stay ours
     bool huge_pages = true;                     // false: no transparent ones; of each that is touched all 2 MiB are its own
     // QEMU lays the guest's memory out when the machine is complete and not again for every device (0018). Right for a machine that
-    // begins with captured state, as nothing is written to its memory before. Only the fork server can; another process does the same more slowly.
+    // begins with captured state, as nothing is written to its memory before. At rest it gives back what TCG translated (0020). Only the fork server can; another process does the same more slowly.
     bool laid_out_once = false;
     std::optional<User> user;  // set when we are root: who the child becomes
 };

@@ -14,9 +14,8 @@ namespace {
 
 constexpr unsigned kLookSeconds = 10;
 constexpr std::uint64_t kRestNanoseconds = kLookSeconds * 1'000'000'000ULL / 20;  // of processor time between two looks, at most: a twentieth
-constexpr std::size_t kWorthIt = 8UL << 20;                                       // an idle Linux guest has less translated again
+constexpr std::size_t kWorthIt = 8UL << 20;                                       // a small Linux guest at rest has 2 to 3 MiB
 constexpr std::size_t kPrologue = 64UL << 10;                                     // at the beginning of the buffer; never thrown away
-
 constexpr std::size_t kPage = 4096;
 
 using Work = void (*)(void* cpu, void* data);
