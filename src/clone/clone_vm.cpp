@@ -76,7 +76,7 @@ Saga clone_saga(lifecycle::Parts& parts, const Job& job, const ClonePlan& plan) 
         branch.steps.push_back(std::make_unique<lifecycle::Materialize>(parts, vm, recipes_of(plan, vm, throttle), plan.strategy));
         branch.label = plan.clones[i].name;
         if (plan.memory) {
-            branch.steps.push_back(std::make_unique<lifecycle::ResumeFromMemory>(parts, vm, memory_of(plan, job.uuid), plan.clones.size() > 1));
+            branch.steps.push_back(std::make_unique<lifecycle::ResumeFromMemory>(parts, vm, memory_of(plan, job.uuid), plan.clones.size()));
         } else if (plan.strategy == Strategy::instant_start) {
             std::ranges::move(lifecycle::start_steps(parts, vm, plan.wait_for, std::chrono::seconds(plan.wait_seconds)),
                               std::back_inserter(branch.steps));

@@ -188,8 +188,9 @@ public:
     // Whether VMs can go on here from memory with that layout, which may have been captured long ago; operation_failed says what has changed.
     virtual Result<void> memory_fits(const std::string& layout) = 0;
     // Like start(), from a captured instant: every link is down whatever `spec` says, then the guest goes on. The VM's devices must be the
-    // captured ones (invalid_argument names what differs). The files must stay as they are for as long as the process lives.
-    virtual Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) = 0;
+    // captured ones (invalid_argument names what differs). The files must stay as they are for as long as the process lives. `together`: of how many
+    // VMs that go on from this memory at about the same time it is one; what many can share is then made once.
+    virtual Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout, std::size_t together) = 0;
     // While `wanted`, whatever else the machine has to do goes before this guest; it runs on what is left over. A VM that is off is so
     // from its first instruction when it goes on from memory next. Where a priority cannot be given back (a server that is not root) none is taken.
     virtual void in_background(const VmId& vm, bool wanted) = 0;

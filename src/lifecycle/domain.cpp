@@ -98,11 +98,11 @@ Result<void> start_domain(Parts& parts, const VmId& vm) {
     return parts.hypervisor.start(launch.domain);
 }
 
-Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image) {
+Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together) {
     TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
     TRY(write_seed(parts, launch));
     crash_point("seed-written");
-    return parts.hypervisor.start_from_memory(launch.domain, {image.directory}, image.layout);
+    return parts.hypervisor.start_from_memory(launch.domain, {image.directory}, image.layout, together);
 }
 
 Result<void> plug_domain(Parts& parts, const VmId& vm) {

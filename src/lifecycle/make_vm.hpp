@@ -111,7 +111,7 @@ Result<void> demolish_vms_of_job(Parts& parts, const JobId& job);
 Result<void> start_domain(Parts& parts, const VmId& vm);
 // Seed and process only, going on from a captured instant, with every link down: the network is not missed before a link goes up. The VM must have
 // been noted as the image's user.
-Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image);
+Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together);
 // Networks and taps of a VM whose process has its NICs already. Repeatable.
 Result<void> plug_domain(Parts& parts, const VmId& vm);
 Result<void> stop_domain(Parts& parts, const VmId& vm, hypervisor::StopMode mode, std::stop_token stop);

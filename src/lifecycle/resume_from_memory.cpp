@@ -24,8 +24,8 @@ Result<Output> ResumeFromMemory::run(StepContext& step) {
 Result<void> ResumeFromMemory::go_on() {
     TRY_ASSIGN(const MemoryImage image, use_memory_image(parts_, vm_, image_));
     crash_point("memory-used");
-    if (behind_others_) parts_.hypervisor.in_background(vm_, true);
-    Result<void> started = start_domain_from_memory(parts_, vm_, image);
+    if (together_ > 1) parts_.hypervisor.in_background(vm_, true);
+    Result<void> started = start_domain_from_memory(parts_, vm_, image, together_);
     if (!started.has_value()) {
         parts_.hypervisor.in_background(vm_, false);
         return started;

@@ -10,12 +10,12 @@ namespace ramet::lifecycle {
 
 class ResumeFromMemory final : public workflow::Step {
 public:
-    // `behind_others`: other VMs are being started with it; its guest gives them the machine until the gate lets it through.
-    ResumeFromMemory(Parts& parts, VmId vm, MemoryImageId image, bool behind_others)
+    // `together`: how many VMs are being started, this one among them; its guest gives others the machine until the gate lets it through.
+    ResumeFromMemory(Parts& parts, VmId vm, MemoryImageId image, std::size_t together)
         : parts_(parts),
           vm_(std::move(vm)),
           image_(std::move(image)),
-          behind_others_(behind_others) {}
+          together_(together) {}
     std::string_view name() const override { return "resume"; }
     Result<workflow::Output> run(workflow::StepContext& step) override;
     Result<void> undo(workflow::StepContext& step) override;
@@ -26,7 +26,7 @@ private:
     Parts& parts_;
     VmId vm_;
     MemoryImageId image_;
-    bool behind_others_;
+    std::size_t together_;
 };
 
 }  // namespace ramet::lifecycle

@@ -242,12 +242,12 @@ TEST_P(HypervisorContract, GoesOnFromACapturedInstant) {
     clone.nics[0].nic = NicId::random();
     hypervisor::DomainSpec other = clone;
     other.nics.clear();
-    const Result<void> differs = vms().start_from_memory(other, place, facts->layout);
+    const Result<void> differs = vms().start_from_memory(other, place, facts->layout, 1);
     ASSERT_FALSE(differs.has_value());
     EXPECT_EQ(differs.error().code, ErrorCode::invalid_argument);
     vms().in_background(clone.vm, true);
     for (int again = 0; again < 2; ++again) {
-        const Result<void> gone_on = vms().start_from_memory(clone, place, facts->layout);
+        const Result<void> gone_on = vms().start_from_memory(clone, place, facts->layout, 1);
         ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
         EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);
     }
@@ -260,7 +260,7 @@ TEST_P(HypervisorContract, GoesOnFromACapturedInstant) {
     EXPECT_EQ(state(clone.vm), hypervisor::DomainState::running);
     stop(clone.vm);
     for (int again = 0; again < 2; ++again) EXPECT_TRUE(vms().remove_memory(place).has_value());
-    EXPECT_FALSE(vms().start_from_memory(clone, place, facts->layout).has_value());
+    EXPECT_FALSE(vms().start_from_memory(clone, place, facts->layout, 1).has_value());
     stop(source.vm);
 }
 
@@ -287,7 +287,7 @@ TEST_P(HypervisorContract, LeavesNothingOfACancelledMemoryCapture) {
     const hypervisor::OverlaySpec overlay{spec.disks[0].volume, under_test_->overlay_for(spec.disks[0])};
     EXPECT_FALSE(vms().capture_memory(spec.vm, {overlay}, place, cancel.get_token()).has_value());
     EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
-    EXPECT_FALSE(vms().start_from_memory(spec, place, "").has_value());
+    EXPECT_FALSE(vms().start_from_memory(spec, place, "", 1).has_value());
     stop(spec.vm);
 }
 

@@ -75,8 +75,9 @@ public:
         return inner_.promise_ready(place, count);
     }
     void in_background(const VmId& vm, bool wanted) override { inner_.in_background(vm, wanted); }
-    Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout) override {
-        return call("start_from_memory", spec.vm, [&] { return inner_.start_from_memory(spec, place, layout); });
+    Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout,
+                                   std::size_t together) override {
+        return call("start_from_memory", spec.vm, [&] { return inner_.start_from_memory(spec, place, layout, together); });
     }
     Result<void> remove_memory(const hypervisor::MemoryPlace& place) override {
         return call("remove_memory", {}, [&]() -> Result<void> {

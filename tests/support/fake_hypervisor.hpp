@@ -209,7 +209,8 @@ public:
         return facts;
     }
 
-    Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout) override {
+    Result<void> start_from_memory(const hypervisor::DomainSpec& spec, const hypervisor::MemoryPlace& place, const std::string& layout,
+                                   std::size_t) override {
         const std::lock_guard lock(mutex_);
         TRY_ASSIGN(const Due due, enter("start_from_memory", spec.vm));
         if (!memories_.contains(place.directory)) return fail(ErrorCode::operation_failed, "the memory image to start from is not there");

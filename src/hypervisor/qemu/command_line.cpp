@@ -80,7 +80,7 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     arguments.add("-accel", input.kvm ? "kvm" : "tcg,thread=multi,tb-size=" + std::to_string(translation_cache(input)));
     arguments.add("-cpu", input.kvm ? "host" : "qemu64");
     arguments.add("-smp", std::to_string(spec.cpu_num));
-    arguments.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    arguments.add("-sandbox", std::string("on,obsolete=deny,resourcecontrol=deny") + (input.forks ? "" : ",elevateprivileges=deny,spawn=deny"));
     arguments.add("-rtc", "base=utc");
     arguments.add("-boot", "strict=on");
     arguments.add("-uuid", uuid);

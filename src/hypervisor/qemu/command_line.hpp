@@ -47,6 +47,7 @@ struct CommandLineInput {
     int monitor_fd = -1;                                 // a listening socket
     std::string memory_file;                             // mapped privately as the guest's memory; empty: fresh memory
     int state_fd = -1;                                   // with memory_file: the stream of all other state
+    bool forks = false;                                  // of itself; the fork server's library denies what QEMU's sandbox then does not
     bool ready = false;                                  // with memory_file: disks, NICs, seed and state come later, and the VM's name
 };
 

@@ -39,7 +39,7 @@ bool same_file(const struct stat& a, const struct stat& b) {
 
 std::string datagram(const Launch& order) {
     const ForkOrder head{static_cast<std::uint32_t>(order.arguments.size() + 1), static_cast<std::uint32_t>(order.inherited.size()),
-                         order.huge_pages ? 1U : 0U, order.laid_out_once ? 1U : 0U};
+                         order.huge_pages ? 1U : 0U, order.laid_out_once ? 1U : 0U, order.template_orders};
     std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
     bytes += order.program + '\0';
     for (const std::string& argument : order.arguments) bytes += argument + '\0';
@@ -169,8 +169,10 @@ Result<Process> ForkServer::fork_off(const Launch& order) {
 }
 
 Result<Process> ForkServer::launch(const Launch& order) {
-    if (!fits(order)) return hypervisor::launch(order);
-    Result<Process> process = fork_off(order);
+    const bool is_template = order.template_orders >= 0;
+    if (!fits(order) && !is_template) return hypervisor::launch(order);
+    Result<Process> process = fits(order) ? fork_off(order) : fail(ErrorCode::not_found, "");
+    if (is_template) return process;
     if (process.has_value() || process.error().code != ErrorCode::not_found) return process;
     if (!process.error().message.empty())
         telemetry::log_warning("QEMU is executed, not forked: {} ({})", process.error().message, process.error().detail);

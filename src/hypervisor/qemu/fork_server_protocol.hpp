@@ -18,10 +18,11 @@ struct ForkOrder {
     std::uint32_t inherited = 0;
     std::uint32_t huge_pages = 1;  // 0: no transparent ones
     std::uint32_t laid_out_once = 0;
+    std::int32_t template_orders = -1;  // not -1: the process becomes a template machine, which has its orders from this file of its own
 };
 
 struct ForkReport {
-    std::int32_t error = 0;  // errno of what failed; 0: the process is `pid` and a child of the server
+    std::int32_t error = 0;  // errno of what failed, or one of those below; 0: the process is `pid` and a child of the server
     pid_t pid = -1;
 };
 
@@ -31,5 +32,27 @@ inline constexpr std::size_t kForkFilesBefore = 3;               // report, dire
 inline constexpr int kForkSocket = kFirstInheritedFd;
 inline constexpr int kForkLibrary = kFirstInheritedFd + 1;                   // ramet-fork-server.so
 inline constexpr const char* kForkWarmVariable = "RAMET_FORK_SERVER_TYPES";  // set: QEMU's types are registered before the first order
+
+inline constexpr int kForkOtherUuid = 1001, kForkOtherGeneration = 1002, kForkOtherMac = 1003;  // of a template's fork
+
+// What a template machine (fork_server/template_machine.hpp) is told by its server, for one fork. With it come files: those named below, the
+// seed, if there is one, and each NIC's queues.
+inline constexpr std::size_t kTemplateNicsMax = 6;
+struct TemplateOrder {
+    std::uint32_t files = 0;
+    std::uint32_t has_seed = 0;
+    std::uint32_t nics = 0;
+    unsigned char old_uuid[16] = {}, uuid[16] = {};              // the machine's
+    unsigned char old_generation[16] = {}, generation[16] = {};  // VM generation id
+    char old_serial[40] = {}, serial[40] = {};                   // as long as the old one
+    struct Nic {
+        char device[16] = {}, backend[16] = {};  // QEMU's names
+        char old_tap[16] = {};
+        unsigned char old_mac[6] = {}, mac[6] = {};
+        std::uint32_t queues = 0;
+    } nic[kTemplateNicsMax];
+};
+inline constexpr std::size_t kTemplateReport = 0, kTemplateDirectory = 1, kTemplateLog = 2, kTemplateLock = 3, kTemplateListener = 4,
+                             kTemplateConnection = 5, kTemplateFilesBefore = 6;
 
 }  // namespace ramet::hypervisor

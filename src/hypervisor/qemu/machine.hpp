@@ -40,6 +40,8 @@ Result<Value> explain_timeout(Result<Value> answer, const std::string& command) 
     return fail(ErrorCode::timeout, "The VM's process does not answer; `ramet doctor` says what to do", command + ": " + answer.error().message);
 }
 
+class Templates;
+
 // What all machines share. Outlives them.
 struct Surroundings {
     QemuOptions options;  // run_root is canonical
@@ -49,6 +51,7 @@ struct Surroundings {
     std::function<void(const VmId&)> listener;
     std::unique_ptr<ForkServer> processes;  // where QEMU's processes come from
     ReadyPool* ready = nullptr;             // those started in advance
+    Templates* templates = nullptr;         // those that are forked
     ExitWatch watch;                        // last: its thread uses what stands above
 };
 
@@ -71,7 +74,7 @@ public:
     Result<void> agent_answers();
     Result<MemoryFacts> capture_memory(const std::vector<OverlaySpec>& overlays, const MemoryPlace& place, const std::stop_token& stop,
                                        const WhileStopped& while_stopped);
-    Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
+    Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout, std::size_t together);
     void in_background(bool wanted);
     // On a machine of its own, with nothing but `ready`'s process: gives it its devices and the captured state.
     Result<void> load_ready(ReadyProcess& ready, const MemoryPlace& place);
@@ -141,11 +144,13 @@ private:
     Result<void> leave_migration(bool running);  // from "postmigrate" to running or paused
     Result<std::string> wait_until_loaded();     // QEMU's run state then
     Result<void> begin_from_memory();
+    Result<bool> begin_as_fork(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
     Result<void> let_go_on();
     void put_in_background(bool wanted);
     Result<bool> unplug_nic(const NicSpec& nic);
 
     // machine_ready.cpp
+    Result<void> start_forked(const DomainSpec& spec, const KeptMemory& memory);
     Result<void> start_ready(ReadyProcess ready, const DomainSpec& spec, const MemoryPlace& place);
     Result<void> complete_and_load(ReadyProcess& ready, const MemoryPlace& place);
     Result<void> begin_loading(const MemoryPlace& place);

@@ -40,6 +40,7 @@ constexpr auto kLoadPatience = 60s;    // of a clone's device state; megabytes a
 constexpr auto kPollPause = 1ms;
 constexpr auto kUnplugLook = 20ms;
 constexpr auto kStreamLook = 20ms;
+constexpr std::size_t kTogetherForTemplate = 4;        // it takes as long to make as two VMs' own processes
 constexpr int kBackgroundNice = 19;                    // a seventieth of what others get, where there are others
 constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
 
@@ -372,7 +373,20 @@ Result<void> Machine::let_go_on() {
     return explain_timeout(qmp->run_until("cont", "RESUME"), "cont");  // QEMU answers when it has done more, and the guest runs already
 }
 
-Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) {
+// False: this VM has to start by itself.
+Result<bool> Machine::begin_as_fork(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) {
+    KeptMemory memory{place, layout, spec.disks};
+    for (DiskSpec& disk : memory.disks) disk.chain_top_first.erase(disk.chain_top_first.begin());  // the VM's own
+    const Result<void> started = finish_start(start_forked(spec, memory));
+    if (started.has_value()) return true;
+    const ErrorCode code = started.error().code;
+    if (code == ErrorCode::cancelled || code == ErrorCode::timeout) return std::unexpected<Error>(started.error());
+    if (code != ErrorCode::not_found)
+        telemetry::log_warning("VM {}: a fork of a template is of no use ({}); another process is started", vm_.text(), started.error().detail);
+    return false;
+}
+
+Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout, std::size_t together) {
     TRY(check_layout(layout, surroundings_.capabilities));
     DomainSpec wanted = spec;
     TRY(adopt_layout(wanted, layout));
@@ -391,6 +405,10 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
         const Result<void> started = finish_start(start_ready(std::move(*ready), wanted, place));
         if (started.has_value()) return {};
         telemetry::log_warning("VM {}: a process that was kept ready is of no use ({}); another is started", vm_.text(), started.error().detail);
+    }
+    if (together >= kTogetherForTemplate && surroundings_.templates != nullptr) {
+        TRY_ASSIGN(const bool is_fork, begin_as_fork(wanted, place, layout));
+        if (is_fork) return {};
     }
     TRY_ASSIGN(MemoryOpening opening, MemoryOpening::begin(place));
     TRY(begin_record(wanted, false));  // a new VM's: until the first cut it says what the rows say

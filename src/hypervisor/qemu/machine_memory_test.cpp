@@ -69,7 +69,7 @@ TEST_F(MemoryCapture, SealsTheMemoryAndOpensItForEachClone) {
     EXPECT_EQ(before.size(), 32U << 20);
     for (int i = 0; i < 2; ++i) {
         const hypervisor::DomainSpec clone = clone_spec();
-        const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout);
+        const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout, 1);
         ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
         struct stat seen{};
         ASSERT_EQ(::stat((place.directory + "/ram").c_str(), &seen), 0);
@@ -102,7 +102,7 @@ TEST_F(MemoryCapture, AVmInTheBackgroundGetsItsPriorityBack) {
     ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
     const hypervisor::DomainSpec clone = clone_spec();
     vms_.hypervisor().in_background(clone.vm, true);  // from its first instruction
-    const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout);
+    const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout, 1);
     ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
     EXPECT_EQ(niceness(clone.vm), std::set<int>{19});
     vms_.hypervisor().in_background(clone.vm, false);

@@ -7,6 +7,7 @@
 #include "hypervisor/qemu/machine.hpp"
 #include "hypervisor/qemu/memory_files.hpp"
 #include "hypervisor/qemu/ready_pool.hpp"
+#include "hypervisor/qemu/templates.hpp"
 #include "storage/qcow2_writer.hpp"
 #include "telemetry/log.hpp"
 
@@ -38,6 +39,19 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
     for (const NicSpec& nic : spec.nics) TRY(plug_fresh_nic(nic));
     TRY(begin_loading(place));
     return begin_from_memory();
+}
+
+Result<void> Machine::start_forked(const DomainSpec& spec, const KeptMemory& memory) {
+    TRY(begin_record(spec, false));
+    directory_->remove_leftovers();
+    TRY_ASSIGN(Forked forked, surroundings_.templates->fork(memory, spec, *directory_));
+    crash_point("qemu.launched");
+    const Result<void> written = directory_->write_pid(forked.process);
+    if (!written.has_value()) telemetry::log_warning("VM {}: {}", vm_.text(), written.error().detail);  // the scan finds it all the same
+    TRY(adopt(std::move(forked.process), true));
+    qmp_ = std::move(forked.qmp);
+    for (const DiskSpec& disk : spec.disks) TRY(exchange_blank_layer(disk));
+    return let_go_on();
 }
 
 Result<void> Machine::begin_loading(const MemoryPlace& place) {

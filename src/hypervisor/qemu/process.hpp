@@ -39,6 +39,7 @@ struct Launch {
     // QEMU lays the guest's memory out when the machine is complete and not again for every device (0018). Right for a machine that
     // begins with captured state, as nothing is written to its memory before. At rest it gives back what TCG translated (0020). Only the fork server can; another process does the same more slowly.
     bool laid_out_once = false;
+    int template_orders = -1;  // not -1: the number in the child of the socket from which it takes orders as a template (templates.hpp)
     std::optional<User> user;  // set when we are root: who the child becomes
 };
 

@@ -17,6 +17,7 @@
 #include "hypervisor/qemu/machine.hpp"
 #include "hypervisor/qemu/memory_layout.hpp"
 #include "hypervisor/qemu/ready_pool.hpp"
+#include "hypervisor/qemu/templates.hpp"
 #include "hypervisor/qemu/tpm.hpp"
 #include "telemetry/log.hpp"
 
@@ -108,8 +109,12 @@ ProbeResult probe_live_memory(bool allow) {
 
 class QemuHypervisor final : public Hypervisor {
 public:
-    explicit QemuHypervisor(std::unique_ptr<Surroundings> surroundings) : surroundings_(std::move(surroundings)), ready_(*surroundings_) {
+    explicit QemuHypervisor(std::unique_ptr<Surroundings> surroundings)
+        : surroundings_(std::move(surroundings)),
+          ready_(*surroundings_),
+          templates_(*surroundings_) {
         surroundings_->ready = &ready_;
+        surroundings_->templates = &templates_;
     }
 
     const Capabilities& capabilities() const override { return surroundings_->capabilities; }
@@ -137,13 +142,16 @@ public:
     }
     Result<void> memory_fits(const std::string& layout) override { return check_layout(layout, surroundings_->capabilities); }
     void in_background(const VmId& vm, bool wanted) override { machine(vm)->in_background(wanted); }
-    Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout) override {
+    Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout, std::size_t together) override {
         TRY(check_spec(spec));
-        return machine(spec.vm)->start_from_memory(spec, place, layout);
+        return machine(spec.vm)->start_from_memory(spec, place, layout, together);
     }
     void keep_ready(const KeptMemory& memory, std::size_t count) override { ready_.keep(memory, count); }
     std::vector<ReadyMachine> promise_ready(const MemoryPlace& place, std::size_t count) override { return ready_.promise(place, count); }
-    Result<void> remove_memory(const MemoryPlace& place) override { return remove_memory_files(place); }
+    Result<void> remove_memory(const MemoryPlace& place) override {
+        templates_.forget(place);
+        return remove_memory_files(place);
+    }
     Result<void> swap_nic(const VmId& vm, const NicSpec& nic) override { return machine(vm)->swap_nic(nic); }
     Result<std::vector<DiskTop>> disk_tops(const VmId& vm) override { return machine(vm)->disk_tops(); }
     Result<void> shorten_disk(const VmId& vm, const ShortenSpec& spec, const storage::CopyObserver& observer, std::stop_token stop) override {
@@ -182,6 +190,7 @@ private:
 
     std::unique_ptr<Surroundings> surroundings_;
     ReadyPool ready_;
+    Templates templates_;
     std::mutex mutex_;
     std::map<VmId, std::shared_ptr<Machine>> machines_;
 };

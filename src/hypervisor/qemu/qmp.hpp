@@ -57,6 +57,8 @@ class Qmp {
 public:
     // Waits for the greeting and negotiates.
     static Result<std::unique_ptr<Qmp>> open(Fd socket, Deadline deadline);
+    // Of a process whose monitor has done so before it was forked.
+    static std::unique_ptr<Qmp> negotiated(Fd socket) { return std::unique_ptr<Qmp>(new Qmp(std::move(socket))); }
 
     // The value of "return". An error reply is operation_failed with QEMU's text in `detail` only.
     Result<boost::json::value> run(std::string_view command, boost::json::object arguments = {}, int passed_fd = -1,

@@ -18,7 +18,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -26,25 +25,9 @@
 #include <vector>
 
 #include "hypervisor/hypervisor.hpp"
-#include "hypervisor/qemu/process.hpp"
-#include "hypervisor/qemu/qmp.hpp"
-#include "hypervisor/qemu/run_directory.hpp"
+#include "hypervisor/qemu/ready_process.hpp"
 
 namespace ramet::hypervisor {
-
-struct Surroundings;
-
-struct ReadyProcess {
-    RunDirectory directory;
-    Process process;
-    std::unique_ptr<Qmp> qmp;
-    bool loaded = false;            // with the captured state, and with what follows
-    std::vector<DiskSpec> disks{};  // the captured layers
-    std::vector<NicSpec> nics{};
-    bool with_seed = false;
-    Fd seed{};  // the seed disk's file, in memory; invalid: there is none yet
-    std::optional<std::chrono::steady_clock::time_point> promised_until{};
-};
 
 class ReadyPool {
 public:
@@ -65,10 +48,6 @@ private:
     };
     void work(const std::stop_token& stop);
     bool end_unused_promises(std::unique_lock<std::mutex>& lock);  // true: there were some, and the lock was let go of meanwhile
-    Result<ReadyProcess> make(const KeptMemory& memory);
-    Result<void> load(ReadyProcess& ready, const KeptMemory& memory, const DomainSpec& captured);
-    Result<ReadyProcess> launch_machine(const MemoryPlace& place, const DomainSpec& spec);
-    void end_leftovers();
     Surroundings& surroundings_;
     std::mutex mutex_;
     std::condition_variable_any changed_;

@@ -1,12 +1,13 @@
 #include "hypervisor/qemu/fork_server/code_at_rest.hpp"
 
-#include <dlfcn.h>
 #include <malloc.h>
 #include <sys/mman.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+
+#include "hypervisor/qemu/fork_server/entry_point.hpp"
 
 namespace ramet::hypervisor {
 
@@ -27,12 +28,6 @@ void (*flush_code)(void* cpu) = nullptr;
 void (*run_alone)(void* cpu, Work work, void* data) = nullptr;
 char** prologue = nullptr;  // QEMU's variable
 std::uint64_t processor_time = 0;
-
-template <typename Symbol>
-bool find(Symbol& symbol, const char* name) {
-    symbol = reinterpret_cast<Symbol>(::dlsym(RTLD_DEFAULT, name));
-    return symbol != nullptr;
-}
 
 // On a virtual CPU's thread while no virtual CPU executes code.
 void throw_code_away(void* cpu, void*) {

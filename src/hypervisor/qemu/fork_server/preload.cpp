@@ -13,6 +13,8 @@
 #include <cstring>
 
 #include "hypervisor/qemu/fork_server/code_at_rest.hpp"
+#include "hypervisor/qemu/fork_server/entry_point.hpp"
+#include "hypervisor/qemu/fork_server/template_machine.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
 
 namespace {
@@ -41,10 +43,10 @@ struct Received {
 // Registers QEMU's types and initialises their classes, as its main() would. Entry points of QEMU 7.2; main() finds it done.
 void register_types() {
     constexpr int kModuleInitQom = 3;
-    const auto call_init = reinterpret_cast<void (*)(int)>(::dlsym(RTLD_DEFAULT, "module_call_init"));
-    const auto class_list = reinterpret_cast<void* (*)(const char*, int)>(::dlsym(RTLD_DEFAULT, "object_class_get_list"));
-    const auto free_list = reinterpret_cast<void (*)(void*)>(::dlsym(RTLD_DEFAULT, "g_slist_free"));
-    if (call_init == nullptr || class_list == nullptr || free_list == nullptr) return;
+    void (*call_init)(int) = nullptr;
+    void* (*class_list)(const char*, int) = nullptr;
+    void (*free_list)(void*) = nullptr;
+    if (!find(call_init, "module_call_init") || !find(class_list, "object_class_get_list") || !find(free_list, "g_slist_free")) return;
     call_init(kModuleInitQom);
     free_list(class_list("machine", 0));
 }
@@ -64,10 +66,8 @@ Dispatch glib_dispatch = nullptr;
 // QEMU lays the guest's memory out anew after each device that it makes, some 280 times, and for each whose state it loads, some 90 times, and frees
 // none of it meanwhile. Between these two (QEMU 7.2's own bracket for changes that belong together) it only notes that the layout is to be made.
 void collect_layout() {
-    begin_layout = reinterpret_cast<void (*)()>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_begin"));
-    end_layout = reinterpret_cast<void (*)()>(::dlsym(RTLD_DEFAULT, "memory_region_transaction_commit"));
-    runs_as = reinterpret_cast<bool (*)(int)>(::dlsym(RTLD_DEFAULT, "runstate_check"));
-    laid_out_once = collecting = begin_layout != nullptr && end_layout != nullptr && runs_as != nullptr;
+    laid_out_once = collecting = find(begin_layout, "memory_region_transaction_begin") && find(end_layout, "memory_region_transaction_commit") &&
+                                 find(runs_as, "runstate_check");
     if (collecting) begin_layout();
 }
 
@@ -166,6 +166,7 @@ int run(Received& received, pid_t between, char** environment) {
     if (received.order.huge_pages == 0) ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);  // a kernel without them has none to switch off
     report(received.files[0], error);
     if (error != 0) ::_exit(127);
+    if (received.order.template_orders >= 0) become_template(received.order.template_orders);
     if (received.order.laid_out_once != 0) collect_layout();
     return qemu_main(split_arguments(received), arguments, environment);
 }
@@ -201,6 +202,7 @@ extern "C" __attribute__((visibility("default"))) int g_main_context_prepare(voi
         collecting = false;
         end_layout();
         give_back_code_at_rest();
+        serve_as_template();
     }
     if (glib_prepare == nullptr) glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
     return glib_prepare(context, priority);
