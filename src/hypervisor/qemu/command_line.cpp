@@ -60,7 +60,7 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     const DomainSpec& spec = input.spec;
     const std::int64_t memory = memory_mebibytes(spec);
     const std::string uuid = dashed(spec.vm.text());
-    arguments.add("-name", input.ready ? kReadyName : "guest=" + uuid);
+    arguments.add("-name", (input.ready ? kReadyName : "guest=" + uuid) + ",debug-threads=on");  // threads bear QEMU's names of them
     arguments.add("-nodefaults");
     arguments.add("-no-user-config");
     arguments.add("-display", "none");

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 
@@ -32,6 +33,9 @@ inline constexpr std::size_t kForkFilesBefore = 3;               // report, dire
 inline constexpr int kForkSocket = kFirstInheritedFd;
 inline constexpr int kForkLibrary = kFirstInheritedFd + 1;                   // ramet-fork-server.so
 inline constexpr const char* kForkWarmVariable = "RAMET_FORK_SERVER_TYPES";  // set: QEMU's types are registered before the first order
+
+// A fork begins in its template's session. Told so, it takes one of its own.
+inline constexpr int kOwnSessionSignal = SIGUSR2;
 
 inline constexpr int kForkOtherUuid = 1001, kForkOtherGeneration = 1002, kForkOtherMac = 1003;  // of a template's fork
 

@@ -146,6 +146,7 @@ private:
     Result<void> begin_from_memory();
     Result<bool> begin_as_fork(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);
     Result<void> let_go_on();
+    void put_guest_in_background();  // machine_background.cpp, as the next
     void put_in_background(bool wanted);
     Result<bool> unplug_nic(const NicSpec& nic);
 

@@ -6,12 +6,9 @@
 //   paused:                 cut disks ─ migrate ─────────────── sends memory ────────────────► done ─ cont, stop (gives the disks back)
 //
 // What is sent comes through a pipe (stream_pipe.hpp) and is taken apart on the way (stream_splitter.hpp).
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <future>
 #include <string>
 
@@ -41,7 +38,6 @@ constexpr auto kPollPause = 1ms;
 constexpr auto kUnplugLook = 20ms;
 constexpr auto kStreamLook = 20ms;
 constexpr std::size_t kTogetherForTemplate = 4;        // it takes as long to make as two VMs' own processes
-constexpr int kBackgroundNice = 19;                    // a seventieth of what others get, where there are others
 constexpr std::int64_t kNoBandwidthLimit = 1LL << 40;  // bytes per second; QEMU's default is 128 MiB/s
 
 Result<void> migration_switches(Qmp& qmp, bool background) {
@@ -368,9 +364,11 @@ Result<void> Machine::begin_from_memory() {
 
 Result<void> Machine::let_go_on() {
     crash_point("qemu.memory.loaded");
-    if (begins_in_background_) put_in_background(true);
+    if (begins_in_background_) put_guest_in_background();
     TRY_ASSIGN(Qmp* const qmp, monitor());
-    return explain_timeout(qmp->run_until("cont", "RESUME"), "cont");  // QEMU answers when it has done more, and the guest runs already
+    TRY(explain_timeout(qmp->run_until("cont", "RESUME"), "cont"));  // QEMU answers when it has done more, and the guest runs already
+    put_in_background(begins_in_background_);
+    return {};
 }
 
 // False: this VM has to start by itself.
@@ -415,27 +413,6 @@ Result<void> Machine::start_from_memory(const DomainSpec& spec, const MemoryPlac
     Result<void> started = launch_process(record_.spec, *directory_, &opening);
     if (started.has_value()) started = begin_from_memory();
     return finish_start(std::move(started));
-}
-
-// All threads: the guest's, and those that work for it. Linux may share its processors out among sessions first (sched_autogroup_enabled), of which
-// each VM is one; then the niceness of threads counts within them only.
-void Machine::in_background(bool wanted) {
-    const Result<std::unique_lock<std::timed_mutex>> lock = hold();
-    if (!lock.has_value() || ::geteuid() != 0) return;
-    const bool is_alive = alive().value_or(false);
-    begins_in_background_ = wanted && !is_alive;
-    if (is_alive) put_in_background(wanted);
-}
-
-void Machine::put_in_background(bool wanted) {
-    const int nice = wanted ? kBackgroundNice : 0;
-    const std::string process = "/proc/" + std::to_string(run_->process.pid);
-    std::error_code gone;  // it may end meanwhile
-    for (std::filesystem::directory_iterator thread(process + "/task", gone), end; thread != end && !gone; thread.increment(gone)) {
-        const std::string number = thread->path().filename();
-        (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(std::stoul(number)), nice);
-    }
-    if (::getsid(run_->process.pid) == run_->process.pid) std::ofstream(process + "/autogroup") << nice;
 }
 
 // --- a NIC with another MAC

@@ -1,7 +1,7 @@
 // Memory captures of real guests of one sector.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -82,20 +82,20 @@ TEST_F(MemoryCapture, SealsTheMemoryAndOpensItForEachClone) {
 
 TEST_F(MemoryCapture, AVmInTheBackgroundGetsItsPriorityBack) {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can give a priority back";
-    const auto niceness = [this](const VmId& vm) {
+    const auto policies = [this](const VmId& vm) {
         std::set<int> found;
         for (const auto& thread : std::filesystem::directory_iterator("/proc/" + std::to_string(vms_.process_of(vm)->pid) + "/task"))
-            found.insert(::getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoul(thread.path().filename()))));
+            found.insert(::sched_getscheduler(static_cast<pid_t>(std::stoi(thread.path().filename()))));
         return found;
     };
     const auto group = [this](const VmId& vm) {
         return "/proc/" + std::to_string(vms_.process_of(vm)->pid) + "/autogroup";
     };  // absent in some kernels
     vms_.hypervisor().in_background(source_.vm, true);
-    EXPECT_EQ(niceness(source_.vm), std::set<int>{19});
+    EXPECT_EQ(policies(source_.vm), std::set<int>{SCHED_IDLE});
     if (std::filesystem::exists(group(source_.vm))) { EXPECT_THAT(read_file(group(source_.vm)), testing::EndsWith("nice 19\n")); }
     vms_.hypervisor().in_background(source_.vm, false);
-    EXPECT_EQ(niceness(source_.vm), std::set<int>{0});
+    EXPECT_EQ(policies(source_.vm), std::set<int>{SCHED_OTHER});
     if (std::filesystem::exists(group(source_.vm))) { EXPECT_THAT(read_file(group(source_.vm)), testing::EndsWith("nice 0\n")); }
     const hypervisor::MemoryPlace place = vms_.memory_place();
     const auto facts = vms_.hypervisor().capture_memory(source_.vm, {overlay()}, place, {});
@@ -104,9 +104,9 @@ TEST_F(MemoryCapture, AVmInTheBackgroundGetsItsPriorityBack) {
     vms_.hypervisor().in_background(clone.vm, true);  // from its first instruction
     const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout, 1);
     ASSERT_TRUE(gone_on.has_value()) << gone_on.error().message << " | " << gone_on.error().detail;
-    EXPECT_EQ(niceness(clone.vm), std::set<int>{19});
+    EXPECT_EQ(policies(clone.vm), std::set<int>{SCHED_IDLE});
     vms_.hypervisor().in_background(clone.vm, false);
-    EXPECT_EQ(niceness(clone.vm), std::set<int>{0});
+    EXPECT_EQ(policies(clone.vm), std::set<int>{SCHED_OTHER});
 }
 
 TEST_F(MemoryCapture, OfARealStreamNoPrefixIsTakenForTheWhole) {

@@ -30,6 +30,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr auto kTemplateIdle = 10s;
+constexpr auto kForkEndPatience = 1s;
 constexpr auto kTemplatePatience = 60s;  // for another VM that makes the template
 constexpr auto kForkPatience = 10s;      // a fork takes some milliseconds
 
@@ -71,19 +72,21 @@ Result<Fd> seed_in_memory(const std::string& seed_image) {
     return read_only;
 }
 
-// not_found: no process can come of the order any more.
-Result<pid_t> forked_pid(int fd) {
+// not_found: no process can come of the order any more. timeout or cancelled: one still may.
+Result<pid_t> forked_pid(int fd, Deadline deadline) {
     pollfd waited{fd, POLLIN, 0};
-    int ready;
-    do ready = ::poll(&waited, 1, static_cast<int>(std::chrono::milliseconds(kForkPatience).count()));
-    while (ready < 0 && errno == EINTR);
-    if (ready <= 0) return fail(ErrorCode::start_failed, "QEMU's process is not made in time; the machine is overloaded: try again later");
+    while (true) {
+        const int ready = ::poll(&waited, 1, static_cast<int>(kPatienceLook.count()));
+        if (ready > 0) break;
+        if (steady_clock::now() > deadline) return fail(ErrorCode::timeout, "A template does not answer");
+        TRY(still_patient());
+    }
     ForkReport report;
     ssize_t count;
     do count = ::read(fd, &report, sizeof report);
     while (count < 0 && errno == EINTR);
-    if (count != static_cast<ssize_t>(sizeof report)) return fail(ErrorCode::not_found, "The template's fork ends without a word");
-    if (report.error != 0) return fail(ErrorCode::not_found, "The template cannot be forked", fork_error_text(report.error));
+    if (count != static_cast<ssize_t>(sizeof report)) return not_forked("the template or the fork ended without a word");
+    if (report.error != 0) return not_forked(fork_error_text(report.error));
     return report.pid;
 }
 
@@ -224,6 +227,19 @@ Result<void> Templates::make(Slot& slot, const KeptMemory& memory) {
     return {};
 }
 
+// A template that is silent, or that nobody has the time to wait for, is ended: so its order is not carried out later.
+Result<pid_t> Templates::await_fork(Slot& slot, int report, const VmId& vm) {
+    Result<pid_t> pid = forked_pid(report, steady_clock::now() + kForkPatience);
+    if (pid.has_value()) return pid;
+    telemetry::log_warning("VM {}: {} ({}); it and others of its memory start by themselves", vm.text(), pid.error().message, pid.error().detail);
+    end(slot);
+    if (pid.error().code == ErrorCode::not_found) return pid;
+    const Patience tidy = Patience::to_tidy_up();
+    const Result<pid_t> late = forked_pid(report, steady_clock::now() + kForkEndPatience);
+    if (late.has_value()) return late;
+    return late.error().code == ErrorCode::not_found && pid.error().code == ErrorCode::timeout ? late : pid;
+}
+
 Result<Forked> Templates::fork(const KeptMemory& memory, const DomainSpec& spec, const RunDirectory& directory) {
     const std::shared_ptr<Slot> slot = slot_of(memory.place);
     int ends[2];
@@ -258,14 +274,8 @@ Result<Forked> Templates::fork(const KeptMemory& memory, const DomainSpec& spec,
         TRY(sent);
     }
     cargo.files.clear();  // a template that is gone is then seen
-    const Result<pid_t> pid = forked_pid(report.get());
-    if (!pid.has_value()) {
-        const std::lock_guard lock_slot(slot->mutex);
-        slot->refused = true;  // what fails once would fail for every VM of the call
-        telemetry::log_warning("VM {}: {} ({})", spec.vm.text(), pid.error().message, pid.error().detail);
-        return std::unexpected<Error>(pid.error());
-    }
-    TRY_ASSIGN(Process process, adopt_child(*pid));
+    TRY_ASSIGN(const pid_t pid, await_fork(*slot, report.get(), spec.vm));
+    TRY_ASSIGN(Process process, adopt_child(pid));
     return Forked{std::move(process), Qmp::negotiated(std::move(connection))};
 }
 

@@ -51,6 +51,7 @@ private:
     };
     void end_idle(const std::stop_token& stop);
     static void end(Slot& slot);
+    Result<pid_t> await_fork(Slot& slot, int report, const VmId& vm);
     std::shared_ptr<Slot> slot_of(const MemoryPlace& place);
     Result<void> make(Slot& slot, const KeptMemory& memory);  // with the slot's mutex held
     Surroundings& surroundings_;

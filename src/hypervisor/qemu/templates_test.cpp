@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <set>
@@ -149,6 +150,21 @@ TEST_F(TemplatesTest, ForksAndTemplatesAreConfined) {
     EXPECT_NE(status.find("\nSeccomp:\t2\n"), std::string::npos);
     EXPECT_NE(status.find("\nNoNewPrivs:\t1\n"), std::string::npos);
     EXPECT_NE(status.find("\nSeccomp_filters:\t3\n"), std::string::npos) << "QEMU's, the template's and the fork's";
+}
+
+// Which the kernel shares its processors out among.
+TEST_F(TemplatesTest, AForkHasASessionOfItsOwnOnceItIsNotInTheBackground) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can give priorities back";
+    const DomainSpec clone = clone_spec(), other = clone_spec();
+    vms_.hypervisor().in_background(clone.vm, true);
+    ASSERT_TRUE(go_on(clone).has_value());
+    ASSERT_TRUE(go_on(other).has_value());
+    const auto session = [&](const DomainSpec& vm) { return ::getsid(vms_.process_of(vm.vm)->pid); };
+    EXPECT_NE(session(clone), vms_.process_of(clone.vm)->pid);
+    EXPECT_TRUE(eventually([&] { return session(other) == vms_.process_of(other.vm)->pid; }));
+    vms_.hypervisor().in_background(clone.vm, false);
+    EXPECT_TRUE(eventually([&] { return session(clone) == vms_.process_of(clone.vm)->pid; }));
+    EXPECT_TRUE(counts_on(clone));
 }
 
 TEST_F(TemplatesTest, AVmThatStandsOnSomethingElseStartsByItself) {

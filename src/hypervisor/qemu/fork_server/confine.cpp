@@ -16,10 +16,10 @@ namespace ramet::hypervisor {
 namespace {
 
 // QEMU's own sandbox, which a template begins without these, would not let it fork. A template executes nothing and becomes nobody else; a fork does
-// not fork or leave its session either.
+// not fork either.
 constexpr int kDeniedToTemplates[] = {SYS_execve,   SYS_execveat,  SYS_setuid,    SYS_setgid,   SYS_setreuid,
                                       SYS_setregid, SYS_setresuid, SYS_setresgid, SYS_setfsuid, SYS_setfsgid};
-constexpr int kDeniedToForks[] = {SYS_fork, SYS_vfork, SYS_setsid, SYS_setpgid};
+constexpr int kDeniedToForks[] = {SYS_fork, SYS_vfork, SYS_setpgid};
 
 class Filter {
 public:

@@ -5,6 +5,6 @@ namespace ramet::hypervisor {
 
 // For the thread that calls and those that it begins; 0, or the errno of what failed.
 int confine_template();  // executes nothing, becomes nobody else
-int confine_fork();      // makes no process and keeps its session, too
+int confine_fork();      // makes no process either
 
 }  // namespace ramet::hypervisor

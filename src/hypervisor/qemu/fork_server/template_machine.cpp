@@ -53,7 +53,7 @@ void report(int error) {
 
 void become_machine(pid_t between) {
     forget_threads();
-    int error = ::setsid() < 0 ? errno : renew_files(order, files);
+    int error = renew_files(order, files);
     ::close(orders);
     for (unsigned i = 1; i < order.files; ++i) ::close(files[i]);
     if (error == 0) error = renew_identity(order);
@@ -99,6 +99,7 @@ int obey(int, int, void*) {
 void become_template(int socket) {
     if (confine_template() != 0) ::_exit(127);
     orders = socket;
+    ::signal(kOwnSessionSignal, [](int) { ::setsid(); });  // of no effect in the template, whose session it is
     remember_threads();
     share_nothing_later();
 }

@@ -1,0 +1,148 @@
+"""Clones that go on together are forks of one machine: each is a VM like any other, and nothing of one is another's."""
+import os
+import pathlib
+import signal
+import threading
+import time
+import unittest
+
+from instants import COUNT, PRIVILEGED, InstantWorld, Sniffer
+from support import ApiError
+
+NAMES = [f"fork{i}" for i in range(6)]
+# What a guest has of its machine, each of its own
+OWN = "cat /sys/class/net/eth0/address /sys/class/dmi/id/product_uuid /sys/class/dmi/id/product_serial; head -c 16 /dev/hwrng | md5sum"
+
+
+@unittest.skipUnless(PRIVILEGED, "forks have taps, which only root makes")
+class Forks(InstantWorld):
+    def run_directory(self):
+        return pathlib.Path(self.server.data_dir) / "run"
+
+    def pid_in(self, directory):
+        try:
+            return int((directory / "pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def pid_of(self, vm):
+        return self.pid_in(self.run_directory() / vm["uuid"])
+
+    def is_fork(self, vm):
+        return b"guest=ready" in pathlib.Path(f"/proc/{self.pid_of(vm)}/cmdline").read_bytes()
+
+    def templates(self):
+        return list(self.run_directory().glob("template-*"))
+
+    def template_of_a_call(self, patience=60):
+        """The pid of the template that the next call makes."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            for directory in self.templates():
+                if pid := self.pid_in(directory):
+                    return pid
+            time.sleep(0.001)
+        return None
+
+    def clones_while(self, act):
+        thread = threading.Thread(target=act)
+        thread.start()
+        clones, _ = self.clone(*NAMES)
+        thread.join()
+        return clones
+
+    def test_nothing_of_one_is_anothers_also_after_a_reboot(self):
+        count, sniffer = int(self.agent.run(COUNT)), Sniffer()
+        clones, _ = self.clone(*NAMES)
+        self.assertEqual([True] * len(NAMES), [self.is_fork(vm) for vm in clones])
+        self.assertEqual(1, len(self.templates()))
+        for vm in clones:
+            self.counts_on(self.guest(vm), count)
+        self.no_frame_of_the_source(sniffer.close(), clones)
+        own = {self.guest(vm).run("cat /sys/class/net/eth0/address; head -c 16 /dev/hwrng | md5sum") for vm in clones}
+        self.assertEqual(len(NAMES), len(own))
+        vm = clones[0]
+        self.guest(vm).run("sync; (sleep 1; reboot -f) >/dev/null 2>&1 </dev/null &")
+        self.wait_for_boot(self.guest(vm))
+        self.assertTrue(self.is_fork(vm))
+        mac, uuid, serial, _ = self.guest(vm).run(OWN, 60).splitlines()
+        self.assertEqual((vm["vmNics"][0]["mac"], vm["uuid"], vm["uuid"]), (mac, uuid.replace("-", ""), serial))
+
+    def test_the_template_goes_when_nobody_needs_it(self):
+        self.clone(*NAMES)
+        self.assertEqual(1, len(self.templates()))
+        end = time.monotonic() + 30
+        while self.templates() and time.monotonic() < end:
+            time.sleep(0.2)
+        self.assertEqual([], self.templates())
+
+    def test_a_template_that_dies_costs_no_clone(self):
+        clones = self.clones_while(lambda: os.kill(self.template_of_a_call(), signal.SIGKILL))
+        for vm in clones:
+            self.assertEqual(vm["name"], self.guest(vm).run("hostname", 60))
+
+    # It is alive and does nothing: the first order waits in vain, and no second one does.
+    def test_a_template_that_hangs_costs_time_alone(self):
+        pid = []
+
+        def stop():
+            pid.append(self.template_of_a_call())
+            os.kill(pid[0], signal.SIGSTOP)
+        try:
+            clones = self.clones_while(stop)
+        except ApiError as error:
+            self.fail(str(error))
+        finally:
+            if pid and pathlib.Path(f"/proc/{pid[0]}").exists():
+                os.kill(pid[0], signal.SIGCONT)
+        for vm in clones:
+            self.assertEqual(vm["name"], self.guest(vm).run("hostname", 60))
+
+    # One that dies before its guest runs is made again, by itself.
+    def test_a_fork_that_dies_costs_no_other_clone(self):
+        known = {path.name for path in self.run_directory().iterdir()}
+        killed = []
+
+        def kill_one():
+            end = time.monotonic() + 60
+            while time.monotonic() < end and not killed:
+                for directory in self.run_directory().iterdir():
+                    if directory.name in known or directory.name.startswith("template-"):
+                        continue
+                    if pid := self.pid_in(directory):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(directory.name)
+                        break
+        thread = threading.Thread(target=kill_one)
+        thread.start()
+        result, _ = self.job(NAMES)
+        thread.join()
+        missing = sum("error" in entry for entry in result["inventories"])
+        self.assertEqual(len(NAMES), result["numberOfClonedVm"] + missing, result)
+        self.assertLessEqual(missing, 1)
+        self.assertEqual(1 - missing, sum(vm["uuid"] == killed[0] for vm in self.api.rows("/vm-instances")))
+        for entry in result["inventories"]:
+            if "inventory" in entry:
+                self.assertEqual(entry["inventory"]["name"], self.guest(entry["inventory"]).run("hostname", 60))
+
+    def test_a_server_that_dies_meanwhile_leaves_no_template_and_comes_to_an_end(self):
+        uuid = self.begin(NAMES)
+        self.assertIsNotNone(self.template_of_a_call())
+        time.sleep(0.02)
+        self.server.stop(how=9)
+        self.server.start()
+        type(self).api = self.server.api()
+        end = time.monotonic() + 120
+        while (answer := self.api.send("GET", "/zstack/v1/api-jobs/" + uuid))[0] == 202 and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertNotEqual(202, answer[0])
+        end = time.monotonic() + 30
+        while self.templates() and time.monotonic() < end:
+            time.sleep(0.2)
+        self.assertEqual([], self.templates())
+        for vm in self.api.rows("/vm-instances", "name~=fork%"):
+            self.assertEqual(vm["name"], self.guest(vm).run("hostname", 60))
+
+
+if __name__ == "__main__":
+    unittest.main()
