@@ -148,6 +148,7 @@ private:
     Result<void> let_go_on();
     void put_guest_in_background();  // machine_background.cpp, as the next
     void put_in_background(bool wanted);
+    void leave_shared_session();
     Result<bool> unplug_nic(const NicSpec& nic);
 
     // machine_ready.cpp

@@ -57,10 +57,17 @@ void Machine::put_guest_in_background() {
 
 void Machine::put_in_background(bool wanted) {
     const pid_t process = run_->process.pid;
-    if (::geteuid() == 0) for_each_thread(process, [&](pid_t thread) { schedule(thread, wanted); });
-    const bool own_session = ::getsid(process) == process;
-    if (own_session && ::geteuid() == 0) std::ofstream("/proc/" + std::to_string(process) + "/autogroup") << (wanted ? kLeastOfSessions : 0);
-    if (!own_session && !wanted) (void)::syscall(SYS_pidfd_send_signal, run_->process.pidfd.get(), kOwnSessionSignal, nullptr, 0);
+    if (::geteuid() == 0) {
+        for_each_thread(process, [&](pid_t thread) { schedule(thread, wanted); });
+        if (::getsid(process) == process) std::ofstream("/proc/" + std::to_string(process) + "/autogroup") << (wanted ? kLeastOfSessions : 0);
+    }
+    if (!wanted) leave_shared_session();
+}
+
+// Only forks of templates begin in one.
+void Machine::leave_shared_session() {
+    if (::getsid(run_->process.pid) == run_->process.pid) return;
+    (void)::syscall(SYS_pidfd_send_signal, run_->process.pidfd.get(), kOwnSessionSignal, nullptr, 0);
 }
 
 }  // namespace ramet::hypervisor

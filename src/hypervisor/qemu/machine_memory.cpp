@@ -367,7 +367,10 @@ Result<void> Machine::let_go_on() {
     if (begins_in_background_) put_guest_in_background();
     TRY_ASSIGN(Qmp* const qmp, monitor());
     TRY(explain_timeout(qmp->run_until("cont", "RESUME"), "cont"));  // QEMU answers when it has done more, and the guest runs already
-    put_in_background(begins_in_background_);
+    if (begins_in_background_)
+        put_in_background(true);
+    else
+        leave_shared_session();
     return {};
 }
 

@@ -98,6 +98,7 @@ struct Cargo {
 
 Result<void> send(int socket, Cargo& cargo) {
     std::vector<int> numbers;
+    numbers.reserve(cargo.files.size());
     for (const Fd& file : cargo.files) numbers.push_back(file.get());
     if (numbers.size() > kForkFilesMax) return not_forked("it has too many files");
     cargo.order.files = static_cast<std::uint32_t>(numbers.size());
@@ -235,7 +236,7 @@ Result<pid_t> Templates::await_fork(Slot& slot, int report, const VmId& vm) {
     end(slot);
     if (pid.error().code == ErrorCode::not_found) return pid;
     const Patience tidy = Patience::to_tidy_up();
-    const Result<pid_t> late = forked_pid(report, steady_clock::now() + kForkEndPatience);
+    Result<pid_t> late = forked_pid(report, steady_clock::now() + kForkEndPatience);
     if (late.has_value()) return late;
     return late.error().code == ErrorCode::not_found && pid.error().code == ErrorCode::timeout ? late : pid;
 }

@@ -30,7 +30,7 @@ unsigned char* field(const char* path, const char* name) {
     void* const property = object != nullptr ? property_of(object, name) : nullptr;
     if (property == nullptr) return nullptr;
     void* opaque = nullptr;
-    std::memcpy(&opaque, static_cast<char*>(property) + kPropertyOpaque, sizeof opaque);
+    std::memcpy(static_cast<void*>(&opaque), static_cast<char*>(property) + kPropertyOpaque, sizeof opaque);
     return opaque != nullptr ? static_cast<unsigned char*>(field_of(object, opaque)) : nullptr;
 }
 
@@ -87,7 +87,7 @@ bool drop_announcement(const char* backend) {
     constexpr std::size_t kPeer = 4 * sizeof(void*);  // of QEMU's NetClientState
     const auto peer_of = [](void* client) {
         void* peer = nullptr;
-        std::memcpy(&peer, static_cast<char*>(client) + kPeer, sizeof peer);
+        std::memcpy(static_cast<void*>(&peer), static_cast<char*>(client) + kPeer, sizeof peer);
         return peer;
     };
     void* const client = backend_at(backend);
