@@ -11,6 +11,7 @@
 #include <cstring>
 #include <vector>
 
+#include "hypervisor/qemu/files_message.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
 #include "telemetry/log.hpp"
 
@@ -125,23 +126,8 @@ void ForkServer::end() {
 Result<void> ForkServer::send(const Launch& order, int report) {
     std::vector<int> files{report, order.directory, order.log};
     files.insert(files.end(), order.inherited.begin(), order.inherited.end());
-    std::string bytes = datagram(order);
-    iovec part{bytes.data(), bytes.size()};
-    std::vector<char> control(CMSG_SPACE(files.size() * sizeof(int)));
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(files.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(header), files.data(), files.size() * sizeof(int));
-    ssize_t sent;
-    do sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0) return cannot("sendmsg");
+    errno = send_with_files(socket_.get(), datagram(order), files);
+    if (errno != 0) return cannot("sendmsg");
     return {};
 }
 

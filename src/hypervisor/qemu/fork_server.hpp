@@ -38,6 +38,7 @@ public:
     ForkServer(const ForkServer&) = delete;
     ForkServer& operator=(const ForkServer&) = delete;
 
+    bool forks() const { return !options_.library.empty(); }
     // As hypervisor::launch(), which does it where the fork server cannot: another program or user, too many files, no library, or it is gone. A
     // template is a fork or nothing: not_found.
     Result<Process> launch(const Launch& order);

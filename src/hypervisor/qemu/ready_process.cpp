@@ -53,6 +53,7 @@ Result<void> make_order_sockets(Fd& ours, Fd& theirs) {
 // What is known of forks is known of these.
 Result<void> check_forks(const Surroundings& surroundings, const DomainSpec& captured, bool with_taps) {
     if (surroundings.capabilities.accelerator == "kvm") return fail(ErrorCode::unsupported, "forks were not tried with KVM");
+    if (!surroundings.processes->forks()) return fail(ErrorCode::unsupported, "QEMU is executed for every VM");
     if (!with_taps) return fail(ErrorCode::unsupported, "QEMU's user networking depends on the clone");
     const bool all_virtio = std::ranges::all_of(captured.nics, [](const NicSpec& nic) { return nic.driver.empty() || nic.driver == "virtio"; });
     if (!all_virtio) return fail(ErrorCode::unsupported, "a NIC that is not virtio keeps its MAC");
@@ -89,10 +90,14 @@ Result<ReadyProcess> launch_machine(Surroundings& surroundings, const MemoryPlac
         order.inherited.push_back(theirs.get());
         order.template_orders = kFirstInheritedFd + static_cast<int>(order.inherited.size()) - 1;
     }
-    TRY_ASSIGN(Process process, surroundings.processes->launch(order));
+    Result<Process> process = surroundings.processes->launch(order);
+    if (!process.has_value()) {
+        (void)directory.remove();  // else it lies there until the next server comes
+        return std::unexpected<Error>(std::move(process.error()));
+    }
     theirs.reset();  // a process that is no template lets go of its own: orders then fail at once
     ReadyProcess ready{
-        .machine = spec.vm, .directory = std::move(directory), .process = std::move(process), .qmp = nullptr, .orders = std::move(ours)};
+        .machine = spec.vm, .directory = std::move(directory), .process = std::move(*process), .qmp = nullptr, .orders = std::move(ours)};
     const Deadline deadline = steady_clock::now() + kReadyStartPatience;
     Result<Fd> socket = connect_unix(ready.directory.fd(), "qmp.sock", deadline);
     Result<std::unique_ptr<Qmp>> qmp = socket.has_value() ? Qmp::open(std::move(*socket), deadline) : std::unexpected<Error>(socket.error());

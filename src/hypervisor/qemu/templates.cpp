@@ -18,6 +18,7 @@
 #include "hypervisor/machine_identity.hpp"
 #include "hypervisor/qemu/command_line.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
+#include "hypervisor/qemu/files_message.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "telemetry/log.hpp"
@@ -102,22 +103,8 @@ Result<void> send(int socket, Cargo& cargo) {
     for (const Fd& file : cargo.files) numbers.push_back(file.get());
     if (numbers.size() > kForkFilesMax) return not_forked("it has too many files");
     cargo.order.files = static_cast<std::uint32_t>(numbers.size());
-    iovec part{&cargo.order, sizeof cargo.order};
-    std::vector<char> control(CMSG_SPACE(numbers.size() * sizeof(int)));
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(numbers.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(header), numbers.data(), numbers.size() * sizeof(int));
-    ssize_t sent;
-    do sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0) return call_failed("sendmsg");
+    errno = send_with_files(socket, {reinterpret_cast<const char*>(&cargo.order), sizeof cargo.order}, numbers);
+    if (errno != 0) return call_failed("sendmsg");
     return {};
 }
 
@@ -258,16 +245,16 @@ Result<Forked> Templates::fork(const KeptMemory& memory, const DomainSpec& spec,
     TRY_ASSIGN(Fd listener, directory.listen("qmp.sock", surroundings_.user));
     cargo.files.push_back(std::move(listener));
     cargo.files.push_back(std::move(others_connection));
+    if (!spec.seed_image.empty()) {
+        TRY_ASSIGN(Fd seed, seed_in_memory(spec.seed_image));
+        cargo.files.push_back(std::move(seed));
+        cargo.order.has_seed = 1;
+    }
     {
         TRY_ASSIGN(const auto one_at_a_time, lock_patiently(slot->mutex, steady_clock::now() + kTemplatePatience));
         TRY(make(*slot, memory));
         const ReadyProcess& machine = *slot->machine;
         if (!stands_on_layers_of(machine, spec) || machine.with_seed == spec.seed_image.empty()) return not_forked("its disks are others");
-        if (machine.with_seed) {
-            TRY_ASSIGN(Fd seed, seed_in_memory(spec.seed_image));
-            cargo.files.push_back(std::move(seed));
-            cargo.order.has_seed = 1;
-        }
         TRY(add_identity(cargo, machine, spec));
         TRY(add_nics(cargo, machine, spec));
         const Result<void> sent = send(machine.orders.get(), cargo);

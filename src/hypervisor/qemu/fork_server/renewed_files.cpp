@@ -24,6 +24,7 @@ namespace ramet::hypervisor {
 namespace {
 
 constexpr int kTapCallsMax = 256;
+constexpr int kFilesMax = 1024;
 
 struct TapCall {
     int fd;
@@ -118,18 +119,18 @@ int renew_files(const TemplateOrder& order, const int* files) {
     if (error == 0) error = put(files[kTemplateLog], 2);
     if (error == 0) error = put(files[kTemplateLock], kFirstInheritedFd);
     if (error != 0) return error;
-    int highest_given = 0;
-    for (unsigned i = 0; i < order.files; ++i) highest_given = files[i] > highest_given ? files[i] : highest_given;
     unsigned queues_taken[kTemplateNicsMax] = {};
     DIR* const directory = ::opendir("/proc/self/fd");
     if (directory == nullptr) return errno;
-    static int numbers[1024];
+    static int numbers[kFilesMax];
     int count = 0;
     while (const dirent* const entry = ::readdir(directory)) {
         const int number = std::atoi(entry->d_name);
         bool given = number == ::dirfd(directory) || entry->d_name[0] == '.';
         for (unsigned i = 0; i < order.files; ++i) given = given || files[i] == number;
-        if (!given && count < 1024) numbers[count++] = number;
+        if (given) continue;
+        if (count == kFilesMax) return EMFILE;  // what is not exchanged would be shared
+        numbers[count++] = number;
     }
     ::closedir(directory);
     for (int i = 0; i < count && error == 0; ++i) {
