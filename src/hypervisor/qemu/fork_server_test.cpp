@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 #include <future>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "hypervisor/qemu/fork_server.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
@@ -333,6 +336,45 @@ TEST_F(MachineTest, WhoseMemoryIsLaidOutOnceHasTheLayoutThatWasCaptured) {
         EXPECT_EQ(said(loaded, boot_queue), queue) << name;  // QEMU asks the guest's memory for some of it
     }
     EXPECT_GT(layouts_in(captured).size(), 2U);
+}
+
+// QEMU left to itself reads a byte at a time, and none while it carries out an order.
+TEST_F(MachineTest, WhichIsACloneTakesItsOrdersAtOnce) {
+    for (const bool is_clone : {true, false}) {
+        const std::string name = is_clone ? "clone" : "other";
+        start(name, is_clone);
+        machines.back().qmp.reset();  // QEMU speaks with one
+        const auto deadline = std::chrono::steady_clock::now() + 60s;
+        const Fd socket = hypervisor::connect_unix(working.get(), name, deadline).value();
+        hypervisor::LineReader answers(socket.get(), 1 << 20);
+        const auto say = [&](const std::string& orders) { ASSERT_TRUE(hypervisor::send_all(socket.get(), orders, -1, deadline).has_value()); };
+        const auto unread = [&] {
+            int bytes = -1;
+            EXPECT_EQ(::ioctl(socket.get(), SIOCOUTQ, &bytes), 0);
+            return bytes;
+        };
+        EXPECT_NE(answers.read_line(deadline).value_or("").find("QMP"), std::string::npos);
+        say(R"({"execute":"qmp_capabilities"})");
+        EXPECT_NE(answers.read_line(deadline).value_or("").find("return"), std::string::npos);
+        // The first keeps it busy: it adds up the guest's memory. Some end within what is read at once, one goes on in what is read next.
+        std::string orders = R"({"execute":"human-monitor-command","id":0,"arguments":{"command-line":"sum 0 33554432"}})";
+        for (int id = 1; id <= 3; ++id) orders += R"({"execute":"stop","id":)" + std::to_string(id) + "}";
+        orders += R"({"execute":"query-name","id":4})" + std::string(200, ' ') + R"({"execute":"no-such-order","id":5})";
+        say(orders.substr(0, 120));
+        const auto ends = std::chrono::steady_clock::now() + 100ms;
+        while (unread() > 0 && std::chrono::steady_clock::now() < ends) std::this_thread::sleep_for(1ms);
+        EXPECT_EQ(unread() == 0, is_clone) << unread();
+        say(orders.substr(120));
+        std::vector<std::string> said;
+        while (said.size() < 6) {
+            const std::string line = answers.read_line(deadline).value_or("");
+            ASSERT_FALSE(line.empty()) << said.size();
+            if (line.find("\"event\"") == std::string::npos) said.push_back(line);
+        }
+        for (int id = 0; id < 6; ++id) EXPECT_NE(said[id].find("\"id\": " + std::to_string(id)), std::string::npos) << said[id];
+        EXPECT_NE(said[0].find("\"return\": \""), std::string::npos) << said[0];
+        EXPECT_NE(said[5].find("CommandNotFound"), std::string::npos) << said[5];
+    }
 }
 
 }  // namespace

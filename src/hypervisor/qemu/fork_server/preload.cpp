@@ -14,6 +14,7 @@
 
 #include "hypervisor/qemu/fork_server/code_at_rest.hpp"
 #include "hypervisor/qemu/fork_server/entry_point.hpp"
+#include "hypervisor/qemu/fork_server/orders_at_once.hpp"
 #include "hypervisor/qemu/fork_server/template_machine.hpp"
 #include "hypervisor/qemu/fork_server_protocol.hpp"
 
@@ -202,6 +203,7 @@ extern "C" __attribute__((visibility("default"))) int g_main_context_prepare(voi
         collecting = false;
         end_layout();
         give_back_code_at_rest();
+        take_orders_at_once();
         serve_as_template();
     }
     if (glib_prepare == nullptr) glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
