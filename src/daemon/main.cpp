@@ -12,7 +12,7 @@
 
 namespace {
 
-// Every thread inherits the blocked mask, so that only sigwait() below sees the signals.
+// Every thread inherits the blocked mask, so that only await_end() sees the signals.
 sigset_t block_end_signals() {
     sigset_t signals;
     sigemptyset(&signals);
@@ -21,6 +21,12 @@ sigset_t block_end_signals() {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
     return signals;
+}
+
+// What the allocator keeps of a busy time goes back to the kernel: each of its arenas, up to eight for a processor, would keep the most it ever had.
+void await_end(const sigset_t& signals) {
+    constexpr timespec kTrimPause{60, 0};
+    while (sigtimedwait(&signals, nullptr, &kTrimPause) < 0) malloc_trim(0);
 }
 
 }  // namespace
@@ -50,8 +56,7 @@ int main(int argc, char** argv) {
     }
     fmt::print("rametd {} is ready at {}\n", RAMET_VERSION, (*service)->address());
     std::fflush(stdout);
-    int received = 0;
-    sigwait(&signals, &received);
+    await_end(signals);
     if ((*service)->lost_sync()) {
         telemetry::log_error("ending: the database could not be brought to disk; check its disk, then start again; the VMs stay running");
         return 1;
