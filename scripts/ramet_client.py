@@ -200,6 +200,11 @@ class Agent:
                     raise TimeoutError(f"the guest agent behind {self.path} does not answer\n{self.what_is_known()}")
                 time.sleep(0.1)
 
+    def put_file(self, path, content):
+        handle = self.call("guest-file-open", path=path, mode="w")
+        self.call("guest-file-write", **{"handle": handle, "buf-b64": base64.b64encode(content).decode()})
+        self.call("guest-file-close", handle=handle)
+
     def run(self, script, patience=60):
         pid = self.call("guest-exec", patience, path="/bin/sh", arg=["-c", script], **{"capture-output": True})["pid"]
         end = time.monotonic() + patience

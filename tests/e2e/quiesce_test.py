@@ -28,15 +28,9 @@ class QuiesceWorld(World):
         cls.source = cls.api.create_vm("db01", cls.image["uuid"])
         cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
         cls.agent.call("guest-ping", 120)
-        cls.put_file("/run/writer", WRITER.read_bytes())
+        cls.agent.put_file("/run/writer", WRITER.read_bytes())
         cls.agent.run("mount -o remount,exec /run; chmod 755 /run/writer")
         cls.jobs = itertools.count(1)
-
-    @classmethod
-    def put_file(cls, path, content):
-        handle = cls.agent.call("guest-file-open", path=path, mode="w")
-        cls.agent.call("guest-file-write", **{"handle": handle, "buf-b64": base64.b64encode(content).decode()})
-        cls.agent.call("guest-file-close", handle=handle)
 
     @classmethod
     def in_background(cls, script):

@@ -1,22 +1,28 @@
-/* Runs inside a test guest. Two tasks:
+/* Runs inside a test guest. Its tasks:
  *   writer stall FILE REPORT            appends to FILE and fsyncs every 10 ms; REPORT gets "LONGEST_STALL_MS WRITES" after each write
  *   writer order DISK_A DISK_B REPORT   writes an ever larger number to sector 0 of A, fsyncs, then of B, fsyncs; REPORT gets the number
- * REPORT must lie on a file system that is never frozen (tmpfs). Both run until they are killed.
+ *   writer tick PORT                    waits for a datagram, then sends its sender one every half millisecond: TICK, and the microseconds since the
+ *                                       last one by the guest's clock, which stands while the VM does (two numbers, lowest byte first)
+ * REPORT must lie on a file system that is never frozen (tmpfs). All run until they are killed.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-static int64_t now_ms(void) {
+static int64_t now_us(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * INT64_C(1000) + time.tv_nsec / 1000000;
+    return time.tv_sec * INT64_C(1000000) + time.tv_nsec / 1000;
 }
+
+static int64_t now_ms(void) { return now_us() / 1000; }
 
 static int open_or_die(const char* path, int flags) {
     const int file = open(path, flags | O_CLOEXEC, 0600);
@@ -64,9 +70,29 @@ static void order(const char* first, const char* second, int report_file) {
     }
 }
 
+static void tick(uint16_t port) {
+    const int channel = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    socklen_t size = sizeof address;
+    char first[16];
+    if (bind(channel, (struct sockaddr*)&address, size) != 0 || recvfrom(channel, first, sizeof first, 0, (struct sockaddr*)&address, &size) < 0 ||
+        connect(channel, (struct sockaddr*)&address, size) != 0) {
+        perror("tick");
+        exit(5);
+    }
+    int64_t last = now_us();
+    for (int64_t number = 0;; ++number) {
+        const int64_t now = now_us(), said[2] = {number, now - last};
+        last = now;
+        (void)!send(channel, said, sizeof said, 0); /* nobody may be listening, now or any more */
+        usleep(500);
+    }
+}
+
 int main(int argc, char** argv) {
     if (argc == 4 && strcmp(argv[1], "stall") == 0) stall(argv[2], open_or_die(argv[3], O_WRONLY | O_CREAT));
     if (argc == 5 && strcmp(argv[1], "order") == 0) order(argv[2], argv[3], open_or_die(argv[4], O_WRONLY | O_CREAT));
+    if (argc == 3 && strcmp(argv[1], "tick") == 0) tick((uint16_t)atoi(argv[2]));
     fprintf(stderr, "see the head of writer.c\n");
     return 2;
 }
