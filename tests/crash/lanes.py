@@ -35,7 +35,7 @@ class Lane:
     def close(self):
         if self.server.process.poll() is not None:
             self.server.start()
-        violated = [invariant for invariant in self.api.get("/doctor")["invariants"] if invariant["state"] == "violated"]
+        violated = self.wrongs()
         done = self.server.teardown()
         remove_tree(self.directory)
         if violated or done.returncode:
@@ -140,11 +140,15 @@ class Lane:
         if not condition:
             raise Wrong(f"{point}: {what}")
 
+    def wrongs(self):
+        doctor = self.api.get("/doctor")
+        return doctor["findings"] + [invariant for invariant in doctor["invariants"] if invariant["state"] == "violated"]
+
     def judge(self, point, patience=10):
         end = time.monotonic() + patience
-        while (findings := self.api.get("/doctor")["findings"]) and time.monotonic() < end:
+        while (wrongs := self.wrongs()) and time.monotonic() < end:
             time.sleep(0.1)
-        self.require(not findings, point, f"left over: {findings}")
+        self.require(not wrongs, point, f"left over, or violated: {wrongs}")
         self.require(self.api.vm(self.source["uuid"])["state"] == "Running", point, "the source does not run")
         self.require(self.agent.run("echo alive") == "alive", point, "the source's guest does not answer")
 

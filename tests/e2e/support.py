@@ -42,6 +42,11 @@ class World(unittest.TestCase):
         assert done.returncode == 0, done.stderr
         assert not violated, f"invariants are violated at the end: {violated}"
 
+    def _callTestMethod(self, method):  # unittest's own seam; a cleanup would come after tearDown(), which removes what there is to look at
+        super()._callTestMethod(method)
+        violated = self.violated()
+        assert not violated, f"invariants are violated after the test: {violated}"
+
     @classmethod
     def violated(cls, patience=10):
         """The invariants that `ramet doctor` finds violated; what a last job is still doing has a moment to end."""
