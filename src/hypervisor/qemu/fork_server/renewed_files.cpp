@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <linux/userfaultfd.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -18,6 +19,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+
+#include "hypervisor/qemu/fork_server/protected_memory.hpp"
 
 namespace ramet::hypervisor {
 
@@ -172,13 +175,14 @@ RAMET_EXPORT int io_uring_queue_init(unsigned entries, void* ring, unsigned flag
     return remembers || make == nullptr ? -ENOSYS : make(entries, ring, flags);
 }
 
-// What is set on a tap is set on the fork's.
+// What is set on a tap is set on the fork's. Memory is protected as protected_memory.hpp says.
 RAMET_EXPORT int ioctl(int fd, unsigned long request, ...) {
-    static const auto call = reinterpret_cast<int (*)(int, unsigned long, ...)>(::dlsym(RTLD_NEXT, "ioctl"));
+    static const auto call = reinterpret_cast<IoControl>(::dlsym(RTLD_NEXT, "ioctl"));
     va_list rest;
     va_start(rest, request);
     void* const argument = va_arg(rest, void*);
     va_end(rest);
+    if (request == UFFDIO_WRITEPROTECT) return protect_memory(call, fd, static_cast<uffdio_writeprotect*>(argument));
     const int result = call(fd, request, argument);
     const bool kept =
         request == TUNSETOFFLOAD || request == TUNSETVNETHDRSZ || request == TUNSETSNDBUF || request == TUNSETVNETLE || request == TUNSETQUEUE;
