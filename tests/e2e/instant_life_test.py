@@ -4,7 +4,8 @@ import pathlib
 import time
 import unittest
 
-from instants import MIB, PRIVILEGED, InstantWorld, Sniffer, translated_code
+from frames import Sniffer
+from instants import MIB, PRIVILEGED, InstantWorld, translated_code
 from screen import picture
 from support import Agent, World
 

@@ -7,7 +7,8 @@ import subprocess
 import time
 import unittest
 
-from instants import MIB, PRIVILEGED, COUNT, InstantWorld, Sniffer
+from frames import Sniffer
+from instants import MIB, PRIVILEGED, COUNT, InstantWorld
 from support import Agent, ApiError, World
 
 

@@ -1,53 +1,17 @@
-"""What the tests of instant clones share: a source that counts, clones with memory, and every frame that guests send."""
+"""What the tests of instant clones share: a source that counts, and clones with memory."""
 import json
 import os
 import pathlib
 import socket
-import threading
 import time
 
+from frames import Identity, faults_of
 from support import Agent, ApiError, World
 
 MIB = 1 << 20
-ETH_P_ALL, PACKET_OUTGOING = 3, 4
 COUNTER = "(n=0; while :; do n=$((n+1)); echo $n >/run/count; usleep 50000; done) >/dev/null 2>&1 </dev/null & echo $! >/run/counter.pid; head -c 8 /dev/urandom | md5sum | cut -c1-16 >/run/token"
 COUNT = "until c=$(cat /run/count 2>/dev/null) && [ -n \"$c\" ]; do :; done; echo $c"  # a reader may meet the moment in which it is written
 PRIVILEGED = os.geteuid() == 0 and os.path.exists("/dev/net/tun")
-
-
-class Sniffer:
-    """Every frame that comes into the host by any interface while it is open, as (interface, bytes): what guests sent, by their taps."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * MIB)
-        self.socket.settimeout(0.2)
-        self.frames, self.open = [], True
-        self.thread = threading.Thread(target=self.work, daemon=True)
-        self.thread.start()
-
-    def work(self):
-        while self.open:
-            try:
-                data, address = self.socket.recvfrom(2048)
-                if address[2] != PACKET_OUTGOING:
-                    self.frames.append((address[0], data))
-            except TimeoutError:
-                pass
-
-    def close(self):
-        self.open = False
-        self.thread.join()
-        self.socket.close()
-        return self.frames
-
-
-def sent_by(frame):
-    """(source MAC, source IPv4 address or None) of an Ethernet frame."""
-    mac = ":".join(f"{byte:02x}" for byte in frame[6:12])
-    kind = frame[12:14]
-    address = frame[26:30] if kind == b"\x08\x00" else frame[28:32] if kind == b"\x08\x06" else b""
-    return mac, socket.inet_ntoa(address) if len(address) == 4 else None
 
 
 def translated_code(data_dir, vm):
@@ -135,14 +99,13 @@ class InstantWorld(World):
                 time.sleep(0.05)
         return False
 
-    def no_frame_of_the_source(self, frames, clones):
-        nics = {row["uuid"]: row for row in self.api.rows("/vm-instances/nics")}
-        taps = {nics[vm["vmNics"][0]["uuid"]]["internalName"]: vm["vmNics"][0] for vm in clones}
-        sent = [(taps[interface], *sent_by(frame)) for interface, frame in frames if interface in taps]
-        self.assertEqual({nic["mac"] for nic in taps.values()}, {mac for _, mac, _ in sent})
-        for nic, mac, address in sent:
-            self.assertEqual(nic["mac"], mac)
-            self.assertIn(address, (None, "0.0.0.0", nic["ip"]))
+    def no_frame_of_the_source(self, caught, clones):
+        taps = {row["uuid"]: row["internalName"] for row in self.api.rows("/vm-instances/nics")}
+        sources = {nic["deviceId"]: Identity(nic["mac"], nic["ip"], self.source["name"]) for nic in self.source["vmNics"]}
+        nics = {taps[nic["uuid"]]: (Identity(nic["mac"], nic["ip"], vm["name"]), sources[nic["deviceId"]]) for vm in clones for nic in vm["vmNics"]}
+        sent = [(*nics[tap], frame) for tap, frame in caught if tap in nics]
+        self.assertEqual([], [f"{own.name}: {fault}" for own, source, frame in sent for fault in faults_of(frame, own, source)])
+        self.assertEqual(set(nics), {tap for tap, _ in caught if tap in nics})
 
     def wait_for_boot(self, guest, patience=90):
         """Until nothing of the source's memory is left in the guest."""

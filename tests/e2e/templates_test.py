@@ -6,7 +6,8 @@ import threading
 import time
 import unittest
 
-from instants import COUNT, PRIVILEGED, InstantWorld, Sniffer
+from frames import Sniffer
+from instants import COUNT, PRIVILEGED, InstantWorld
 from support import ApiError
 
 NAMES = [f"fork{i}" for i in range(6)]

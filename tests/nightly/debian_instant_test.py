@@ -7,7 +7,8 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
-from instants import PRIVILEGED, InstantWorld, Sniffer  # noqa: E402
+from frames import Sniffer  # noqa: E402
+from instants import PRIVILEGED, InstantWorld  # noqa: E402
 from support import Agent  # noqa: E402
 
 DEBIAN = pathlib.Path(os.environ.get("RAMET_DEBIAN_IMAGE", ROOT / "build/guest/debian.qcow2"))
