@@ -244,9 +244,10 @@ class Instant(InstantWorld):
             self.assertLess(time.monotonic(), end, "it did not become so in time")
             time.sleep(0.02)
 
-    def test_a_guest_without_an_agent_gets_another_nic(self):
-        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 9\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
-                       "(sleep 0.5; kill $(pidof qemu-ga); sleep 8.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
+    def silence_agent(self):
+        """Ends it, for some 14 seconds in source and clone alike."""
+        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 14\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
+                       "(sleep 0.5; kill $(pidof qemu-ga); sleep 13.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
         end = time.monotonic() + 20
         try:
             while time.monotonic() < end:
@@ -254,14 +255,33 @@ class Instant(InstantWorld):
                 time.sleep(0.05)
         except TimeoutError:  # now it is gone
             pass
-        clones, detail = self.clone("mute")
+
+    def test_a_guest_without_an_agent_gets_another_nic_and_its_hardware_clock_is_right(self):
+        age = 5
+        self.silence_agent()
+        checkpoint = self.api.post(f"/vm-instances/{self.source['uuid']}/checkpoints", {"params": {"name": "mute", "memory": True}})["inventory"]["uuid"]
+        time.sleep(age)
+        sniffer = Sniffer() if PRIVILEGED else None
+        uuid = self.begin_clones(f"/checkpoints/{checkpoint}", ["mute"])
+        result, detail = self.end_of(uuid)
+        self.assertEqual(1, result["numberOfClonedVm"], result)
+        vm = result["inventories"][0]["inventory"]
         facts = {fact["what"]: fact for fact in detail["gate"][0]["facts"]}
         self.assertIn("by another NIC", facts["mac"]["detail"])
-        guest = self.guest(clones[0])
+        guest, nic = self.guest(vm), vm["vmNics"][0]
         guest.call("guest-ping", 60)  # it comes back in source and clone alike
-        self.assertEqual(clones[0]["vmNics"][0]["mac"], guest.run("cat /sys/class/net/eth*/address"))
+        self.assertEqual(nic["mac"], guest.run("cat /sys/class/net/eth*/address"))
+        if PRIVILEGED:
+            self.assertTrue(self.answers(nic["ip"]), f"it does not answer at {nic['ip']}")
+            self.no_frame_of_the_source(sniffer.close(), [vm])
+        before = time.time()
+        hardware, system = (int(word) for word in guest.run("cat /sys/class/rtc/rtc0/since_epoch; date +%s").split())
+        self.assertGreater(hardware, before - 2)  # its seconds begin when they began in the source
+        self.assertLess(hardware, time.time() + 1)
+        self.assertGreaterEqual(time.time() - system, age, "the guest's own clock is right: the capture was not old enough to tell anything")
         self.counts_on(guest, 1)
         self.agent.call("guest-ping", 60)
+        self.api.delete("/checkpoints/" + checkpoint)
 
     def test_faults_leave_the_source_running_and_nothing_else(self):
         for point in ("qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming", "memory-captured-before-row", "qemu.memory.loaded", "gate-passed"):

@@ -5,7 +5,7 @@ import pathlib
 import socket
 import time
 
-from frames import Identity, faults_of
+from frames import Identity, announces, faults_of
 from support import Agent, ApiError, World
 
 MIB = 1 << 20
@@ -54,16 +54,21 @@ class InstantWorld(World):
 
     def begin(self, names, vm=None, **more):
         """Clones with memory; the job."""
+        return self.begin_clones(f"/vm-instances/{(vm or self.source)['uuid']}", names, **more)
+
+    def begin_clones(self, source, names, **more):
         InstantWorld.jobs += 1
         uuid = f"{int(time.time() * 1000):012x}4{InstantWorld.jobs:03x}8{os.getpid() & 0xffffff:015x}"
         body = {"cloneVmInstance": {"names": list(names), "memory": True, **more}}
-        status, text, _ = self.api.send("PUT", f"/zstack/v1/vm-instances/{(vm or self.source)['uuid']}/actions", body, {"X-Job-UUID": uuid})
+        status, text, _ = self.api.send("PUT", f"/zstack/v1{source}/actions", body, {"X-Job-UUID": uuid})
         self.assertEqual(202, status, text)
         return uuid
 
     def job(self, names, vm=None, patience=90, **more):
         """Clones with memory; (result, detail of the job)."""
-        uuid = self.begin(names, vm, **more)
+        return self.end_of(self.begin(names, vm, **more), patience)
+
+    def end_of(self, uuid, patience=90):
         end = time.monotonic() + patience
         while (answer := self.api.send("GET", "/zstack/v1/api-jobs/" + uuid))[0] == 202 and time.monotonic() < end:
             time.sleep(0.05)
@@ -100,12 +105,14 @@ class InstantWorld(World):
         return False
 
     def no_frame_of_the_source(self, caught, clones):
+        """And every link was announced, with the MAC that is the clone's own."""
         taps = {row["uuid"]: row["internalName"] for row in self.api.rows("/vm-instances/nics")}
         sources = {nic["deviceId"]: Identity(nic["mac"], nic["ip"], self.source["name"]) for nic in self.source["vmNics"]}
         nics = {taps[nic["uuid"]]: (Identity(nic["mac"], nic["ip"], vm["name"]), sources[nic["deviceId"]]) for vm in clones for nic in vm["vmNics"]}
         sent = [(*nics[tap], frame) for tap, frame in caught if tap in nics]
         self.assertEqual([], [f"{own.name}: {fault}" for own, source, frame in sent for fault in faults_of(frame, own, source)])
-        self.assertEqual(set(nics), {tap for tap, _ in caught if tap in nics})
+        announced = {own.mac for own, _, frame in sent if announces(frame, own.mac)}
+        self.assertEqual({own.mac for own, _ in nics.values()}, announced)
 
     def wait_for_boot(self, guest, patience=90):
         """Until nothing of the source's memory is left in the guest."""

@@ -443,14 +443,16 @@ Result<void> Machine::reset() {
     return {};
 }
 
+// The network learns where the addresses are now; a virtio guest sends gratuitous ARP as well.
+void Machine::announce() { (void)ask("announce-self", {{"initial", 50}, {"max", 550}, {"rounds", 3}, {"step", 100}}); }
+
 Result<void> Machine::set_link(const NicId& nic, bool up) {
     TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
     for (NicSpec& known : record_.spec.nics) {
         if (known.nic != nic) continue;
         TRY(set_link_of(known, up));
-        // The network learns where the address is now; a virtio guest sends gratuitous ARP as well.
-        if (up) (void)ask("announce-self", {{"initial", 50}, {"max", 550}, {"rounds", 3}, {"step", 100}});
+        if (up) announce();
         known.link_up = up;
         save_record();
         return {};

@@ -116,6 +116,7 @@ private:
     Result<void> finish_start(Result<void> started);  // kills what did not come up
     Result<void> begin();                             // from prelaunch: links, then the first instruction
     Result<void> set_link_of(const NicSpec& nic, bool up);
+    void announce();
     Result<void> take_plug();
     Result<bool> wait_for_guest(const std::shared_ptr<Run>& run, const std::stop_token& stop);  // without mutex_
     void ask_agent_to_shut_down();                                                              // without mutex_

@@ -467,7 +467,9 @@ Result<void> Machine::swap_nic(const NicSpec& nic) {
     TRY(ask("device_add", nic_device_options(fresh)));
     *known = fresh;
     save_record();
-    return set_link_of(fresh, fresh.link_up);
+    TRY(set_link_of(fresh, fresh.link_up));
+    if (fresh.link_up) announce();
+    return {};
 }
 
 }  // namespace ramet::hypervisor
