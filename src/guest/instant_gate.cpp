@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/patience.hpp"
 #include "guest/instant_gate_script.hpp"
 #include "telemetry/log.hpp"
 
@@ -26,6 +27,7 @@ namespace ramet::guest {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
+using std::chrono::system_clock;
 
 namespace {
 
@@ -35,6 +37,8 @@ constexpr std::size_t kFactsMax = 64;  // a guest can say anything
 constexpr std::size_t kFactCharactersMax = 200;
 constexpr milliseconds kOpenPatience{15'000};
 constexpr milliseconds kClockPatience{20'000};  // the agent sets the hardware clock too, which takes a busy guest seconds
+constexpr int kDateAttempts = 3;
+constexpr milliseconds kClockLate{400};  // of the half second that is promised
 
 std::string fresh_entropy() {
     std::array<unsigned char, kEntropyBytes> bytes;
@@ -89,32 +93,59 @@ Result<void> wait_for_agent(hypervisor::Hypervisor& hypervisor, const VmId& vm, 
     }
 }
 
-// What is left for the script to set it to, in seconds; "-" when the agent has set it.
-std::string set_clock(hypervisor::Hypervisor& hypervisor, const VmId& vm) {
-    if (hypervisor.agent_set_clock(vm, kClockPatience).has_value()) return "-";
-    return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+// A guest's first answers may be the rest of a conversation that the source had; so a script may run twice.
+Result<hypervisor::ExecResult> run_script(hypervisor::Hypervisor& hypervisor, const VmId& vm, const std::vector<std::string>& arguments,
+                                          const std::string& input, milliseconds patience, const std::stop_token& stop) {
+    Result<hypervisor::ExecResult> run = hypervisor.agent_exec(vm, "/bin/sh", arguments, input, patience, stop);
+    const bool garbled = !run.has_value() && run.error().code != ErrorCode::timeout && run.error().code != ErrorCode::wrong_state &&
+                         run.error().code != ErrorCode::cancelled;
+    return garbled ? hypervisor.agent_exec(vm, "/bin/sh", arguments, input, patience, stop) : run;
+}
+
+// Some guests' `date` knows whole seconds alone: it is told one as it begins. What the way there took is all that the clock can be late by.
+Result<GateFact> set_clock_by_date(hypervisor::Hypervisor& hypervisor, const VmId& vm, const std::stop_token& stop) {
+    milliseconds late{0};
+    for (int attempt = 0; attempt < kDateAttempts; ++attempt) {
+        const auto second = std::chrono::ceil<std::chrono::seconds>(system_clock::now());
+        TRY(pause_patiently(std::chrono::ceil<milliseconds>(second - system_clock::now())));
+        const std::string told = std::to_string(second.time_since_epoch().count());
+        TRY_ASSIGN(const hypervisor::ExecResult set,
+                   run_script(hypervisor, vm, {"-c", kGateClockScript, "ramet-gate", told}, {}, kClockPatience, stop));
+        if (set.exit_code != 0) {
+            return fail(ErrorCode::operation_failed,
+                        "the guest's clock cannot be set: its agent refused, and so did date; allow the agent guest-set-time in the source and clone "
+                        "again",
+                        set.err.substr(0, 512));
+        }
+        late = std::chrono::ceil<milliseconds>(system_clock::now() - second);
+        if (late <= kClockLate) break;
+    }
+    return GateFact{"clock", "changed", "set to the host's by date, late by " + std::to_string(late.count()) + " ms at most"};
+}
+
+Result<GateFact> set_clock(hypervisor::Hypervisor& hypervisor, const VmId& vm, const std::stop_token& stop) {
+    if (hypervisor.agent_set_clock(vm, kClockPatience).has_value()) return GateFact{"clock", "changed", "set to the host's"};
+    return set_clock_by_date(hypervisor, vm, stop);
 }
 
 Result<std::vector<GateFact>> through_the_agent(hypervisor::Hypervisor& hypervisor, const GateRequest& request, milliseconds patience,
                                                 const std::stop_token& stop) {
     TRY(wait_for_agent(hypervisor, request.vm, steady_clock::now() + patience, stop));
-    std::vector<std::string> arguments{"-c", kGateScript, "ramet-gate", request.instance_id, request.host_name, set_clock(hypervisor, request.vm)};
+    TRY_ASSIGN(GateFact clock, set_clock(hypervisor, request.vm, stop));
+    std::vector<std::string> arguments{"-c", kGateScript, "ramet-gate", request.instance_id, request.host_name};
     for (const GateNic& nic : request.nics) {
         const std::string address = nic.nic.ip.empty() ? "-" : nic.nic.ip + "/" + std::to_string(nic.prefix_length);
         arguments.push_back(nic.old_mac + " " + nic.nic.mac + " " + address + " " + word(nic.nic.gateway));
     }
-    Result<hypervisor::ExecResult> run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience, stop);
-    const bool garbled = !run.has_value() && run.error().code != ErrorCode::timeout && run.error().code != ErrorCode::wrong_state &&
-                         run.error().code != ErrorCode::cancelled;
-    if (garbled) {
-        run = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, fresh_entropy(), patience, stop);  // as above; the script may run twice
-    }
-    TRY_ASSIGN(const hypervisor::ExecResult outcome, std::move(run));
+    TRY_ASSIGN(const hypervisor::ExecResult outcome, run_script(hypervisor, request.vm, arguments, fresh_entropy(), patience, stop));
     std::vector<GateFact> facts = read_facts(outcome.out);
-    if (outcome.exit_code == 0) return facts;
-    const auto broken = std::ranges::find(facts, "failed", &GateFact::outcome);
-    const std::string why = broken != facts.end() ? broken->what + ": " + broken->detail : "exit " + std::to_string(outcome.exit_code);
-    return fail(ErrorCode::operation_failed, "the guest could not take an identity of its own (" + why + ")", outcome.err.substr(0, 512));
+    if (outcome.exit_code != 0) {
+        const auto broken = std::ranges::find(facts, "failed", &GateFact::outcome);
+        const std::string why = broken != facts.end() ? broken->what + ": " + broken->detail : "exit " + std::to_string(outcome.exit_code);
+        return fail(ErrorCode::operation_failed, "the guest could not take an identity of its own (" + why + ")", outcome.err.substr(0, 512));
+    }
+    facts.push_back(std::move(clock));
+    return facts;
 }
 
 }  // namespace

@@ -3,14 +3,14 @@
 
 namespace ramet::guest {
 
-// Arguments: instance-id, host name, seconds since 1970 ("-": the clock is right), then one word list per NIC: "OLD-MAC NEW-MAC ADDRESS/PREFIX GATEWAY", "-" for none.
+// Arguments: instance-id, host name, then one word list per NIC: "OLD-MAC NEW-MAC ADDRESS/PREFIX GATEWAY", "-" for none.
 // Standard input: random text. Answers a line "what|outcome|detail" per fact; exit code 0: the links may go up.
 //
 // The helper is a program of 224 bytes (x86-64): it copies its input to /dev/urandom and asks the kernel to draw a new key from its pool
 // (ioctl RNDRESEEDCRNG). Writing alone takes effect only within a minute, and all clones would make the same SSH keys until then.
 inline constexpr const char* kGateScript = R"sh(
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin LC_ALL=C
-id=$1; name=$2; now=$3; shift 3
+id=$1; name=$2; shift 2
 fact() { printf '%s|%s|%s\n' "$1" "$2" "$3"; }
 give_up() { fact "$1" failed "$2"; exit 1; }
 takes_files() { printf %s "$id" >probe.$$ 2>/dev/null && [ "$(cat probe.$$)" = "$id" ]; probed=$?; rm -f probe.$$ 2>/dev/null; return $probed; }
@@ -47,8 +47,6 @@ if [ -z "$reseeded" ]; then
 fi
 [ -n "$reseeded" ] || give_up randomPool "the kernel's random numbers cannot be made different from the source's"
 fact randomPool changed "$reseeded"
-
-[ "$now" = - ] || date -u -s "@$now" >/dev/null 2>&1 && fact clock changed "set to the host's" || fact clock failed "date cannot set it"
 
 find_device() {  # by MAC; every program that is not started is time the links are down
     device=
@@ -119,6 +117,12 @@ for hook in /etc/ramet/resume.d/*; do
 done
 echo "$id" >instance-id || give_up fileSystem "/var/lib/ramet takes no file$(because ": ")"
 exit 0
+)sh";
+
+// Argument: seconds since 1970. For a guest whose agent may not set the clock.
+inline constexpr const char* kGateClockScript = R"sh(
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin LC_ALL=C
+date -u -s "@$1" >/dev/null
 )sh";
 
 // Arguments: the new MACs. Runs once the links are up: what finds addresses by itself is started again, for the new MAC.

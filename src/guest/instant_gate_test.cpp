@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "guest/instant_gate_script.hpp"
 #include "support/fake_hypervisor.hpp"
@@ -37,7 +39,8 @@ protected:
         ASSERT_TRUE(fake_.start(spec).has_value());
         fake_.set_exec([this](const VmId&, const std::string&, const std::vector<std::string>& arguments, const std::string& input) {
             scripts_.push_back({arguments, input, link_is_up()});
-            return scripts_.size() == 1 ? answer_ : hypervisor::ExecResult{0, {}, {}};
+            if (arguments[1] == guest::kGateClockScript) return date_;
+            return arguments[1] == guest::kGateScript ? answer_ : hypervisor::ExecResult{0, {}, {}};
         });
     }
     bool link_is_up() { return fake_.domain(request_.vm)->spec.nics[0].link_up; }
@@ -51,6 +54,7 @@ protected:
     FakeHypervisor fake_;
     GateRequest request_;
     hypervisor::ExecResult answer_{0, "mac|changed|eth0\nhostName|changed|clone\n", {}};
+    hypervisor::ExecResult date_{0, {}, {}};
     std::vector<Script> scripts_;
 };
 
@@ -68,14 +72,48 @@ TEST_F(InstantGate, OpensTheLinksAfterTheGuestHasItsIdentity) {
     EXPECT_EQ(facts->front().outcome, "changed");
 }
 
-TEST_F(InstantGate, LeavesTheClockToTheGuestsShellOnlyWhereTheAgentCannotSetIt) {
+TEST_F(InstantGate, LeavesTheClockToTheGuestsDateOnlyWhereTheAgentCannotSetIt) {
     fake_.set_agent_everywhere(true);
-    ASSERT_TRUE(pass().has_value());
-    EXPECT_EQ(scripts_[0].arguments[5], "-");
-    scripts_.clear();
     fake_.plant({.operation = "agent_set_clock"});
+    const auto facts = pass();
+    const auto now = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    ASSERT_TRUE(facts.has_value()) << facts.error().message;
+    ASSERT_EQ(scripts_.size(), 3U);
+    EXPECT_FALSE(scripts_[0].link_was_up);
+    const std::int64_t told = std::stoll(scripts_[0].arguments.back());
+    EXPECT_TRUE(told == now || told + 1 == now) << told << " at " << now << ": the second that had just begun";
+    EXPECT_NE(std::ranges::find(*facts, "clock", &guest::GateFact::what)->detail.find("ms at most"), std::string::npos);
+    scripts_.clear();
     ASSERT_TRUE(pass().has_value());
-    EXPECT_GT(std::stoll(scripts_[0].arguments[5]), 1'700'000'000);
+    EXPECT_EQ(scripts_.size(), 2U) << "its identity, its DHCP clients";
+}
+
+TEST_F(InstantGate, TriesADateThatIsLateAgainAndTellsHowLateItMayBe) {
+    fake_.set_agent_everywhere(true);
+    fake_.plant({.operation = "agent_set_clock"});
+    int dates = 0;
+    fake_.set_exec([&dates](const VmId&, const std::string&, const std::vector<std::string>& arguments, const std::string&) {
+        if (arguments[1] == guest::kGateClockScript) {
+            ++dates;
+            std::this_thread::sleep_for(450ms);
+        }
+        return hypervisor::ExecResult{0, {}, {}};
+    });
+    const auto facts = pass();
+    ASSERT_TRUE(facts.has_value()) << facts.error().message;
+    EXPECT_EQ(dates, 3);
+    const std::string detail = std::ranges::find(*facts, "clock", &guest::GateFact::what)->detail;
+    EXPECT_GE(std::stoi(detail.substr(detail.find("late by ") + 8)), 450) << detail;
+}
+
+TEST_F(InstantGate, IsNotPassedWithAClockThatNothingSets) {
+    fake_.set_agent_everywhere(true);
+    fake_.plant({.operation = "agent_set_clock"});
+    date_ = {1, {}, "date: can't set date: Operation not permitted"};
+    const auto facts = pass();
+    ASSERT_FALSE(facts.has_value());
+    EXPECT_NE(facts.error().message.find("guest-set-time"), std::string::npos) << facts.error().message;
+    EXPECT_FALSE(link_is_up());
 }
 
 TEST_F(InstantGate, GivesEachGuestOtherRandomNumbers) {
@@ -164,7 +202,7 @@ std::string facts_with_root(const std::string& prepared_by) {
     const std::string begin = script.substr(0, script.find("reseeded=\n")), path = testing::TempDir() + "ramet-gate-" + std::to_string(::getpid());
     std::ofstream(path + ".sh") << begin;
     const std::string command =
-        "mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " + path + ".sh id name - 2>/dev/null";
+        "mount -t tmpfs -o size=4k ramet-test /var/lib && " + prepared_by + " && echo random | sh " + path + ".sh id name 2>/dev/null";
     const std::string facts = run_command({"unshare", "--mount", "sh", "-c", command}).output;
     std::filesystem::remove(path + ".sh");
     return facts;

@@ -11,6 +11,8 @@ from frames import Sniffer
 from instants import MIB, PRIVILEGED, COUNT, InstantWorld
 from support import Agent, ApiError, World
 
+DAY = 24 * 3600
+
 
 class Instant(InstantWorld):
     def test_clones_go_on_where_the_source_was_with_an_identity_of_their_own(self):
@@ -282,6 +284,28 @@ class Instant(InstantWorld):
         self.counts_on(guest, 1)
         self.agent.call("guest-ping", 60)
         self.api.delete("/checkpoints/" + checkpoint)
+
+    def agent_may_set_the_clock(self):
+        try:
+            self.agent.call("guest-set-time", time=time.time_ns())
+            return True
+        except RuntimeError:
+            return False
+
+    def test_a_clock_that_the_agent_may_not_set_is_right_all_the_same(self):
+        restart = "(sleep 0.3; kill $(pidof qemu-ga)) >/dev/null 2>&1 </dev/null &"
+        self.agent.run("sed -i 's/exec qemu-ga/& -b guest-set-time/' /etc/ramet/agent; " + restart)
+        self.until(lambda: not self.agent_may_set_the_clock())
+        try:
+            self.agent.run(f"date -u -s @$(($(date +%s)-{DAY}))")  # as if the capture were a day old
+            clones, detail = self.clone("by-date")
+            asked = time.time()
+            told = self.guest(clones[0]).call("guest-get-time", 60) / 1e9
+            self.assertLess(max(asked - told, told - time.time()), 0.5)
+            self.assertIn("by date", {fact["what"]: fact["detail"] for fact in detail["gate"][0]["facts"]}["clock"])
+        finally:
+            self.agent.run("sed -i 's/ -b guest-set-time//' /etc/ramet/agent; " + restart)
+            self.until(self.agent_may_set_the_clock)
 
     def test_faults_leave_the_source_running_and_nothing_else(self):
         for point in ("qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming", "memory-captured-before-row", "qemu.memory.loaded", "gate-passed"):
