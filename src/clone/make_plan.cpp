@@ -6,6 +6,7 @@
 #include "clone/choose.hpp"
 #include "clone/memory_capture.hpp"
 #include "lifecycle/create_vm.hpp"
+#include "lifecycle/identity_report.hpp"
 #include "lifecycle/volumes.hpp"
 #include "placement/placement.hpp"
 #include "store/table.hpp"
@@ -94,6 +95,7 @@ Result<PreparedClone> prepare(lifecycle::Parts& parts, const lifecycle::Request&
     TRY(lifecycle::check_nic_powers(parts, message.vm_nic_params));
     PreparedClone prepared;
     TRY_ASSIGN(prepared.checked, store::read(parts.database(), [&](Transaction& transaction) { return check(transaction, request, message); }));
+    if (!prepared.checked.kept) lifecycle::ask_machine(parts.hypervisor, prepared.checked.source);
     if (prepared.checked.kept_memory) TRY(parts.hypervisor.memory_fits(prepared.checked.kept_memory->layout));
     TRY_ASSIGN(prepared.plan, make_plan(parts, prepared.checked, message, prepared.room));
     return prepared;

@@ -171,6 +171,8 @@ public:
     virtual Result<DomainState> state(const VmId& vm) = 0;
     // Whether it stands because a write failed, for want of room or otherwise. resume() tries the write again. state() says paused of it.
     virtual Result<bool> is_stopped_by_io(const VmId& vm) = 0;
+    // The VM generation id that the guest's hardware shows: not always made from the VM's uuid (machine_identity.hpp).
+    virtual Result<std::string> generation_id(const VmId& vm) = 0;
     virtual Result<std::vector<VmId>> running_domains() = 0;  // every process of ours on this machine, known or not
     virtual Result<std::vector<VmId>> running_tpms() = 0;     // the same for the processes behind the VMs' TPMs
     // True when no guest write has reached any of the VM's disks since their top layers were opened or made by snapshot_disks.

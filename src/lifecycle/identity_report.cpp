@@ -7,6 +7,7 @@
 
 #include "api/json.hpp"
 #include "base/limits.hpp"
+#include "base/patience.hpp"
 #include "hypervisor/machine_identity.hpp"
 #include "model/memory_image.hpp"
 #include "store/table.hpp"
@@ -18,6 +19,8 @@ using api::IdentityFact;
 using store::Transaction;
 
 namespace {
+
+constexpr std::chrono::milliseconds kMachinePatience{500};  // one that is busy for longer is asked another time
 
 // Where an identifier lives decides what proves it.
 enum class Proof : std::uint8_t {
@@ -37,6 +40,17 @@ const VmNic* nic_with(const VmRows& rows, std::string_view mac) {
     return found == rows.nics.end() ? nullptr : &*found;
 }
 
+bool is_on(const VmRows& rows) { return rows.vm.state == VmState::running || rows.vm.state == VmState::paused; }
+
+// The guest has not booted since: what its kernel read from the hardware then is its source's.
+bool goes_on_from_memory(const VmRows& rows) { return is_on(rows) && rows.from_memory; }
+
+// One that goes on from memory may be in a process that was started before anyone knew whose it would be.
+std::optional<std::string> generation_id_of(const VmRows& rows) {
+    if (rows.generation_id || goes_on_from_memory(rows)) return rows.generation_id;
+    return hypervisor::generation_id(rows.vm.uuid);
+}
+
 std::vector<Identifier> identifiers_of(const VmRows& rows) {
     std::vector<Identifier> all{{"uuid", Proof::row, rows.vm.uuid.text()}, {"name", Proof::row, rows.vm.name}};
     for (const VmNic& nic : rows.nics) {
@@ -46,7 +60,7 @@ std::vector<Identifier> identifiers_of(const VmRows& rows) {
     const std::string& uuid = rows.vm.uuid.text();
     all.push_back({"smbios-uuid", Proof::machine, hypervisor::dashed(uuid)});
     all.push_back({"smbios-serial", Proof::machine, uuid});
-    all.push_back({"vm-generation-id", Proof::machine, hypervisor::generation_id(rows.vm.uuid)});
+    all.push_back({"vm-generation-id", Proof::machine, generation_id_of(rows)});
     all.push_back({"instance-id", Proof::guest, rows.instance_id()});
     all.push_back({"host-name", Proof::guest, rows.host_name});
     all.push_back({"machine-id", Proof::guest, rows.instance_id()});
@@ -79,11 +93,6 @@ std::vector<IdentityFact> seen_facts(const VmRows& rows) {
     }
     return facts;
 }
-
-bool is_on(const VmRows& rows) { return rows.vm.state == VmState::running || rows.vm.state == VmState::paused; }
-
-// The guest has not booted since: what its kernel read from the hardware then is its source's.
-bool goes_on_from_memory(const VmRows& rows) { return is_on(rows) && rows.from_memory; }
 
 bool is_kept(const VmRows& rows) { return rows.identity && rows.identity->mode == IdentityMode::keep; }
 
@@ -121,6 +130,8 @@ void settle_unseen(IdentityFact& fact, const Identifier& identifier, const VmRow
         fact.reason = why_the_sources(identifier);
     } else if (identifier.proof == Proof::row) {
         fact.state = fact.old_value == fact.new_value && fact.old_value ? FactState::kept : FactState::fresh;
+    } else if (identifier.proof == Proof::machine && is_on(rows) && !identifier.wanted) {
+        fact.reason = "the VM's process has not told it; ask again";
     } else if (identifier.proof == Proof::machine && is_on(rows)) {
         fact.state = FactState::fresh;
         fact.reason = "part of the running VM's hardware; not read back from the guest";
@@ -200,29 +211,42 @@ api::VmIdentityReport identity_report(const VmRows& rows) {
     return report;
 }
 
+void ask_machine(hypervisor::Hypervisor& hypervisor, VmRows& rows) {
+    if (!is_on(rows)) return;
+    const Patience patience = Patience::at_most(kMachinePatience);
+    Result<std::string> told = hypervisor.generation_id(rows.vm.uuid);
+    if (told.has_value()) rows.generation_id = std::move(*told);
+}
+
 Result<std::string> get_identity(Parts& parts, const api::GetVmInstanceIdentity& message) {
-    TRY_ASSIGN(const VmRows rows, store::read(parts.database(), [&](Transaction& transaction) { return rows_to_report(transaction, message.uuid); }));
+    TRY_ASSIGN(VmRows rows, store::read(parts.database(), [&](Transaction& transaction) { return rows_to_report(transaction, message.uuid); }));
+    ask_machine(parts.hypervisor, rows);
     std::string body = api::to_json(identity_report(rows));
     body.pop_back();
     return body + ",\"success\":true}";
 }
 
 Result<std::string> identity_reports(Parts& parts, const std::vector<VmId>& vms) {
-    return store::read(parts.database(), [&](Transaction& transaction) -> Result<std::string> {
-        std::string list;
+    std::vector<VmRows> found;
+    TRY(store::read(parts.database(), [&](Transaction& transaction) -> Result<void> {
         for (const VmId& vm : vms) {
-            const Result<VmRows> rows = rows_to_report(transaction, vm);
-            if (!rows.has_value()) continue;
-            const api::VmIdentityReport report = identity_report(*rows);
-            if (!list.empty()) list += ',';
-            list +=
-                vms.size() <= limits::kIdentityReportsInJobMax
-                    ? api::to_json(report)
-                    : fmt::format(R"({{"vmInstanceUuid":"{}","new":{},"pending":{},"kept":{}}})", vm.text(), count_of(report.facts, FactState::fresh),
-                                  count_of(report.facts, FactState::pending), count_of(report.facts, FactState::kept));
+            Result<VmRows> rows = rows_to_report(transaction, vm);
+            if (rows.has_value()) found.push_back(std::move(*rows));
         }
-        return "[" + list + "]";
-    });
+        return {};
+    }));
+    std::string list;
+    for (VmRows& rows : found) {
+        ask_machine(parts.hypervisor, rows);
+        const api::VmIdentityReport report = identity_report(rows);
+        if (!list.empty()) list += ',';
+        list += vms.size() <= limits::kIdentityReportsInJobMax
+                    ? api::to_json(report)
+                    : fmt::format(R"({{"vmInstanceUuid":"{}","new":{},"pending":{},"kept":{}}})", rows.vm.uuid.text(),
+                                  count_of(report.facts, FactState::fresh), count_of(report.facts, FactState::pending),
+                                  count_of(report.facts, FactState::kept));
+    }
+    return "[" + list + "]";
 }
 
 VmIdentity identity_of_clone(const VmRows& source, const VmId& clone, IdentityMode mode) {

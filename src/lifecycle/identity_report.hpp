@@ -12,6 +12,9 @@ namespace ramet::lifecycle {
 // it is seen; any other is shown as soon as guest::note_facts() has it.
 api::VmIdentityReport identity_report(const VmRows& rows);
 
+// What the VM's process alone can say; a VM that is off has none.
+void ask_machine(hypervisor::Hypervisor& hypervisor, VmRows& rows);
+
 Result<std::string> get_identity(Parts& parts, const api::GetVmInstanceIdentity& message);
 // A JSON list of reports, for a job's detail; of many VMs only how many facts are in which state. VMs that are gone are left out.
 Result<std::string> identity_reports(Parts& parts, const std::vector<VmId>& vms);

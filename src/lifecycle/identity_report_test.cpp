@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "hypervisor/machine_identity.hpp"
+
 namespace ramet::lifecycle {
 namespace {
 
@@ -96,6 +98,7 @@ TEST(IdentityReport, AKeptGuestThatGoesOnFromMemoryHasTheSourcesMacAndAddress) {
     VmRows clone = clone_of(source, "clone", IdentityMode::keep);
     clone.nics.front().state = NicState::disable;
     clone.from_memory = true;
+    clone.generation_id = "its process's";
     for (const char* identifier : {"mac.0", "ip.0", "smbios-uuid", "smbios-serial", "machine-id", "host-name", "instance-id"}) {
         const api::IdentityFact kept = fact(clone, identifier), old = fact(source, identifier);
         EXPECT_EQ(kept.state, FactState::kept) << identifier;
@@ -113,6 +116,24 @@ TEST(IdentityReport, AKeptGuestThatGoesOnFromMemoryHasTheSourcesMacAndAddress) {
     clone.from_memory = false;  // it has booted
     EXPECT_EQ(fact(clone, "mac.0").new_value, clone.nics.front().mac);
     EXPECT_EQ(fact(clone, "mac.0").state, FactState::fresh);
+}
+
+TEST(IdentityReport, OfAGenerationIdThatMayNotBeTheVmsOnlyTheMachinesWordCounts) {
+    const VmRows source = vm("web");
+    VmRows clone = clone_of(source, "clone");
+    EXPECT_EQ(fact(clone, "vm-generation-id").new_value, hypervisor::generation_id(clone.vm.uuid)) << "one that has booted was started with it";
+    clone.from_memory = true;
+    EXPECT_EQ(fact(clone, "vm-generation-id").state, FactState::pending) << "it may be in a process that waited";
+    EXPECT_EQ(fact(clone, "vm-generation-id").new_value, std::nullopt);
+    EXPECT_NE(fact(clone, "vm-generation-id").reason.value_or("").find("not told"), std::string::npos);
+    clone.generation_id = "of the process";
+    EXPECT_EQ(fact(clone, "vm-generation-id").state, FactState::fresh);
+    EXPECT_EQ(fact(clone, "vm-generation-id").new_value, "of the process");
+    EXPECT_EQ(fact(clone_of(clone, "next"), "vm-generation-id").old_value, "of the process");
+    clone.from_memory = false;
+    clone.generation_id.reset();
+    clone.vm.state = VmState::stopped;
+    EXPECT_EQ(fact(clone, "vm-generation-id").new_value, hypervisor::generation_id(clone.vm.uuid)) << "from its next start on";
 }
 
 TEST(IdentityReport, ShowsTheRefusalOfAGuestAndFactsThatOthersAdd) {

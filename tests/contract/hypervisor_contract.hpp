@@ -86,6 +86,7 @@ TEST_P(HypervisorContract, RefusesWhatNeedsARunningVm) {
     EXPECT_TRUE(refused(vms().pause(spec.vm)));
     EXPECT_TRUE(refused(vms().resume(spec.vm)));
     EXPECT_TRUE(refused(vms().reset(spec.vm)));
+    EXPECT_TRUE(refused(vms().generation_id(spec.vm)));
     EXPECT_TRUE(refused(vms().disks_untouched(spec.vm)));
     EXPECT_TRUE(refused(vms().snapshot_disks(spec.vm, {})));
     EXPECT_TRUE(refused(vms().shorten_disk(spec.vm, {spec.disks[0].volume, std::nullopt, 0}, {}, {})));

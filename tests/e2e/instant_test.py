@@ -35,6 +35,7 @@ class Instant(InstantWorld):
                 self.assertTrue(self.answers(nic["ip"]), f"{vm['name']} does not answer at {nic['ip']}")
             self.assertIn(nic["ip"] + "/", guest.run("ip -4 -o addr show dev eth0"))
         self.assertEqual(7, len(seen), seen)
+        self.assertEqual(3, len({self.own_generation_id(vm) for vm in clones}))
         self.assertEqual(token, self.agent.run("cat /run/token"))
         if sniffer:
             self.no_frame_of_the_source(sniffer.close(), clones)
@@ -132,6 +133,7 @@ class Instant(InstantWorld):
         cold = self.guest(second)
         cold.call("guest-ping", 90)
         self.assertEqual("first", cold.run("cat /root/mark"))
+        self.own_generation_id(second)
         self.assertNotEqual("0", cold.run("[ -e /run/token ]; echo $?"), "a cold boot has no memory of the source")
         plain = self.api.clone(third["uuid"], ["plain"], strategy="CreateStopped")["inventories"][0]["inventory"]
         self.assertEqual("Stopped", plain["state"])

@@ -85,6 +85,31 @@ class InstantWorld(World):
     def guest(self, vm):
         return Agent(self.server.data_dir, vm["uuid"])
 
+    def ask_machine(self, vm, command):
+        """By QEMU's second monitor: the first one is the server's."""
+        folder = os.open(pathlib.Path(self.server.data_dir) / "run" / vm["uuid"], os.O_RDONLY)
+        try:
+            with socket.socket(socket.AF_UNIX) as monitor:
+                monitor.settimeout(30)
+                monitor.connect(f"/proc/self/fd/{folder}/guard.sock")
+                stream = monitor.makefile("rwb")
+                for line in ("qmp_capabilities", command):
+                    stream.write(json.dumps({"execute": line}).encode() + b"\n")
+                    stream.flush()
+                    while "return" not in (answer := json.loads(stream.readline())):
+                        self.assertNotIn("error", answer)
+                return answer["return"]
+        finally:
+            os.close(folder)
+
+    def own_generation_id(self, vm):
+        """As the machine has it, which is what the report says, and not the source's."""
+        own = self.ask_machine(vm, "query-vm-generation-id")["guid"]
+        fact = next(fact for fact in self.api.get(f"/vm-instances/{vm['uuid']}/identity")["facts"] if fact["identifier"] == "vm-generation-id")
+        self.assertEqual(("new", own), (fact["state"], fact["newValue"]))
+        self.assertNotEqual(own, fact["oldValue"])
+        return own
+
     def counts_on(self, guest, from_count):
         first = int(guest.run(COUNT, 60))
         self.assertGreaterEqual(first, from_count)

@@ -117,6 +117,7 @@ class Kept(InstantWorld):
         self.assertEqual(waiting, [int((run / "pid").read_text().split()[0])])
         guest = self.guest(vm)
         self.assertEqual([token, "soon"], guest.run("cat /run/token; hostname", 60).split())
+        waited = self.own_generation_id(vm)
         address = "cat /sys/class/net/eth0/address"
         self.assertEqual(vm["vmNics"][0]["mac"], guest.run(address))
         seed = "grep -a instance-id /dev/$(grep -l cidata /sys/block/vd*/serial | cut -d/ -f4)"
@@ -134,12 +135,17 @@ class Kept(InstantWorld):
         (second,), detail = self.clone("of-soon", vm=vm)
         self.assertNotIn("late-block-activate", detail["capture"]["liveReason"])
         self.assertEqual([token, "mine", "of-soon"], self.guest(second).run("cat /run/token /root/mark; hostname", 60).split())
+        self.assertEqual(waited, self.own_generation_id(vm), "the server that comes later knows it too")
+        self.own_generation_id(second)
+        facts = self.api.get(f"/vm-instances/{second['uuid']}/identity")["facts"]
+        self.assertIn(waited, [fact.get("oldValue") for fact in facts if fact["identifier"] == "vm-generation-id"])
         guest.run("(sleep 0.2; reboot -f) >/dev/null 2>&1 </dev/null &")
         self.wait_for_boot(guest)
         self.assertEqual(["mine", "soon", vm["vmNics"][0]["mac"]], guest.run("cat /root/mark; hostname; " + address).split())
         self.api.action(vm["uuid"], "stopVmInstance", type="cold")
         self.api.action(vm["uuid"], "startVmInstance")
         self.assertEqual("mine", self.guest(vm).run("cat /root/mark", 90))
+        self.assertNotEqual(waited, self.own_generation_id(vm), "it has booted in a process of its own")
 
     def test_clones_that_a_waiting_process_cannot_serve_are_made_without_it(self):
         token = self.agent.run("cat /run/token")

@@ -62,6 +62,7 @@ class Forks(InstantWorld):
         self.no_frame_of_the_source(sniffer.close(), clones)
         own = {self.guest(vm).run("cat /sys/class/net/eth0/address; head -c 16 /dev/hwrng | md5sum") for vm in clones}
         self.assertEqual(len(NAMES), len(own))
+        self.assertEqual(len(NAMES), len({self.own_generation_id(vm) for vm in clones}))
         vm = clones[0]
         self.guest(vm).run("sync; (sleep 1; reboot -f) >/dev/null 2>&1 </dev/null &")
         self.wait_for_boot(self.guest(vm))

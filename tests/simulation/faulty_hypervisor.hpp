@@ -41,6 +41,9 @@ public:
     Result<hypervisor::DomainState> state(const VmId& vm) override {
         return call("state", vm, [&] { return inner_.state(vm); });
     }
+    Result<std::string> generation_id(const VmId& vm) override {
+        return call("generation_id", vm, [&] { return inner_.generation_id(vm); });
+    }
     Result<bool> is_stopped_by_io(const VmId& vm) override {
         return call("is_stopped_by_io", vm, [&] { return inner_.is_stopped_by_io(vm); });
     }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "hypervisor/hypervisor.hpp"
+#include "hypervisor/machine_identity.hpp"
 #include "support/fake_domain.hpp"
 #include "support/hypervisor_fault.hpp"
 
@@ -129,6 +130,11 @@ public:
         TRY(leave(due));
         const auto found = domains_.find(vm);
         return found != domains_.end() && found->second.state == hypervisor::DomainState::paused && found->second.write_failed;
+    }
+
+    Result<std::string> generation_id(const VmId& vm) override {
+        TRY(with("generation_id", vm, [](Domain&) -> Result<void> { return {}; }));
+        return hypervisor::generation_id(vm);
     }
 
     Result<std::vector<VmId>> running_domains() override { return alive("running_domains"); }

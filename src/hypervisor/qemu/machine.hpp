@@ -67,6 +67,7 @@ public:
     Result<void> reset();
     Result<DomainState> state();
     Result<bool> is_stopped_by_io();
+    Result<std::string> generation_id();
     Result<bool> disks_untouched();
     Result<CaptureFacts> snapshot_disks(const std::vector<OverlaySpec>& overlays, Quiesce quiesce, const WhileStopped& while_stopped);
     // freeze -> `capture` -> thaw. `capture` is not called when a required freeze cannot be had; it may use all but the agent.

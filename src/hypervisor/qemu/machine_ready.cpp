@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "base/crash_point.hpp"
+#include "hypervisor/machine_identity.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
 #include "hypervisor/qemu/memory_files.hpp"
@@ -19,7 +20,7 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
     TRY(adopt(std::move(ready.process), true));
     qmp_ = std::move(ready.qmp);
     directory_ = std::move(ready.directory);
-    record_ = DomainRecord{.spec = spec};
+    record_ = DomainRecord{.spec = spec, .machine = ready.machine};
     settled_ = true;
     TRY(directory_->become(surroundings_.options.run_root, vm_));
     crash_point("qemu.ready-taken");
@@ -39,6 +40,13 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
     for (const NicSpec& nic : spec.nics) TRY(plug_fresh_nic(nic));
     TRY(begin_loading(place));
     return begin_from_memory();
+}
+
+// A process that waited keeps the one it was started with: it is nobody else's, which is all that a guest asks of it.
+Result<std::string> Machine::generation_id() {
+    TRY_ASSIGN(const auto lock, hold());
+    TRY(require_alive());
+    return hypervisor::generation_id(record_.machine.empty() ? vm_ : record_.machine);
 }
 
 Result<void> Machine::start_forked(const DomainSpec& spec, const KeptMemory& memory) {

@@ -128,6 +128,7 @@ public:
     Result<void> reset(const VmId& vm) override { return machine(vm)->reset(); }
     Result<DomainState> state(const VmId& vm) override { return machine(vm)->state(); }
     Result<bool> is_stopped_by_io(const VmId& vm) override { return machine(vm)->is_stopped_by_io(); }
+    Result<std::string> generation_id(const VmId& vm) override { return machine(vm)->generation_id(); }
     Result<std::vector<VmId>> running_domains() override;
     Result<std::vector<VmId>> running_tpms() override;
     Result<bool> disks_untouched(const VmId& vm) override { return machine(vm)->disks_untouched(); }

@@ -89,6 +89,7 @@ TEST(RunDirectory, ARecordComesBackAsItWas) {
     record.spec.nics = {{NicId::random(), 1, "m", "t", "i", "n", "g", "h", "e1000", false, 2}};
     record.pending = hypervisor::PendingSnapshot{{{record.spec.disks[0].volume, {"/r", "o", DiskFormat::qcow2}}}, true};
     record.writes_at_opening["x"] = -1;
+    record.machine = VmId::random();
     const std::string text = hypervisor::record_text(record);
     const auto back = hypervisor::read_record_text(text);
     ASSERT_TRUE(back.has_value()) << back.error().detail;

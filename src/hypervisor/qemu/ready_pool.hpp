@@ -9,7 +9,7 @@
 //   run_root/ready-<uuid>/    its run directory; renamed to the VM's when it is taken
 //
 // They end with this server. One that died left its own behind, which are ended when the next begins. What a taken process was started with
-// stays until it ends: its SMBIOS uuid, the serials of its disks, its name on the command line. VMs with UEFI or a TPM are not served: these need
+// stays until it ends: its SMBIOS uuid and VM generation id, the serials of its disks, its name on the command line. VMs with UEFI or a TPM are not served: these need
 // files at the start.
 // Thread rules: all calls from any thread; the processes are made by a thread of its own, one at a time.
 #pragma once

@@ -90,6 +90,7 @@ DomainRecord read_record_json(const json::object& from) {
     for (const json::value& nic : from.at("nics").as_array()) record.spec.nics.push_back(read_nic(nic));
     const json::value* const bridges = from.if_contains("bridges");
     record.spec.bridges = bridges != nullptr ? bridges->to_number<std::int64_t>() : 0;
+    if (from.contains("machine")) record.machine = VmId::trusted(text_of(from, "machine"));
     record.resume_owed = from.at("resumeOwed").as_bool();
     const json::value* const layout = from.if_contains("deviceLayout");
     record.device_layout = layout != nullptr ? layout->to_number<std::int64_t>() : 1;  // the first servers knew but one
@@ -134,6 +135,7 @@ std::string record_text(const DomainRecord& record) {
                      {"resumeOwed", record.resume_owed},
                      {"deviceLayout", record.device_layout},
                      {"writesAtOpening", std::move(writes)}};
+    if (!record.machine.empty()) out["machine"] = record.machine.text();
     if (!record.levels.empty()) {
         json::object levels;
         for (const auto& [volume, numbers] : record.levels) levels[volume] = json::value_from(numbers);

@@ -30,6 +30,7 @@ struct DomainRecord {
     std::map<std::string, std::vector<std::int64_t>> levels;  // by volume uuid, top first: the numbers in the nodes' names, where they have gaps
     std::map<std::string, std::int64_t> streams;              // by volume uuid: what is copied into the top goes down to this level; -1 to the end
     std::int64_t device_layout = kDeviceLayout;               // of the process
+    VmId machine{};            // whose the process was before it was the VM's, and whose generation id it has; empty: nobody's
     bool resume_owed = false;  // the guest stands still for a memory capture: who finds it so without one going on lets it run
 };
 
