@@ -7,7 +7,7 @@ import time
 import unittest
 
 from frames import Sniffer
-from instants import COUNT, PRIVILEGED, InstantWorld
+from instants import COUNT, MIB, PRIVILEGED, InstantWorld
 from support import ApiError
 
 NAMES = [f"fork{i}" for i in range(6)]
@@ -69,6 +69,52 @@ class Forks(InstantWorld):
         self.assertTrue(self.is_fork(vm))
         mac, uuid, serial, _ = self.guest(vm).run(OWN, 60).splitlines()
         self.assertEqual((vm["vmNics"][0]["mac"], vm["uuid"], vm["uuid"]), (mac, uuid.replace("-", ""), serial))
+
+    def volume_comes_and_goes(self, vm):
+        guest = self.guest(vm)
+        volume = self.api.post("/volumes/data", {"params": {"name": "d", "diskSize": 16 * MIB}})["inventory"]
+        self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{vm['uuid']}", {"params": {}})
+        disk = guest.run("end=100; until d=$(grep -l 32768 /sys/block/vd*/size); do end=$((end-1)); [ $end -gt 0 ] || exit 1; sleep 0.1; done; echo $d | cut -d/ -f4", 60)
+        self.assertEqual("on-the-volume", guest.run(f"echo on-the-volume | dd of=/dev/{disk} conv=fsync 2>/dev/null; head -c 13 /dev/{disk}"))
+        self.api.delete(f"/volumes/{volume['uuid']}/vm-instances")
+        guest.run(f"end=100; while [ -e /sys/block/{disk} ]; do end=$((end-1)); [ $end -gt 0 ] || exit 1; sleep 0.1; done")
+        self.api.delete("/volumes/" + volume["uuid"])
+        self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
+
+    def test_a_fork_is_a_vm_like_any_other(self):
+        token = self.agent.run("cat /run/token")
+        fork, sibling, *others = self.clone(*NAMES[:4])[0]
+        guest = self.guest(fork)
+        guest.run("echo before >/root/mark; sync", 60)
+        group = self.api.post("/volume-snapshots/group", {"params": {"name": "s", "rootVolumeUuid": fork["rootVolumeUuid"]}})["inventory"]
+        guest.run("echo after >/root/mark; sync")
+        self.volume_comes_and_goes(fork)
+        plain = self.api.clone(fork["uuid"], ["plain"])["inventories"][0]["inventory"]
+        checkpoint = self.api.post(f"/vm-instances/{fork['uuid']}/checkpoints", {"params": {"name": "kept", "memory": True}})["inventory"]["uuid"]
+        child = self.clone("child", vm=fork)[0][0]
+        self.server.stop()
+        self.server.start()
+        type(self).api = self.server.api()
+        forks_of_child = self.clone(*(f"grandchild{i}" for i in range(4)), vm=child)[0]
+        late, _ = self.end_of(self.begin_clones(f"/checkpoints/{checkpoint}", [f"late{i}" for i in range(4)]))
+        of_checkpoint = [entry["inventory"] for entry in late["inventories"]]
+        self.assertEqual([True] * 9, [self.is_fork(vm) for vm in [fork, *forks_of_child, *of_checkpoint]])
+        for vm in (child, *forks_of_child, *of_checkpoint):
+            self.assertEqual([token, "after", vm["name"]], self.guest(vm).run("cat /run/token /root/mark; hostname", 60).split())
+        self.assertEqual("after", self.guest(plain).run("cat /root/mark", 90))
+        for vm in (*others, child, forks_of_child[0], of_checkpoint[0]):  # in any order
+            self.expunge(vm["uuid"])
+        self.api.delete("/checkpoints/" + checkpoint)
+        self.api.action(fork["uuid"], "stopVmInstance", type="cold")
+        self.api.put(f"/volume-snapshots/group/{group['uuid']}/actions", {"revertVmFromSnapshotGroup": {}})
+        self.api.action(fork["uuid"], "startVmInstance")
+        self.assertEqual("before", guest.run("cat /root/mark", 90))
+        self.assertFalse(self.is_fork(fork))
+        self.own_generation_id(fork)
+        self.api.delete("/volume-snapshots/group/" + group["uuid"])
+        self.expunge(fork["uuid"])
+        for vm in (sibling, forks_of_child[1], of_checkpoint[1]):
+            self.counts_on(self.guest(vm), 1)
 
     def test_the_template_goes_when_nobody_needs_it(self):
         self.clone(*NAMES)
