@@ -200,10 +200,12 @@ class Agent:
                     raise TimeoutError(f"the guest agent behind {self.path} does not answer\n{self.what_is_known()}")
                 time.sleep(0.1)
 
-    def put_file(self, path, content):
+    def put_program(self, path, content):
+        """On a file system that may forbid to execute, as /run does."""
         handle = self.call("guest-file-open", path=path, mode="w")
         self.call("guest-file-write", **{"handle": handle, "buf-b64": base64.b64encode(content).decode()})
         self.call("guest-file-close", handle=handle)
+        self.run(f"mount -o remount,exec $(dirname {path}); chmod 755 {path}")
 
     def run(self, script, patience=60):
         pid = self.call("guest-exec", patience, path="/bin/sh", arg=["-c", script], **{"capture-output": True})["pid"]

@@ -7,13 +7,19 @@ import unittest
 from frames import Sniffer
 from instants import MIB, PRIVILEGED, InstantWorld, translated_code
 from screen import picture
-from support import Agent, World
+from support import WRITER, Agent, World
 
 CLONES = int(os.environ.get("RAMET_CLONES", "10"))
 AT_ONCE = 10
 DAY = 24 * 3600
-VALUES = "hostname; cat /etc/machine-id; md5sum </etc/dropbear/dropbear_ed25519_host_key | cut -c1-32; cat /sys/class/net/eth0/address; " \
-         "ip -4 -o addr show dev eth0 | sed 's/.*inet //; s/ .*//'; head -c 4096 /dev/urandom | md5sum | cut -c1-32"
+# What must be each guest's own. The random bytes come first: nothing has drawn any since the guest went on but what made its keys.
+VALUES = "echo random $(/run/writer random 4096); echo host-name $(hostname); echo machine-id $(cat /etc/machine-id); echo mac $(cat /sys/class/net/eth0/address); " \
+         "echo ip $(ip -4 -o addr show dev eth0 | sed 's/.*inet //; s,/.*,,'); for key in /etc/dropbear/*_host_key; do echo ${key##*/} $(md5sum <$key); done"
+KINDS = {"random", "host-name", "machine-id", "mac", "ip", "dropbear_ed25519_host_key", "dropbear_ecdsa_host_key"}
+
+
+def values_of(guest):
+    return dict(line.split()[:2] for line in guest.run(VALUES, 90).splitlines())
 
 
 class Life(InstantWorld):
@@ -77,12 +83,14 @@ class Life(InstantWorld):
 
     def test_an_old_capture_gives_each_clone_values_of_its_own_and_the_time_of_now(self):
         """The guest's clock is a day behind when it is captured, as if the capture were a day old."""
+        self.agent.put_program("/run/writer", WRITER.read_bytes())
         self.agent.run(f"date -u -s @$(($(date +%s)-{DAY}))")
         try:
             checkpoint = self.api.post(f"/vm-instances/{self.source['uuid']}/checkpoints", {"params": {"name": "old", "memory": True}})["inventory"]
         finally:
             self.agent.run(f"date -u -s @$(($(date +%s)+{DAY}))")
-        seen, errors = [set() for _ in range(6)], []
+        # The source goes on from that instant too.
+        found, errors = [values_of(self.agent)], []
         for first in range(0, CLONES, AT_ONCE):
             names = [f"aged-{index:03}" for index in range(first, min(first + AT_ONCE, CLONES))]
             sniffer = Sniffer() if PRIVILEGED else None
@@ -90,24 +98,21 @@ class Life(InstantWorld):
             self.assertEqual(len(names), result["numberOfClonedVm"], result)
             clones = [entry["inventory"] for entry in result["inventories"]]
             for vm in clones:
-                guest = self.guest(vm)
+                guest, nic = self.guest(vm), vm["vmNics"][0]
                 asked = time.time()
                 told = guest.call("guest-get-time", 60) / 1e9
                 errors.append(max(asked - told, told - time.time(), 0.0))
-                values = guest.run(VALUES, 90).split()
-                self.assertEqual([vm["name"], vm["uuid"]], values[:2])
-                for known, value in zip(seen, values):
-                    known.add(value)
+                values = values_of(guest)
+                self.assertEqual([vm["name"], vm["uuid"], nic["mac"], nic["ip"]], [values[kind] for kind in ("host-name", "machine-id", "mac", "ip")])
+                found.append(values)
             if sniffer:
                 time.sleep(1)
                 self.no_frame_of_the_source(sniffer.close(), clones)
-            wave = [nic for vm in clones for nic in vm["vmNics"]]
-            self.assertEqual(len(clones), len({nic["mac"] for nic in wave}))
-            self.assertEqual(len(clones), len({nic["ip"] for nic in wave}))
-            for vm in clones:
-                self.expunge(vm["uuid"])
-        own = [seen[index] for index in (0, 1, 2, 5)]  # addresses are given again to the next wave
-        self.assertEqual([CLONES] * 4, [len(values) for values in own])
+            for vm in clones:  # off, a VM keeps its addresses from the next wave and takes no processor
+                self.api.action(vm["uuid"], "stopVmInstance", type="cold")
+        self.assertEqual([KINDS] * (CLONES + 1), [set(values) for values in found])
+        self.assertEqual({kind: CLONES + 1 for kind in KINDS}, {kind: len({values[kind] for values in found}) for kind in KINDS})
+        self.assertEqual({8192}, {len(values["random"]) for values in found})
         self.api.delete("/checkpoints/" + checkpoint["uuid"])
         print(f"\n  clock of {CLONES} clones wrong by {max(errors) * 1000:.0f} ms at most")
         self.assertLess(max(errors), 0.5)

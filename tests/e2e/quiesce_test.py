@@ -1,5 +1,4 @@
 """Consistent captures on real guests: what is frozen is thawed whoever dies, the level reached is told, and all disks are cut at one instant."""
-import base64
 import itertools
 import os
 import pathlib
@@ -9,10 +8,9 @@ import subprocess
 import time
 import unittest
 
-from support import Agent, ApiError, World
+from support import WRITER, Agent, ApiError, World
 
 MIB = 1 << 20
-WRITER = pathlib.Path(os.environ.get("RAMETD", "build/release/bin/rametd")).parent / "guest-writer"
 STALL_MAX = 8.0
 WHEN_FREEZING = "while [ ! -e /run/qga.state.isfrozen ]; do :; done; "  # the agent makes this file just before it freezes
 
@@ -28,8 +26,7 @@ class QuiesceWorld(World):
         cls.source = cls.api.create_vm("db01", cls.image["uuid"])
         cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
         cls.agent.call("guest-ping", 120)
-        cls.agent.put_file("/run/writer", WRITER.read_bytes())
-        cls.agent.run("mount -o remount,exec /run; chmod 755 /run/writer")
+        cls.agent.put_program("/run/writer", WRITER.read_bytes())
         cls.jobs = itertools.count(1)
 
     @classmethod

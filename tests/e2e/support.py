@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from ramet_client import Agent, Api, ApiError, Server  # noqa: E402,F401
 
 TINY = pathlib.Path(os.environ.get("RAMET_TINY_IMAGE", ROOT / "build/guest/tiny.qcow2"))
+WRITER = pathlib.Path(os.environ.get("RAMETD", ROOT / "build/release/bin/rametd")).parent / "guest-writer"
 RAMET = os.environ.get("RAMET", str(ROOT / "build/release/bin/ramet"))
 
 

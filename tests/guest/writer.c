@@ -3,7 +3,8 @@
  *   writer order DISK_A DISK_B REPORT   writes an ever larger number to sector 0 of A, fsyncs, then of B, fsyncs; REPORT gets the number
  *   writer tick PORT                    waits for a datagram, then sends its sender one every half millisecond: TICK, and the microseconds since the
  *                                       last one by the guest's clock, which stands while the VM does (two numbers, lowest byte first)
- * REPORT must lie on a file system that is never frozen (tmpfs). All run until they are killed.
+ *   writer random BYTES                 shows the next random bytes of the kernel (getrandom), and ends
+ * REPORT must lie on a file system that is never frozen (tmpfs). The others run until they are killed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -89,10 +91,22 @@ static void tick(uint16_t port) {
     }
 }
 
+static int show_random(size_t count) {
+    while (count > 0) {
+        unsigned char bytes[256]; /* so many come in one piece */
+        const size_t wanted = count < sizeof bytes ? count : sizeof bytes;
+        if (getrandom(bytes, wanted, 0) != (ssize_t)wanted) return 5;
+        for (size_t i = 0; i < wanted; ++i) printf("%02x", bytes[i]);
+        count -= wanted;
+    }
+    return fflush(stdout) == 0 ? 0 : 6;
+}
+
 int main(int argc, char** argv) {
     if (argc == 4 && strcmp(argv[1], "stall") == 0) stall(argv[2], open_or_die(argv[3], O_WRONLY | O_CREAT));
     if (argc == 5 && strcmp(argv[1], "order") == 0) order(argv[2], argv[3], open_or_die(argv[4], O_WRONLY | O_CREAT));
     if (argc == 3 && strcmp(argv[1], "tick") == 0) tick((uint16_t)atoi(argv[2]));
+    if (argc == 3 && strcmp(argv[1], "random") == 0) return show_random(strtoul(argv[2], NULL, 10));
     fprintf(stderr, "see the head of writer.c\n");
     return 2;
 }
