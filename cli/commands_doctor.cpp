@@ -1,4 +1,4 @@
-// doctor: what the server promises, checked; --clean removes what nobody owns.
+// doctor: what the server promises, checked; --clean removes what nobody owns, --memory reads what was captured.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -40,6 +40,12 @@ Result<int> clean(ApiClient& api) {
     }
 }
 
+Result<void> verify_memory(ApiClient& api) {
+    TRY_ASSIGN(const json::object done, api.call("PUT", "/doctor/actions", {{"verifyMemoryImages", json::object{}}}));
+    fmt::print(stderr, "memory images read: {}, damaged: {}\n", done.at("verified").to_number<std::int64_t>(), done.at("damaged").as_array().size());
+    return {};
+}
+
 Result<int> check(ApiClient& api, Format format) {
     TRY_ASSIGN(const json::object answer, api.get("/doctor"));
     const json::array& findings = answer.at("findings").as_array();
@@ -59,12 +65,15 @@ Result<int> check(ApiClient& api, Format format) {
 
 void add_doctor_command(CLI::App& app, Context& context) {
     auto cleaning = std::make_shared<bool>(false);
+    auto verifying = std::make_shared<bool>(false);
     CLI::App* command =
         app.add_subcommand("doctor", "Check every invariant of the server, and that nothing lies around; exit 1 when something is wrong");
     command->add_flag("--clean", *cleaning, "First remove what nobody owns, without its grace period");
-    command->callback([&context, cleaning] {
-        context.command = [&context, cleaning](ApiClient& api) -> Result<int> {
+    command->add_flag("--memory", *verifying, "First read all captured memory and hold it against its checksums");
+    command->callback([&context, cleaning, verifying] {
+        context.command = [&context, cleaning, verifying](ApiClient& api) -> Result<int> {
             if (*cleaning) TRY(clean(api));
+            if (*verifying) TRY(verify_memory(api));
             return check(api, context.format);
         };
     });

@@ -42,6 +42,17 @@ template <> const TypeInfo& describe<api::CleanGarbageReply>() {
         field<&CleanGarbageReply::wait_seconds>("waitSeconds", "How long a thing must have been seen; clean again after it."));
     return info;
 }
+template <> const TypeInfo& describe<api::VerifyMemoryImages>() {
+    static const TypeInfo info = object<api::VerifyMemoryImages>("VerifyMemoryImages", "Reads all captured memory.");
+    return info;
+}
+template <> const TypeInfo& describe<api::VerifyMemoryImagesReply>() {
+    using api::VerifyMemoryImagesReply;
+    static const TypeInfo info = object<VerifyMemoryImagesReply>(
+        "VerifyMemoryImagesReply", "What was read.", field<&VerifyMemoryImagesReply::verified>("verified", "How many memory images were read."),
+        field<&VerifyMemoryImagesReply::damaged>("damaged", "Those that are not what was captured, and what of them."));
+    return info;
+}
 
 namespace api {
 
@@ -81,6 +92,28 @@ template <> const MessageInfo& message<CleanGarbage>() {
                                   .request_example = "{}",
                                   .response_example = R"({"removed":1,"waiting":0,"waitSeconds":30})",
                                   .make = &make_request<CleanGarbage>};
+    return info;
+}
+
+template <> const MessageInfo& message<VerifyMemoryImages>() {
+    static const MessageInfo info{
+        .name = "VerifyMemoryImages",
+        .category = "Settings/Maintenance",
+        .method = Method::put,
+        .path = "/doctor/actions",
+        .body_key = "verifyMemoryImages",
+        .completion = Completion::async,
+        .access = Access::admin,
+        .doc =
+            "Reads what was captured of VMs' memory and holds it against its checksums. Damaged memory shows in the doctor's "
+            "findings from then on, and clones from it are refused.",
+        .since = "ramet 0.1",
+        .reply_key = "*",
+        .request = &describe<VerifyMemoryImages>,
+        .reply = &describe<VerifyMemoryImagesReply>,
+        .request_example = "{}",
+        .response_example = R"({"verified":2,"damaged":[]})",
+        .make = &make_request<VerifyMemoryImages>};
     return info;
 }
 

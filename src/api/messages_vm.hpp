@@ -220,6 +220,13 @@ struct CleanGarbageReply {
     std::int64_t removed = 0, waiting = 0, wait_seconds = 0;
 };
 
+// Reads what was captured of VMs' memory and holds it against its checksums.
+struct VerifyMemoryImages {};
+struct VerifyMemoryImagesReply {
+    std::int64_t verified = 0;
+    std::vector<std::string> damaged;
+};
+
 struct CreateDataVolume {
     std::string name;
     std::optional<std::string> description;
@@ -281,6 +288,7 @@ RAMET_DECLARE_MESSAGE(DeleteVmHostname)
 RAMET_DECLARE_MESSAGE(GetVmConsoleAddress)
 RAMET_DECLARE_MESSAGE(CheckInvariants)
 RAMET_DECLARE_MESSAGE(CleanGarbage)
+RAMET_DECLARE_MESSAGE(VerifyMemoryImages)
 RAMET_DECLARE_MESSAGE(CreateDataVolume)
 RAMET_DECLARE_MESSAGE(AttachDataVolumeToVm)
 RAMET_DECLARE_MESSAGE(DetachDataVolumeFromVm)
@@ -298,6 +306,7 @@ template <> const TypeInfo& describe<api::GetVmConsoleAddressReply>();
 template <> const TypeInfo& describe<api::InvariantFinding>();
 template <> const TypeInfo& describe<api::InvariantState>();
 template <> const TypeInfo& describe<api::CleanGarbageReply>();
+template <> const TypeInfo& describe<api::VerifyMemoryImagesReply>();
 template <> const TypeInfo& describe<api::CheckInvariantsReply>();
 
 }  // namespace ramet

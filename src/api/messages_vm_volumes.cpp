@@ -203,7 +203,8 @@ std::vector<const MessageInfo*> vm_messages() {
             &message<UpdateVolume>(),
             &message<ChangeVolumeState>(),
             &message<CheckInvariants>(),
-            &message<CleanGarbage>()};
+            &message<CleanGarbage>(),
+            &message<VerifyMemoryImages>()};
 }
 
 }  // namespace api

@@ -103,7 +103,7 @@ Result<Saga> build_saga(lifecycle::Parts& parts, const Job& job) {
 std::vector<hypervisor::ReadyMachine> ready_machines(lifecycle::Parts& parts, const PreparedClone& prepared, const api::CloneVmInstance& message) {
     if (!prepared.plan.memory || !prepared.checked.kept_memory) return {};
     if (lifecycle::asks_for_mac(message.vm_nic_params, message.system_tags)) return {};
-    return parts.hypervisor.promise_ready({prepared.checked.kept_memory->directory}, prepared.plan.clones.size());
+    return parts.hypervisor.promise_ready(lifecycle::place_of(*prepared.checked.kept_memory), prepared.plan.clones.size());
 }
 
 }  // namespace

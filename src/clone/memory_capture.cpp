@@ -33,8 +33,11 @@ Result<void> check_memory(const lifecycle::VmRows& source, const api::CloneVmIns
 }
 
 Result<MemoryImage> kept_memory(Transaction& transaction, const lifecycle::KeptVm& kept) {
-    if (kept.memory) return store::get<MemoryImage>(transaction, kept.memory->text());
-    return fail(ErrorCode::operation_failed, "memory: what was kept holds disks alone; keep a checkpoint with memory, or leave memory out");
+    if (!kept.memory)
+        return fail(ErrorCode::operation_failed, "memory: what was kept holds disks alone; keep a checkpoint with memory, or leave memory out");
+    TRY_ASSIGN(MemoryImage image, store::get<MemoryImage>(transaction, kept.memory->text()));
+    TRY(lifecycle::require_usable(image));
+    return image;
 }
 
 void plan_memory(lifecycle::Parts& parts, const api::CloneVmInstance& message, ClonePlan& plan) {

@@ -33,6 +33,7 @@
 #include "lifecycle/identity_report.hpp"
 #include "lifecycle/io_stops.hpp"
 #include "lifecycle/lease.hpp"
+#include "lifecycle/memory_check.hpp"
 #include "lifecycle/merge.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
@@ -175,6 +176,7 @@ void Service::Parts::build_use_cases() {
     lifecycle::register_flatten_saga(*engine, *lifecycle);
     merger = std::make_unique<lifecycle::Merger>(*lifecycle);
     lifecycle::register_lease_sagas(*engine, *lifecycle);
+    lifecycle::register_memory_check_saga(*engine, *lifecycle);
     clone::register_clone_saga(*engine, *lifecycle);
     garbage_keeper = std::make_unique<lifecycle::GarbageKeeper>(*lifecycle);
     lifecycle::register_garbage_saga(*engine, *garbage_keeper);

@@ -9,6 +9,7 @@
 #include "lifecycle/identity_report.hpp"
 #include "lifecycle/invariants.hpp"
 #include "lifecycle/lease.hpp"
+#include "lifecycle/memory_check.hpp"
 #include "lifecycle/power.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/settings.hpp"
@@ -76,6 +77,8 @@ void bind_vm_routes(Routes& routes, lifecycle::Parts& parts) {
     routes.bind<api::SetVmInstanceLease>([&parts](const Call&, auto& message) { return answer_of(lifecycle::set_lease(parts, message)); });
     routes.bind<api::CheckInvariants>([&parts](const Call&, auto&) { return answer_of(examine(parts)); });
     routes.bind<api::CleanGarbage>([&parts](const Call& call, auto&) { return answer_of(lifecycle::clean_garbage(parts, request_of(call))); });
+    routes.bind<api::VerifyMemoryImages>(
+        [&parts](const Call& call, auto&) { return answer_of(lifecycle::verify_memory_images(parts, request_of(call))); });
     routes.bind<api::CreateDataVolume>(
         [&parts](const Call& call, auto& message) { return answer_of(lifecycle::create_data_volume(parts, request_of(call), message)); });
     routes.bind<api::AttachDataVolumeToVm>(

@@ -105,8 +105,9 @@ struct CaptureFacts {
 // A VM's whole state at one instant. Two files in a directory of their own: `ram`, flat and sparse, which clones map privately, and
 // `state`, all the rest as a stream for QEMU.
 struct MemoryPlace {
-    std::string directory;  // absolute; made by capture_memory
-    bool durable = false;   // capture_memory returns when the files are on the disk
+    std::string directory;   // absolute; made by capture_memory
+    bool durable = false;    // capture_memory returns when the files are on the disk
+    std::string checksum{};  // as capture_memory told it: what is opened later is held against it
 };
 
 struct MemoryFacts {
@@ -115,7 +116,7 @@ struct MemoryFacts {
     std::string reason;  // why so, or why not, for people
     std::chrono::microseconds taken{0};
     std::int64_t memory_bytes = 0, allocated_bytes = 0, state_bytes = 0;
-    std::string checksum;  // of the memory, whatever the order its pages came in
+    std::string checksum;  // of both files; the adapter's own text, to be handed back unchanged
     std::string layout;    // the devices the state belongs to; the adapter's own text, to be handed back unchanged
 };
 
@@ -190,7 +191,8 @@ public:
     // Whether VMs can go on here from memory with that layout, which may have been captured long ago; operation_failed says what has changed.
     virtual Result<void> memory_fits(const std::string& layout) = 0;
     // Like start(), from a captured instant: every link is down whatever `spec` says, then the guest goes on. The VM's devices must be the
-    // captured ones (invalid_argument names what differs). The files must stay as they are for as long as the process lives. `together`: of how many
+    // captured ones (invalid_argument names what differs), and the device state what the place's checksum says; the memory is too large to be
+    // read for every VM (verify_memory). The files must stay as they are for as long as the process lives. `together`: of how many
     // VMs that go on from this memory at about the same time it is one; what many can share is then made once.
     virtual Result<void> start_from_memory(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout, std::size_t together) = 0;
     // While `wanted`, whatever else the machine has to do goes before this guest; it runs on what is left over. A VM that is off is so
@@ -203,6 +205,9 @@ public:
     // What up to `count` of those that wait have been given already, for this caller alone: a VM with just these NICs goes on in one of them. One
     // that is not taken within kReadyPromise ends.
     virtual std::vector<ReadyMachine> promise_ready(const MemoryPlace& place, std::size_t count) = 0;
+    // Reads all that a memory image holds: what is damaged, for people, or nothing when both files are as they were captured. An error: it could
+    // not be found out.
+    virtual Result<std::optional<std::string>> verify_memory(const MemoryPlace& place, std::stop_token stop) = 0;
     // Removes the files of a memory image that no process uses. Absent: success.
     virtual Result<void> remove_memory(const MemoryPlace& place) = 0;
     // Takes the NIC out and puts one with another MAC in, link up or down as `nic` says: a new identity on the wire without the guest's

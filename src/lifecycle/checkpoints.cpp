@@ -141,7 +141,7 @@ Result<void> erase_checkpoint(Parts& parts, const CheckpointId& uuid) {
                }));
     crash_point("checkpoint-deleted");
     discard_layers(parts, doomed.layers);
-    if (doomed.kept_memory) parts.hypervisor.keep_ready({{doomed.kept_memory->directory}, {}, {}}, 0);
+    if (doomed.kept_memory) parts.hypervisor.keep_ready({place_of(*doomed.kept_memory), {}, {}}, 0);
     if (doomed.memory) TRY(remove_memory_image(parts, *doomed.memory));
     return remove_firmware(parts.shared.data_dir, uuid.text());
 }

@@ -102,7 +102,7 @@ Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const Memory
     TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
     TRY(write_seed(parts, launch));
     crash_point("seed-written");
-    return parts.hypervisor.start_from_memory(launch.domain, {image.directory}, image.layout, together);
+    return parts.hypervisor.start_from_memory(launch.domain, place_of(image), image.layout, together);
 }
 
 Result<void> plug_domain(Parts& parts, const VmId& vm) {

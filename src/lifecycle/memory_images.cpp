@@ -30,7 +30,7 @@ Result<bool> doom(Transaction& transaction, MemoryImage& image) {
 
 Result<void> remove_memory_image(Parts& parts, const MemoryImage& image) {
     crash_point("memory-doomed");
-    TRY(parts.hypervisor.remove_memory({image.directory}));
+    TRY(parts.hypervisor.remove_memory(place_of(image)));
     crash_point("memory-removed");
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY(store::erase<MemoryImage>(transaction, {{"uuid", image.uuid.text()}}));
@@ -82,12 +82,25 @@ Result<void> disown_memory_image(Parts& parts, const JobId& job) {
     return doomed ? remove_memory_image(parts, *doomed) : Result<void>();
 }
 
+hypervisor::MemoryPlace place_of(const MemoryImage& image) { return {image.directory, false, image.checksum}; }
+
+Result<void> require_usable(const MemoryImage& image) {
+    if (image.state == MemoryImageState::damaged) {
+        return fail(
+            ErrorCode::operation_failed,
+            "memory: what was kept is damaged, as `ramet doctor --memory` has found; leave memory out, or delete the checkpoint and make it anew");
+    }
+    if (image.state == MemoryImageState::ready && !image.deleting) return {};
+    return fail(ErrorCode::operation_failed, "the memory image to start from is not there any more; capture again");
+}
+
 namespace {
 
 Result<MemoryImage> usable_memory_image(Transaction& transaction, const MemoryImageId& id) {
     TRY_ASSIGN(std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", id.text()}}));
-    if (image && image->state == MemoryImageState::ready && !image->deleting) return std::move(*image);
-    return fail(ErrorCode::operation_failed, "the memory image to start from is not there any more; capture again");
+    if (!image) return fail(ErrorCode::operation_failed, "the memory image to start from is not there any more; capture again");
+    TRY(require_usable(*image));
+    return std::move(*image);
 }
 
 }  // namespace
@@ -162,7 +175,8 @@ Result<void> keep_processes_ready(Parts& parts) {
                            telemetry::log_error("checkpoint '{}': its memory is not there; delete it and make it anew", checkpoint.name);
                            continue;
                        }
-                       hypervisor::KeptMemory& memory = found.emplace_back(hypervisor::KeptMemory{{image->directory}, image->layout, {}});
+                       if (image->state != MemoryImageState::ready) continue;
+                       hypervisor::KeptMemory& memory = found.emplace_back(hypervisor::KeptMemory{place_of(*image), image->layout, {}});
                        TRY_ASSIGN(memory.disks, kept_disks(transaction, checkpoint.uuid));
                    }
                    return found;
@@ -178,6 +192,20 @@ Result<void> remove_doomed_memory_images(Parts& parts) {
     for (const MemoryImage& image : doomed) TRY(remove_memory_image(parts, image));
     return {};
 }
+
+namespace {
+
+// Of an image that is damaged: what an operator knows it by.
+std::string needed_by(const MemoryImage& image, const std::vector<MemoryImageUser>& users, const std::vector<Checkpoint>& checkpoints) {
+    std::string text = image.uuid.text();
+    for (const Checkpoint& one : checkpoints)
+        if (one.memory_image_uuid == image.uuid) text += ", of the checkpoint '" + one.name + "': delete it and make it anew";
+    for (const MemoryImageUser& user : users)
+        if (user.memory_image_uuid == image.uuid) text += ", in use by VM instance " + user.vm_uuid.text() + ": stop and start it";
+    return text;
+}
+
+}  // namespace
 
 Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings) {
     struct ImagesAndUsers {
@@ -202,7 +230,8 @@ Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings)
     for (const auto& entry : std::filesystem::directory_iterator(parts.memory_dir, error)) on_disk.insert(entry.path().filename().string());
     for (const MemoryImage& image : rows.images) {
         const bool there = on_disk.erase(image.uuid.text()) > 0;
-        if (image.state == MemoryImageState::ready && !there) findings.push_back({"memory image without file", image.uuid.text()});
+        if (image.state != MemoryImageState::capturing && !there) findings.push_back({"memory image without file", image.uuid.text()});
+        if (image.state == MemoryImageState::damaged) findings.push_back({"memory image damaged", needed_by(image, rows.users, rows.checkpoints)});
         const bool used = std::ranges::any_of(rows.users, [&](const MemoryImageUser& user) { return user.memory_image_uuid == image.uuid; });
         const bool kept = std::ranges::any_of(rows.checkpoints, [&](const Checkpoint& one) { return one.memory_image_uuid == image.uuid; });
         if (!used && !kept && !image.owner_job_uuid) findings.push_back({"memory image without user", image.uuid.text()});

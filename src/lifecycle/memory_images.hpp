@@ -21,6 +21,9 @@ Result<void> keep_memory_image(Parts& parts, MemoryImage image, const hypervisor
 // Nothing more will be started from it; goes at once when no VM maps it. Absent: success.
 Result<void> disown_memory_image(Parts& parts, const JobId& job);
 
+hypervisor::MemoryPlace place_of(const MemoryImage& image);
+// operation_failed with the reason when nothing can be started from it.
+Result<void> require_usable(const MemoryImage& image);
 // The VM is about to map it. operation_failed when it is not Ready or being removed.
 Result<MemoryImage> use_memory_image(Parts& parts, const VmId& vm, const MemoryImageId& image);
 // The VM's process has ended, or never was.

@@ -49,12 +49,22 @@ class InstantWorld(World):
             if vm["uuid"] != self.source["uuid"]:
                 self.expunge(vm["uuid"])
         self.assert_nothing_left_over()
-        memory = pathlib.Path(self.server.data_dir) / "memory"
-        self.assertEqual([], list(memory.iterdir()) if memory.exists() else [])
+        self.assertEqual([], self.images())
 
-    def begin(self, names, vm=None, **more):
+    memory_dir = None  # of the server; None: its own
+
+    def images(self):
+        memory = pathlib.Path(self.memory_dir or self.server.data_dir / "memory")
+        return list(memory.iterdir()) if memory.exists() else []
+
+    def restart(self, **environment):
+        self.server.stop()
+        self.server.start(**environment)
+        type(self).api = self.server.api()
+
+    def begin(self, names, vm=None, checkpoint=None, **more):
         """Clones with memory; the job."""
-        return self.begin_clones(f"/vm-instances/{(vm or self.source)['uuid']}", names, **more)
+        return self.begin_clones(f"/checkpoints/{checkpoint['uuid']}" if checkpoint else f"/vm-instances/{(vm or self.source)['uuid']}", names, **more)
 
     def begin_clones(self, source, names, **more):
         InstantWorld.jobs += 1
@@ -150,3 +160,43 @@ class InstantWorld(World):
                 pass
             time.sleep(0.3)
         self.fail(f"the guest has not booted in {patience} s")
+
+
+class KeptWorld(InstantWorld):
+    """The same with checkpoints of the source's memory."""
+
+    def tearDown(self):
+        for checkpoint in self.api.rows("/checkpoints"):
+            self.api.delete("/checkpoints/" + checkpoint["uuid"])
+        super().tearDown()
+
+    def keep(self, name="warm", **more):
+        return self.api.post(f"/vm-instances/{self.source['uuid']}/checkpoints", {"params": {"name": name, "memory": True, **more}})["inventory"]
+
+    def clones_of(self, checkpoint, *names, **more):
+        body = {"cloneVmInstance": {"names": list(names), "memory": True, **more}}
+        result = self.api.put(f"/checkpoints/{checkpoint['uuid']}/actions", body)["result"]
+        self.assertEqual(len(names), result["numberOfClonedVm"], result)
+        return [entry["inventory"] for entry in result["inventories"]]
+
+    def ready(self):
+        """Processes that wait for a clone."""
+        run, found = str(pathlib.Path(self.server.data_dir) / "run") + "/ready-", []
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(entry / "cwd").startswith(run):
+                    found.append(int(entry.name))
+            except OSError:
+                pass
+        return found
+
+    def wait_for_ready(self, count, patience=30):
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            found = self.ready()
+            # One that waits has its pid file: it has been made as a whole.
+            if len(found) == count and all(os.path.exists(f"/proc/{pid}/cwd/pid") for pid in found):
+                time.sleep(0.5)  # until the server has taken note of it
+                return found
+            time.sleep(0.1)
+        self.fail(f"{self.ready()} wait, not {count}: {self.server.log_tail()}")

@@ -7,60 +7,19 @@ import subprocess
 import time
 import unittest
 
-from instants import COUNT, COUNTER, InstantWorld
+from instants import COUNT, COUNTER, KeptWorld
 from support import ApiError
 
 
-class Kept(InstantWorld):
+class Kept(KeptWorld):
     arguments = ("--ready-processes", "1")
 
     def tearDown(self):
-        for checkpoint in self.api.rows("/checkpoints"):
-            self.api.delete("/checkpoints/" + checkpoint["uuid"])
         super().tearDown()
         end = time.monotonic() + 10  # one that is being made when its checkpoint goes ends when it has been made
         while self.ready() and time.monotonic() < end:
             time.sleep(0.1)
         self.assertEqual([], self.ready())
-
-    def keep(self, name="warm", **more):
-        return self.api.post(f"/vm-instances/{self.source['uuid']}/checkpoints", {"params": {"name": name, "memory": True, **more}})["inventory"]
-
-    def clones_of(self, checkpoint, *names, **more):
-        body = {"cloneVmInstance": {"names": list(names), "memory": True, **more}}
-        result = self.api.put(f"/checkpoints/{checkpoint['uuid']}/actions", body)["result"]
-        self.assertEqual(len(names), result["numberOfClonedVm"], result)
-        return [entry["inventory"] for entry in result["inventories"]]
-
-    def images(self):
-        return list((pathlib.Path(self.server.data_dir) / "memory").iterdir())
-
-    def ready(self):
-        """Processes that wait for a clone."""
-        run, found = str(pathlib.Path(self.server.data_dir) / "run") + "/ready-", []
-        for entry in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                if os.readlink(entry / "cwd").startswith(run):
-                    found.append(int(entry.name))
-            except OSError:
-                pass
-        return found
-
-    def wait_for_ready(self, count, patience=30):
-        end = time.monotonic() + patience
-        while time.monotonic() < end:
-            found = self.ready()
-            # One that waits has its pid file: it has been made as a whole.
-            if len(found) == count and all(os.path.exists(f"/proc/{pid}/cwd/pid") for pid in found):
-                time.sleep(0.5)  # until the server has taken note of it
-                return found
-            time.sleep(0.1)
-        self.fail(f"{self.ready()} wait, not {count}: {self.server.log_tail()}")
-
-    def restart(self, **environment):
-        self.server.stop()
-        self.server.start(**environment)
-        type(self).api = self.server.api()
 
     def edit_images(self, old, new):
         """As if the images had been made by another host."""

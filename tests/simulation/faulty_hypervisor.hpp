@@ -82,6 +82,9 @@ public:
                                    std::size_t together) override {
         return call("start_from_memory", spec.vm, [&] { return inner_.start_from_memory(spec, place, layout, together); });
     }
+    Result<std::optional<std::string>> verify_memory(const hypervisor::MemoryPlace& place, std::stop_token stop) override {
+        return call("verify_memory", {}, [&] { return inner_.verify_memory(place, stop); });
+    }
     Result<void> remove_memory(const hypervisor::MemoryPlace& place) override {
         return call("remove_memory", {}, [&]() -> Result<void> {
             std::filesystem::remove_all(place.directory);

@@ -242,6 +242,12 @@ public:
     void keep_ready(const hypervisor::KeptMemory&, std::size_t) override {}
     std::vector<hypervisor::ReadyMachine> promise_ready(const hypervisor::MemoryPlace&, std::size_t) override { return {}; }
 
+    Result<std::optional<std::string>> verify_memory(const hypervisor::MemoryPlace& place, std::stop_token) override {
+        const std::lock_guard lock(mutex_);
+        TRY_ASSIGN(const Due due, enter("verify_memory", VmId()));
+        TRY(leave(due));
+        return memories_.contains(place.directory) ? std::nullopt : std::optional<std::string>("it is not there");
+    }
     Result<void> remove_memory(const hypervisor::MemoryPlace& place) override {
         const std::lock_guard lock(mutex_);
         TRY_ASSIGN(const Due due, enter("remove_memory", VmId()));

@@ -16,6 +16,7 @@
 #include "base/patience.hpp"
 #include "hypervisor/qemu/disk_files.hpp"
 #include "hypervisor/qemu/machine.hpp"
+#include "hypervisor/qemu/memory_checksum.hpp"
 #include "hypervisor/qemu/memory_layout.hpp"
 #include "hypervisor/qemu/ready_pool.hpp"
 #include "hypervisor/qemu/stream_guard.hpp"
@@ -118,7 +119,7 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     capture.facts.memory_bytes = static_cast<std::int64_t>(memory_bytes);
     capture.facts.allocated_bytes = files.allocated_bytes();
     capture.facts.state_bytes = static_cast<std::int64_t>(state->size());
-    capture.facts.checksum = writer.checksum();
+    capture.facts.checksum = checksum_of_files(writer.checksum(), *state);
     capture.facts.taken = std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - capture.begun);
     return capture.facts;
 }

@@ -2,19 +2,17 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sodium.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <mutex>
 
-#include "telemetry/log.hpp"
+#include "hypervisor/qemu/memory_checksum.hpp"
 
 namespace ramet::hypervisor {
 namespace {
@@ -25,20 +23,7 @@ constexpr std::size_t kRunBytesMax = 1 << 20;
 constexpr mode_t kSealedMode = 0400;
 constexpr mode_t kOpenMode = 0600;
 
-// Fixed: the sum guards against accidents, and must be the same wherever it is taken.
-constexpr std::array<unsigned char, crypto_shorthash_KEYBYTES> kChecksumKey{'r', 'a', 'm', 'e', 't', ' ', 'm', 'e', 'm', 'o', 'r', 'y'};
-
 std::unexpected<Error> broken(const std::string& doing, const std::string& where) { return storage::io_error(doing, errno, where); }
-
-std::uint64_t checksum_of_page(std::uint64_t offset, std::span<const std::byte> bytes) {
-    std::array<unsigned char, crypto_shorthash_BYTES> hash;
-    std::array<unsigned char, crypto_shorthash_KEYBYTES> key = kChecksumKey;
-    std::memcpy(key.data() + key.size() / 2, &offset, sizeof offset);  // the same page elsewhere is another page
-    crypto_shorthash(hash.data(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), key.data());
-    std::uint64_t value;
-    std::memcpy(&value, hash.data(), sizeof value);
-    return value;
-}
 
 // Immutable where the file system knows that; the mode tells the rest.
 void set_sealed(int fd, bool sealed) {
@@ -59,6 +44,14 @@ Openings& openings() {
     return all;
 }
 
+Result<Fd> open_file(const MemoryPlace& place, const char* name) {
+    Fd file(::open((place.directory + "/" + name).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    if (file.valid()) return file;
+    const bool absent = errno == ENOENT;  // anything else may pass
+    return fail(absent ? ErrorCode::operation_failed : ErrorCode::internal, "The memory image to start from is not there",
+                place.directory + ": " + std::strerror(errno));
+}
+
 void seal_at(const std::string& directory, bool sealed) {
     const Fd file(::open((directory + "/" + kMemoryName).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
     if (file.valid()) set_sealed(file.get(), sealed);
@@ -74,8 +67,8 @@ Result<void> MemoryWriter::page(std::uint64_t offset, std::span<const std::byte>
     if (offset % kGuestPageBytes != 0 || offset >= memory_bytes_) return fail(ErrorCode::internal, "a page beyond the end of the memory");
     const std::size_t index = offset / kGuestPageBytes;
     if (written_[index]) TRY(replace(offset));
-    written_[index] = !bytes.empty();
-    if (bytes.empty()) return {};
+    written_[index] = !is_zero_page(bytes);
+    if (!written_[index]) return {};
     sum_ += checksum_of_page(offset, bytes);
     if (!run_.empty() && (run_offset_ + run_.size() != offset || run_.size() == kRunBytesMax)) TRY(flush());
     if (run_.empty()) run_offset_ = offset;
@@ -101,11 +94,7 @@ Result<void> MemoryWriter::flush() {
 
 Result<void> MemoryWriter::finish() { return flush(); }
 
-std::string MemoryWriter::checksum() const {
-    std::array<char, 17> text;
-    std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(sum_));
-    return text.data();
-}
+std::string MemoryWriter::checksum() const { return checksum_text(sum_); }
 
 Result<MemoryFiles> MemoryFiles::make(const MemoryPlace& place, std::uint64_t memory_bytes) {
     if (::mkdir(place.directory.c_str(), 0700) < 0) return broken("making the memory image's directory", place.directory);
@@ -160,15 +149,27 @@ MemoryOpening::~MemoryOpening() {
 }
 
 Result<Fd> open_state(const MemoryPlace& place) {
-    Fd state(::open((place.directory + "/" + kStateName).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-    if (state.valid()) return state;
-    return fail(ErrorCode::operation_failed, "The memory image to start from is not there", place.directory + ": " + std::strerror(errno));
+    TRY_ASSIGN(Fd state, open_file(place, kStateName));
+    TRY(check_state(state.get(), place));
+    return state;
+}
+
+Result<std::optional<std::string>> verify_memory_files(const MemoryPlace& place, const std::stop_token& stop) {
+    const Result<Fd> state = open_state(place);
+    const Result<Fd> memory = open_file(place, kMemoryName);
+    const Result<void> whole = !state.has_value()    ? Result<void>(std::unexpected(state.error()))
+                               : !memory.has_value() ? Result<void>(std::unexpected(memory.error()))
+                                                     : check_memory(memory->get(), place, stop);
+    if (whole.has_value()) return std::nullopt;
+    if (whole.error().code == ErrorCode::operation_failed) return whole.error().message;
+    return std::unexpected(whole.error());
 }
 
 Result<void> remove_memory_files(const MemoryPlace& place) {
     const Fd directory(::open(place.directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!directory.valid()) return errno == ENOENT ? Result<void>() : Result<void>(broken("removing a memory image", place.directory));
     seal_at(place.directory, false);
+    forget_checked_state(place);
     for (const char* name : {kMemoryName, kStateName}) {
         if (::unlinkat(directory.get(), name, 0) < 0 && errno != ENOENT) return broken("removing a memory image", place.directory);
     }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,7 @@
 
 namespace ramet::hypervisor {
 
-// Writes pages in runs, leaves holes for zeros. Sums up a checksum that does not depend on the pages' order.
+// Writes pages in runs, leaves holes for zeros. Sums up a checksum that depends neither on the pages' order nor on which of zeros were sent whole.
 class MemoryWriter final : public PageSink {
 public:
     MemoryWriter(int fd, std::uint64_t memory_bytes);
@@ -72,7 +73,10 @@ private:
     std::string key_;
 };
 
-Result<Fd> open_state(const MemoryPlace& place);             // the stream, at its beginning
+// The stream, at its beginning; operation_failed when it is not the one that was captured.
+Result<Fd> open_state(const MemoryPlace& place);
+// See Hypervisor::verify_memory.
+Result<std::optional<std::string>> verify_memory_files(const MemoryPlace& place, const std::stop_token& stop);
 Result<void> remove_memory_files(const MemoryPlace& place);  // absent: success
 
 }  // namespace ramet::hypervisor

@@ -149,6 +149,9 @@ public:
     }
     void keep_ready(const KeptMemory& memory, std::size_t count) override { ready_.keep(memory, count); }
     std::vector<ReadyMachine> promise_ready(const MemoryPlace& place, std::size_t count) override { return ready_.promise(place, count); }
+    Result<std::optional<std::string>> verify_memory(const MemoryPlace& place, std::stop_token stop) override {
+        return verify_memory_files(place, stop);
+    }
     Result<void> remove_memory(const MemoryPlace& place) override {
         templates_.forget(place);
         return remove_memory_files(place);

@@ -154,7 +154,8 @@ TEST(MemoryWriter, WritesPagesWhateverTheirOrderWithOneChecksum) {
             }
             ASSERT_TRUE(writer.page(offset, storage::bytes_of(page)).has_value());
         }
-        ASSERT_TRUE(writer.page(8192, {}).has_value());
+        // A page of zeros is the same whether QEMU has said so or has sent it.
+        ASSERT_TRUE((turn == 1 ? writer.page(8192, storage::bytes_of(std::string(kGuestPageBytes, '\0'))) : writer.page(8192, {})).has_value());
         ASSERT_TRUE(writer.finish().has_value());
         EXPECT_FALSE(writer.page(64 * 1024, {}).has_value());
         sums[turn] = writer.checksum();
