@@ -195,6 +195,16 @@ Result<void> remove_doomed_memory_images(Parts& parts) {
 
 namespace {
 
+// Images stay where they were made when the server is started with another --memory-dir.
+std::set<std::string> names_on_disk(const std::string& memory_dir, const std::vector<MemoryImage>& images) {
+    std::set<std::string> directories{memory_dir}, found;
+    for (const MemoryImage& image : images) directories.insert(std::filesystem::path(image.directory).parent_path());
+    std::error_code error;
+    for (const std::string& directory : directories)
+        for (const auto& entry : std::filesystem::directory_iterator(directory, error)) found.insert(entry.path().filename());
+    return found;
+}
+
 // Of an image that is damaged: what an operator knows it by.
 std::string needed_by(const MemoryImage& image, const std::vector<MemoryImageUser>& users, const std::vector<Checkpoint>& checkpoints) {
     std::string text = image.uuid.text();
@@ -225,11 +235,11 @@ Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings)
                    }
                    return found;
                }));
-    std::set<std::string> on_disk;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(parts.memory_dir, error)) on_disk.insert(entry.path().filename().string());
+    std::set<std::string> on_disk = names_on_disk(parts.memory_dir, rows.images);
     for (const MemoryImage& image : rows.images) {
-        const bool there = on_disk.erase(image.uuid.text()) > 0;
+        std::error_code error;
+        const bool there = std::filesystem::exists(image.directory, error);
+        on_disk.erase(image.uuid.text());
         if (image.state != MemoryImageState::capturing && !there) findings.push_back({"memory image without file", image.uuid.text()});
         if (image.state == MemoryImageState::damaged) findings.push_back({"memory image damaged", needed_by(image, rows.users, rows.checkpoints)});
         const bool used = std::ranges::any_of(rows.users, [&](const MemoryImageUser& user) { return user.memory_image_uuid == image.uuid; });

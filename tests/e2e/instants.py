@@ -30,6 +30,7 @@ class InstantWorld(World):
     """A source that counts in its memory, and clones that go on from there."""
 
     source_arguments = {}
+    memory_dir = None  # of the server, when it is not below its data directory
 
     jobs = 0
 
@@ -50,8 +51,6 @@ class InstantWorld(World):
                 self.expunge(vm["uuid"])
         self.assert_nothing_left_over()
         self.assertEqual([], self.images())
-
-    memory_dir = None  # of the server; None: its own
 
     def images(self):
         memory = pathlib.Path(self.memory_dir or self.server.data_dir / "memory")

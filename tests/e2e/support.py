@@ -27,11 +27,12 @@ class World(unittest.TestCase):
     """One server for the class; `source` runs with a data volume."""
 
     arguments = ()
+    binary = None  # another program than rametd, which becomes it
 
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix="ramet-e2e-")
-        cls.server = Server(pathlib.Path(cls.directory) / "data", arguments=cls.arguments).start()
+        cls.server = Server(pathlib.Path(cls.directory) / "data", binary=cls.binary, arguments=cls.arguments).start()
         cls.api = cls.server.api()
         cls.image = cls.api.add_image(TINY)
 
