@@ -8,14 +8,14 @@ import subprocess
 import time
 import unittest
 
-from support import WRITER, Agent, ApiError, World
+from support import Agent, ApiError, WithWriter, World
 
 MIB = 1 << 20
 STALL_MAX = 8.0
 WHEN_FREEZING = "while [ ! -e /run/qga.state.isfrozen ]; do :; done; "  # the agent makes this file just before it freezes
 
 
-class QuiesceWorld(World):
+class QuiesceWorld(WithWriter, World):
     """A running source with two data volumes, and the writer in its /run."""
 
     @classmethod
@@ -26,13 +26,8 @@ class QuiesceWorld(World):
         cls.source = cls.api.create_vm("db01", cls.image["uuid"])
         cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
         cls.agent.call("guest-ping", 120)
-        cls.agent.put_program("/run/writer", WRITER.read_bytes())
+        cls.carry_writer()
         cls.jobs = itertools.count(1)
-
-    @classmethod
-    def in_background(cls, script):
-        """Returns once it has begun; one that ends or stops the agent has to wait a second, or the agent cannot say so."""
-        cls.agent.run(f"setsid sh -c '{script}' </dev/null >/dev/null 2>&1 &")
 
     def job_uuid(self):
         return f"{next(self.jobs):012x}4000800000000000{os.getpid() & 0xffff:04x}"
@@ -100,18 +95,6 @@ class OrderOfWrites:
         self.assertEqual([], [pair for pair in seen if pair[0] - pair[1] > 1], "B is more than one write behind A")
         self.assertTrue(all(later[0] > earlier[0] for earlier, later in zip(seen, seen[1:])), "the guest was not writing all the while")
         self.agent.run("killall writer")
-
-    def device_of(self, volume):
-        find = f"for b in /sys/block/vd*; do [ \"$(cat $b/serial)\" = {volume['uuid'][:20]} ] && echo /dev/${{b##*/}}; done; true"
-        end = time.monotonic() + 20
-        while not (device := self.agent.run(find)) and time.monotonic() < end:
-            time.sleep(0.1)
-        return device
-
-    def number_on(self, path):
-        out = os.path.join(self.directory, "number")
-        subprocess.run(["qemu-img", "dd", "-f", "qcow2", "-O", "raw", "bs=512", "count=1", "if=" + path, "of=" + out], check=True, stdout=subprocess.DEVNULL)
-        return struct.unpack("<q", pathlib.Path(out).read_bytes()[:8])[0]
 
 
 class Quiesce(OrderOfWrites, QuiesceWorld):

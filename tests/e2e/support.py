@@ -2,6 +2,7 @@
 import os
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -99,3 +100,28 @@ class World(unittest.TestCase):
         self.api.delete("/vm-instances/" + vm)
         if self.api.vm(vm):
             self.api.action(vm, "expungeVmInstance")
+
+
+class WithWriter:
+    """For a World with an `agent`: tests/guest/writer.c in its /run, and the disks that it writes to."""
+
+    @classmethod
+    def carry_writer(cls):
+        cls.agent.put_program("/run/writer", WRITER.read_bytes())
+
+    @classmethod
+    def in_background(cls, script):
+        """Returns once it has begun; one that ends or stops the agent has to wait a second, or the agent cannot say so."""
+        cls.agent.run(f"setsid sh -c '{script}' </dev/null >/dev/null 2>&1 &")
+
+    def device_of(self, volume):
+        find = f"for b in /sys/block/vd*; do [ \"$(cat $b/serial)\" = {volume['uuid'][:20]} ] && echo /dev/${{b##*/}}; done; true"
+        end = time.monotonic() + 20
+        while not (device := self.agent.run(find)) and time.monotonic() < end:
+            time.sleep(0.1)
+        return device
+
+    def number_on(self, path):
+        out = os.path.join(self.directory, "number")
+        subprocess.run(["qemu-img", "dd", "-f", "qcow2", "-O", "raw", "bs=512", "count=1", "if=" + path, "of=" + out], check=True, stdout=subprocess.DEVNULL)
+        return struct.unpack("<q", pathlib.Path(out).read_bytes()[:8])[0]

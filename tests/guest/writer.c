@@ -1,6 +1,8 @@
 /* Runs inside a test guest. Its tasks:
  *   writer stall FILE REPORT            appends to FILE and fsyncs every 10 ms; REPORT gets "LONGEST_STALL_MS WRITES" after each write
  *   writer order DISK_A DISK_B REPORT   writes an ever larger number to sector 0 of A, fsyncs, then of B, fsyncs; REPORT gets the number
+ *   writer instant DISK_A DISK_B REPORT as order, and what it last wrote must be what it reads from the disks themselves before each write and after it:
+ *                                       else REPORT gets "-NUMBER READ" for the last time. So memory and disks that are not of one instant are seen.
  *   writer tick PORT                    waits for a datagram, then sends its sender one every half millisecond: TICK, and the microseconds since the
  *                                       last one by the guest's clock, which stands while the VM does (two numbers, lowest byte first)
  *   writer random BYTES                 shows the next random bytes of the kernel (getrandom), and ends
@@ -72,6 +74,32 @@ static void order(const char* first, const char* second, int report_file) {
     }
 }
 
+/* O_DIRECT: what the page cache knows is memory too. */
+static void require_number(int disk, int64_t number, int64_t at, int report_file) {
+    static char sector[4096] __attribute__((aligned(4096)));
+    int64_t found;
+    if (pread(disk, sector, sizeof sector, 0) != (ssize_t)sizeof sector) exit(4);
+    memcpy(&found, sector, sizeof found);
+    if (found == number) return;
+    report(report_file, -at, found);
+    exit(5);
+}
+
+static void instant(const char* first, const char* second, int report_file) {
+    const int a = open_or_die(first, O_RDWR | O_DIRECT), b = open_or_die(second, O_RDWR | O_DIRECT);
+    put_number(a, 0);
+    put_number(b, 0);
+    for (int64_t number = 1;; ++number) {
+        require_number(a, number - 1, number, report_file);
+        require_number(b, number - 1, number, report_file);
+        put_number(a, number);
+        require_number(a, number, number, report_file);
+        require_number(b, number - 1, number, report_file);
+        put_number(b, number);
+        report(report_file, number, now_ms());
+    }
+}
+
 static void tick(uint16_t port) {
     const int channel = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -105,6 +133,7 @@ static int show_random(size_t count) {
 int main(int argc, char** argv) {
     if (argc == 4 && strcmp(argv[1], "stall") == 0) stall(argv[2], open_or_die(argv[3], O_WRONLY | O_CREAT));
     if (argc == 5 && strcmp(argv[1], "order") == 0) order(argv[2], argv[3], open_or_die(argv[4], O_WRONLY | O_CREAT));
+    if (argc == 5 && strcmp(argv[1], "instant") == 0) instant(argv[2], argv[3], open_or_die(argv[4], O_WRONLY | O_CREAT));
     if (argc == 3 && strcmp(argv[1], "tick") == 0) tick((uint16_t)atoi(argv[2]));
     if (argc == 3 && strcmp(argv[1], "random") == 0) return show_random(strtoul(argv[2], NULL, 10));
     fprintf(stderr, "see the head of writer.c\n");
