@@ -1,5 +1,6 @@
 """What can go wrong in an instant clone: the process of the source or of a clone dies, a disk is full, a guest does not answer or does not let
 go. A clear error, the source runs on (unless it was the one that died), nothing is left."""
+import contextlib
 import json
 import os
 import pathlib
@@ -65,8 +66,9 @@ class Faults(InstantWorld):
 
     def test_a_clone_whose_process_dies_at_its_start(self):
         thread = self.when(self.process_of_a_clone, self.kill)
-        self.only_error()
+        text = self.only_error()
         thread.join()
+        self.assertIn("clone 'no'", text)
         self.assert_as_before()
 
     def test_a_clone_whose_process_dies_in_the_gate(self):
@@ -87,7 +89,7 @@ class Faults(InstantWorld):
         thread = self.when(self.image_begun, lambda _: self.kill(self.pid_of(victim["uuid"])))
         text = self.only_error(vm=victim)
         thread.join()
-        self.assertIn("error", text)
+        self.assertIn("has ended while its memory was captured; start the VM, and try again", text)
         end = time.monotonic() + 10
         while self.api.vm(victim["uuid"])["state"] != "Stopped" and time.monotonic() < end:
             time.sleep(0.1)
@@ -166,6 +168,65 @@ class Faults(InstantWorld):
             self.api.delete("/primary-storage/" + storage["uuid"])
         finally:
             subprocess.run(["umount", "-l", place], check=True)
+
+    def killed_at(self, point, call):
+        """A server that dies at the point while `call` waits for its answer; the next one has ended what was begun."""
+        self.restart(RAMET_CRASH_POINT=point)
+        with contextlib.suppress(OSError, ApiError, json.JSONDecodeError):
+            call()
+        self.await_death(point)
+
+    def await_death(self, point):
+        self.assertEqual(-signal.SIGKILL, self.server.process.wait(60), f"{point} was never passed")
+        self.restart()
+        end = time.monotonic() + 60
+        while any(finding["kind"] == "unfinished job" for finding in self.doctor()) and time.monotonic() < end:
+            time.sleep(0.2)
+
+    def clones(self):
+        return [vm for vm in self.api.rows("/vm-instances") if vm["uuid"] != self.source["uuid"]]
+
+    def expunge_clones(self):
+        for vm in self.clones():
+            self.expunge(vm["uuid"])
+
+    def test_a_server_that_is_killed_leaves_the_source_running_and_nothing_else(self):
+        for point in ("qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming", "qemu.memory.captured", "memory-captured-before-row", "qemu.memory.loaded",
+                      "gate-passed", "gate-passed#2"):
+            with self.subTest(point):
+                self.killed_at(point, lambda: self.job(["a", "b"], patience=60))
+                self.expunge_clones()
+                self.assert_as_before()
+                self.assertEqual([], self.images())
+
+    def test_a_server_that_is_killed_while_an_image_is_removed_ends_that_later(self):
+        for point in ("memory-doomed", "memory-removed"):
+            with self.subTest(point):
+                self.clone("last")
+                self.killed_at(point, self.expunge_clones)
+                self.assertEqual([], self.images())
+                self.expunge_clones()
+                self.assert_as_before()
+
+    def test_a_server_that_is_killed_within_the_gate(self):
+        """The clones run and have no identity yet: none is anybody's with its links up, or as a whole."""
+        self.agent.run("mkdir -p /etc/ramet/resume.d; printf '#!/bin/sh\nsleep 4\n' >/etc/ramet/resume.d/slow; chmod 755 /etc/ramet/resume.d/slow")
+        try:
+            job = self.begin(["a", "b"])
+            end = time.monotonic() + 60
+            while not any(step["name"] == "gate" for step in self.api.get("/jobs/" + job)["steps"]):
+                self.assertLess(time.monotonic(), end, "the gate is never reached")
+                time.sleep(0.02)
+            time.sleep(1)  # well within the four seconds of the slow program
+            self.server.stop(how=signal.SIGKILL)
+            self.await_death("gate")
+            for vm in self.clones():
+                self.assertEqual([vm["name"], vm["uuid"]], self.guest(vm).run("hostname; cat /etc/machine-id", 60).split())
+                self.assertEqual(["enable"], [nic["state"] for nic in vm["vmNics"]])
+            self.expunge_clones()
+        finally:
+            self.agent.run("rm -r /etc/ramet/resume.d")
+        self.assert_as_before()
 
     def image_begun(self):
         memory = pathlib.Path(self.server.data_dir) / "memory"

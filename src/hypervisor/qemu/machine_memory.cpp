@@ -34,6 +34,7 @@ namespace {
 constexpr auto kPreparation = 30s;     // QEMU reads all memory once, while the guest runs; a longer one is no error, but lengthens the pause
 constexpr auto kResumePatience = 30s;  // with that reading, if it was not to be waited for
 constexpr auto kMigrationEnd = 10s;    // from the stream's last byte to QEMU's word that it is done
+constexpr auto kSourceEnd = 1s;        // from a source's closed monitor to its end
 constexpr auto kLoadPatience = 60s;    // of a clone's device state; megabytes at most
 constexpr auto kPollPause = 1ms;
 constexpr auto kUnplugLook = 20ms;
@@ -55,12 +56,21 @@ void flush(const storage::Place& place) {
     if (file.has_value()) ::fdatasync(file->get());
 }
 
+// A source that has ended is told of, whatever call met it first. Its monitor is lost a moment before.
+std::unexpected<Error> cannot_be_captured(const Process& source, Error error) {
+    const bool has_gone = error.code == ErrorCode::internal ? wait_for_end(source, kSourceEnd) : has_ended(source);
+    if (!has_gone) return failed("The VM's memory cannot be captured", std::move(error));
+    return fail(ErrorCode::operation_failed, "The VM's process has ended while its memory was captured; start the VM, and try again",
+                error.message + ": " + error.detail);
+}
+
 }  // namespace
 
 // What one capture carries from its beginning under the lock to its end.
 struct Machine::MemoryCapture {
     explicit MemoryCapture(std::chrono::milliseconds stall_max) : pipe(stall_max) {}
     bool was_running = false;
+    Process source;
     MemoryFacts facts;
     steady_clock::time_point begun = steady_clock::now();
     std::optional<std::chrono::microseconds> stopped_at;  // QEMU's clock
@@ -80,6 +90,7 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
         TRY(check_capture(overlays));
         TRY(still_patient());
         memory_bytes = static_cast<std::uint64_t>(memory_mebibytes(record_.spec)) * limits::kMiB;
+        TRY_ASSIGN(capture.source, open_process(run_->process.pid, run_->process.start_time));
     }
     TRY_ASSIGN(MemoryFiles files, MemoryFiles::make(place, memory_bytes));
     TRY(capture.pipe.make());
@@ -113,7 +124,7 @@ Result<MemoryFacts> Machine::capture_memory(const std::vector<OverlaySpec>& over
     if (done.has_value()) done = files.complete(*state, surroundings_.user, place.durable);
     if (!done.has_value()) {
         (void)remove_memory_files(place);
-        return failed("The VM's memory cannot be captured", std::move(done.error()));
+        return cannot_be_captured(capture.source, std::move(done.error()));
     }
     crash_point("qemu.memory.captured");
     capture.facts.memory_bytes = static_cast<std::int64_t>(memory_bytes);
