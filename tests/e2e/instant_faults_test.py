@@ -228,6 +228,20 @@ class Faults(InstantWorld):
             self.agent.run("rm -r /etc/ramet/resume.d")
         self.assert_as_before()
 
+    def test_a_source_on_pause_is_so_again_after_a_kill_while_its_qemu_takes_the_disks_back(self):
+        """For that it has to run for an instant (docs/decisions/0013), and the server dies in it."""
+        self.api.action(self.source["uuid"], "pauseVmInstance")
+        try:
+            self.killed_at("qemu.memory.given-back", lambda: self.job(["a"], patience=60))
+            self.assertEqual("Paused", self.api.vm(self.source["uuid"])["state"])
+            with self.assertRaises(TimeoutError):
+                self.agent.call("guest-ping", 3)
+        finally:
+            self.api.action(self.source["uuid"], "resumeVmInstance")
+        self.agent.call("guest-ping", 60)
+        self.expunge_clones()
+        self.assert_as_before()
+
     def image_begun(self):
         memory = pathlib.Path(self.server.data_dir) / "memory"
         return next(iter(memory.glob("*/ram")), None) if memory.exists() else None

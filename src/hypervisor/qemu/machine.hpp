@@ -144,6 +144,7 @@ private:
     Result<std::string> migration_status();
     Result<void> settle_migration();
     Result<void> leave_migration(bool running);  // from "postmigrate" to running or paused
+    Result<void> stop_again();                   // what leave_migration owes
     Result<std::string> wait_until_loaded();     // QEMU's run state then
     Result<void> begin_from_memory();
     Result<bool> begin_as_fork(const DomainSpec& spec, const MemoryPlace& place, const std::string& layout);

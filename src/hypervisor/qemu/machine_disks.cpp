@@ -361,7 +361,10 @@ Result<void> Machine::settle_record() {
     record_.resume_owed = resume;  // until it is done, whatever becomes of this try
     if (record_.pending) TRY(settle_pending());
     TRY_ASSIGN(const std::string status, run_state());
-    if (status == "postmigrate") TRY(leave_migration(resume));
+    if (status == "postmigrate")
+        TRY(leave_migration(resume));
+    else
+        TRY(stop_again());
     if (resume && status == "paused") {
         telemetry::log_info("VM {}: resumed; it was paused for a capture that did not come to its end", vm_.text());
         TRY(ensure_running());

@@ -350,8 +350,18 @@ Result<void> Machine::settle_migration() {
 
 // QEMU gives its disks away at the end of a migration and takes them back with "cont" alone.
 Result<void> Machine::leave_migration(bool running) {
+    record_.pause_owed = !running;
+    if (!running) TRY(directory_->write_record(record_));  // a server that comes next would take it for a guest that should run
     TRY(ensure_running());
-    if (!running) TRY(ask("stop"));
+    crash_point("qemu.memory.given-back");
+    return stop_again();
+}
+
+Result<void> Machine::stop_again() {
+    if (!record_.pause_owed) return {};
+    TRY(ask("stop"));
+    record_.pause_owed = false;
+    save_record();
     return {};
 }
 

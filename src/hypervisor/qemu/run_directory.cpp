@@ -92,6 +92,8 @@ DomainRecord read_record_json(const json::object& from) {
     record.spec.bridges = bridges != nullptr ? bridges->to_number<std::int64_t>() : 0;
     if (from.contains("machine")) record.machine = VmId::trusted(text_of(from, "machine"));
     record.resume_owed = from.at("resumeOwed").as_bool();
+    const json::value* const pause = from.if_contains("pauseOwed");
+    record.pause_owed = pause != nullptr && pause->as_bool();
     const json::value* const layout = from.if_contains("deviceLayout");
     record.device_layout = layout != nullptr ? layout->to_number<std::int64_t>() : 1;  // the first servers knew but one
     for (const auto& [volume, count] : from.at("writesAtOpening").as_object()) record.writes_at_opening[volume] = count.to_number<std::int64_t>();
@@ -136,6 +138,7 @@ std::string record_text(const DomainRecord& record) {
                      {"deviceLayout", record.device_layout},
                      {"writesAtOpening", std::move(writes)}};
     if (!record.machine.empty()) out["machine"] = record.machine.text();
+    if (record.pause_owed) out["pauseOwed"] = true;
     if (!record.levels.empty()) {
         json::object levels;
         for (const auto& [volume, numbers] : record.levels) levels[volume] = json::value_from(numbers);

@@ -32,6 +32,7 @@ struct DomainRecord {
     std::int64_t device_layout = kDeviceLayout;               // of the process
     VmId machine{};            // whose the process was before it was the VM's, and whose generation id it has; empty: nobody's
     bool resume_owed = false;  // the guest stands still for a memory capture: who finds it so without one going on lets it run
+    bool pause_owed = false;   // it runs, or is about to, only so that QEMU takes its disks back: who finds it so stops it
 };
 
 std::string record_text(const DomainRecord& record);
