@@ -1,4 +1,5 @@
 // Memory captures of real guests of one sector.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -6,30 +7,53 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
+#include <iostream>
 #include <set>
 #include <string>
 #include <thread>
 
 #include "base/crash_point.hpp"
 #include "hypervisor/qemu/command_line.hpp"
+#include "hypervisor/qemu/qmp.hpp"
 #include "hypervisor/qemu/stream_splitter.hpp"
 #include "support/qemu_vms.hpp"
-#include "support/stream_builder.hpp"
 
 namespace ramet::test {
 namespace {
 
 using hypervisor::DomainState;
 
-class NoPages final : public hypervisor::PageSink {
+const hypervisor::StreamExpectation kExpected{hypervisor::kMachineType, hypervisor::kMemoryBlock, 32U << 20, hypervisor::kScreenBlock};
+
+class PrefixSource final : public hypervisor::ByteSource {
 public:
-    Result<void> page(std::uint64_t, std::span<const std::byte>) override {
-        ++count;
+    explicit PrefixSource(std::string_view text, std::size_t at_once = 1 << 20) : text_(text), at_once_(at_once) {}
+    Result<std::size_t> read(std::span<std::byte> buffer) override {
+        const std::size_t count = std::min({buffer.size(), text_.size() - place, at_once_});
+        std::memcpy(buffer.data(), text_.data() + place, count);
+        place += count;
+        return count;
+    }
+    std::size_t place = 0;
+
+private:
+    std::string_view text_;
+    std::size_t at_once_;
+};
+
+// Where in the stream the contents of pages end.
+class PagesAt final : public hypervisor::PageSink {
+public:
+    Result<void> page(std::uint64_t, std::span<const std::byte> bytes) override {
+        if (!bytes.empty()) ends.push_back(source != nullptr ? source->place : 0);
         return {};
     }
-    int count = 0;
+    const PrefixSource* source = nullptr;
+    std::vector<std::size_t> ends;
 };
 
 class MemoryCapture : public testing::Test {
@@ -50,6 +74,28 @@ protected:
         clone.nics[0].mac = "fa:16:3e:00:00:02";
         return clone;
     }
+    // The server lets go of its QEMU, which then sends its state to a file.
+    std::string stream_of_source() {
+        vms_.close_server();
+        const std::string path = vms_.run_file(source_.vm, "stream");
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        const hypervisor::Fd directory(::open(vms_.run_file(source_.vm, "").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        auto qmp = hypervisor::Qmp::open(hypervisor::connect_unix(directory.get(), "qmp.sock", deadline).value(), deadline).value();
+        {
+            const hypervisor::Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+            EXPECT_TRUE(qmp->run("stop").has_value());
+            EXPECT_TRUE(qmp->run("getfd", {{"fdname", "stream"}}, file.get()).has_value());
+            EXPECT_TRUE(qmp->run("migrate", {{"uri", "fd:stream"}}).has_value());
+        }
+        EXPECT_TRUE(eventually([&] {
+            const auto told = qmp->run("query-migrate");
+            return told.has_value() && boost::json::serialize(*told).find("\"completed\"") != std::string::npos;
+        }));
+        qmp.reset();
+        vms_.restart_server();
+        EXPECT_TRUE(vms_.hypervisor().reattach().has_value());
+        return read_file(path);
+    }
     // Nothing is left to be settled either: a disk's top is known then.
     bool goes_on() {
         return eventually([this] {
@@ -67,6 +113,11 @@ TEST_F(MemoryCapture, SealsTheMemoryAndOpensItForEachClone) {
     ASSERT_TRUE(facts.has_value()) << facts.error().message << " | " << facts.error().detail;
     const std::string before = read_file(place.directory + "/ram");
     EXPECT_EQ(before.size(), 32U << 20);
+    struct stat written{};
+    ASSERT_EQ(::stat((place.directory + "/ram").c_str(), &written), 0);
+    EXPECT_LT(written.st_blocks * 512, written.st_size / 8) << "the guest has used next to nothing";
+    EXPECT_GT(written.st_blocks, 0);
+    EXPECT_EQ(facts->allocated_bytes, written.st_blocks * 512);
     for (int i = 0; i < 2; ++i) {
         const hypervisor::DomainSpec clone = clone_spec();
         const Result<void> gone_on = vms_.hypervisor().start_from_memory(clone, place, facts->layout, 1);
@@ -109,24 +160,44 @@ TEST_F(MemoryCapture, AVmInTheBackgroundGetsItsPriorityBack) {
     EXPECT_EQ(policies(clone.vm), std::set<int>{SCHED_OTHER});
 }
 
-TEST_F(MemoryCapture, OfARealStreamNoPrefixIsTakenForTheWhole) {
+TEST_F(MemoryCapture, WhatIsKeptOfAStreamIsAStream) {
     const hypervisor::MemoryPlace place = vms_.memory_place();
     ASSERT_TRUE(vms_.hypervisor().capture_memory(source_.vm, {overlay()}, place, {}).has_value());
     const std::string state = read_file(place.directory + "/state");
-    const hypervisor::StreamExpectation expected{hypervisor::kMachineType, hypervisor::kMemoryBlock, 32U << 20, hypervisor::kScreenBlock};
-    const auto splits = [&](const std::string& stream) {
-        TextSource source(stream, 1 << 20);
-        NoPages pages;
-        const Result<std::string> split = hypervisor::split_stream(source, pages, expected);
-        EXPECT_EQ(pages.count, 0);
-        return split.has_value() && *split == state;
-    };
-    EXPECT_TRUE(splits(state)) << "what is kept is a stream of its own";
-    constexpr std::size_t kEvery = 600;  // every byte at both ends, where the records are; a sample of the 700 KB between
-    for (std::size_t length = 0; length < state.size(); length += length < kEvery || length + kEvery > state.size() ? 1 : 20011) {
-        ASSERT_FALSE(splits(state.substr(0, length))) << "cut to " << length << " of " << state.size() << " bytes";
-    }
+    PagesAt pages;
+    PrefixSource source(state);
+    const Result<std::string> split = hypervisor::split_stream(source, pages, kExpected);
+    ASSERT_TRUE(split.has_value()) << split.error().detail;
+    EXPECT_TRUE(*split == state);
+    EXPECT_TRUE(pages.ends.empty());
     EXPECT_TRUE(vms_.hypervisor().remove_memory(place).has_value());
+}
+
+// As QEMU sends it, pages and all; but not cut within a page's contents, where one length is as good as another. A record of a page of zeros has 9
+// bytes, and there are thousands: with a stride that is not a multiple of three each of its bytes is the last one many times.
+TEST_F(MemoryCapture, OfARealStreamNoPrefixIsTakenForTheWhole) {
+    const std::string stream = stream_of_source();
+    PagesAt pages;
+    PrefixSource whole(stream, 1);  // a byte at a time: the place in the stream is known at each page
+    pages.source = &whole;
+    ASSERT_TRUE(hypervisor::split_stream(whole, pages, kExpected).has_value());
+    EXPECT_GT(pages.ends.size(), 10U) << "the guest's memory is in it";
+    std::vector<bool> in_page(stream.size() + 1);
+    for (const std::size_t end : pages.ends)
+        std::fill_n(in_page.begin() + static_cast<std::ptrdiff_t>(end - hypervisor::kGuestPageBytes) + 2, hypervisor::kGuestPageBytes - 3, true);
+    const char* campaign = std::getenv("RAMET_CAMPAIGN");
+    const std::size_t stride = campaign != nullptr && std::string(campaign) == "nightly" ? 11 : 211;
+    constexpr std::size_t kEnds = 600;  // where the first and the last records are: every byte at any time
+    std::size_t tried = 0;
+    for (std::size_t length = 0; length < stream.size(); ++length) {
+        const bool at_an_end = length < kEnds || length + kEnds > stream.size();
+        if (!at_an_end && (in_page[length] || length % stride != 0)) continue;
+        PagesAt ignored;
+        PrefixSource source(std::string_view(stream).substr(0, length));
+        ASSERT_FALSE(hypervisor::split_stream(source, ignored, kExpected).has_value()) << "cut to " << length << " of " << stream.size() << " bytes";
+        ++tried;
+    }
+    std::cout << tried << " of " << stream.size() << " lengths\n";
 }
 
 TEST_F(MemoryCapture, AQemuThatDiesMeanwhileIsAnErrorThatLeavesNoFiles) {
