@@ -35,6 +35,7 @@ Result<int> show(ApiClient& api, const std::string& job, Format format) {
         if (!text.empty()) fmt::print("{:<12} {}\n", field, text);
     }
     if (const std::string error = field_text(detail, "error.details"); !error.empty()) fmt::print("{:<12} {}\n", "error", error);
+    if (const std::string capture = capture_text(detail, "detail.capture"); !capture.empty()) fmt::print("{:<12} {}\n", "capture", capture);
     const auto print_list = [&](const char* name, const std::vector<Column>& columns) {
         const json::value* rows = detail.if_contains(name);
         if (rows == nullptr || !rows->is_array() || rows->as_array().empty()) return;

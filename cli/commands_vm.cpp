@@ -293,6 +293,11 @@ int exit_code_of_plan(const json::object& answer, bool atomic) {
     return atomic && code == kPartlyDone ? kFailed : code;
 }
 
+void print_made(const json::array& made, const json::object& answer) {
+    print_rows(made, kVmColumns, Format::table);
+    if (const std::string capture = capture_text(answer, "result.capture"); !capture.empty()) fmt::print("\ncapture:  {}\n", capture);
+}
+
 Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
     TRY(refuse_source_among_names(api, options));
     TRY_ASSIGN(const json::object parameters, clone_parameters(api, options));
@@ -316,7 +321,7 @@ Result<int> clone(ApiClient& api, const CloneOptions& options, Format format) {
     if (format == Format::json)
         fmt::print("{}\n", pretty(answer));
     else
-        print_rows(made, kVmColumns, format);
+        print_made(made, answer);
     return exit_code_of_entries(entries);
 }
 

@@ -41,6 +41,17 @@ std::string field_text(const json::value& row, std::string_view field) {
     return json::serialize(*value);
 }
 
+std::string capture_text(const json::value& row, const std::string& field) {
+    const auto part = [&](const char* name) { return field_text(row, field + "." + name); };
+    const std::string level = part("consistency");
+    if (level.empty() || !part("consistencyReason").empty()) return level.empty() ? level : fmt::format("{} ({})", level, part("consistencyReason"));
+    if (level != "filesystem") return level;
+    double microseconds = 0;
+    const std::string frozen = part("frozenMicroseconds");
+    std::from_chars(frozen.data(), frozen.data() + frozen.size(), microseconds);
+    return fmt::format("{} ({} file systems frozen for {:.0f} ms)", level, part("frozenFileSystems"), microseconds / 1000);
+}
+
 std::string pretty(const json::value& value, int indent) {
     const std::string inner(static_cast<std::size_t>(indent) + 2, ' ');
     const std::string outer(static_cast<std::size_t>(indent), ' ');

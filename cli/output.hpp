@@ -19,6 +19,9 @@ std::string field_text(const boost::json::value& row, std::string_view field);  
 void print_rows(const boost::json::array& rows, const std::vector<Column>& columns, Format format);
 void print_object(const boost::json::value& object, Format format);  // "field: value" lines or JSON
 void print_done(Format format);                                      // of a command that has nothing to show: an empty object where JSON is read
+// What a capture of a VM's disks is worth, from the object `field` of `row`: "filesystem (2 file systems frozen for 41 ms)", "crash (why)".
+// Empty when there is no such object.
+std::string capture_text(const boost::json::value& row, const std::string& field);
 std::string pretty(const boost::json::value& value, int indent = 0);
 
 }  // namespace ramet::cli

@@ -100,9 +100,19 @@ struct CloneVmInstancePlan {
     std::int64_t estimated_milliseconds = 0;
     std::string estimate_basis;
 };
+// How the instant was captured that all clones of a call are made from (ours).
+struct CloneCaptureInventory {
+    std::string source_state;
+    std::string consistency;  // of hypervisor::Consistency
+    std::optional<std::string> consistency_reason;
+    std::int64_t frozen_file_systems = 0;
+    std::int64_t frozen_microseconds = 0, paused_microseconds = 0;
+    bool layers_reused = false;
+};
 struct CloneVmInstanceResults {
     std::int64_t number_of_cloned_vm = 0;
     std::vector<CloneVmInstanceInventory> inventories;
+    std::optional<CloneCaptureInventory> capture;
     std::optional<CloneVmInstancePlan> plan;  // of a dry run
 };
 
@@ -300,6 +310,7 @@ RAMET_DECLARE_MESSAGE(ChangeVolumeState)
 template <> const TypeInfo& describe<api::VmNicParam>();
 template <> const TypeInfo& describe<api::ErrorInventory>();
 template <> const TypeInfo& describe<api::CloneVmInstanceInventory>();
+template <> const TypeInfo& describe<api::CloneCaptureInventory>();
 template <> const TypeInfo& describe<api::CloneVmInstanceResults>();
 template <> const TypeInfo& describe<api::GetVmHostnameReply>();
 template <> const TypeInfo& describe<api::GetVmConsoleAddressReply>();

@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, 2> kNicStates{"enable", "disable"};
 constexpr std::array<std::string_view, 3> kNicDrivers{"virtio", "e1000", "rtl8139"};
 constexpr std::array<std::string_view, 4> kCopyModes{"auto", "linked", "reflink", "full"};
 constexpr std::array<std::string_view, 3> kQuiesceModes{"never", "auto", "require"};
+constexpr std::array<std::string_view, 5> kConsistencies{"filesystem", "crash", "paused", "stopped", "memory"};
 constexpr std::array<std::string_view, 2> kIdentityModes{"reset", "keep"};
 constexpr std::array<std::string_view, 4> kWaitForModes{"created", "running", "agent", "ip"};
 
@@ -162,12 +163,33 @@ template <> const TypeInfo& describe<api::CloneVmInstanceInventory>() {
     return info;
 }
 
+template <> const TypeInfo& describe<api::CloneCaptureInventory>() {
+    using api::CloneCaptureInventory;
+    static const TypeInfo info = object<CloneCaptureInventory>(
+        "CloneCapture", "The instant of the source that all clones of the call are made from.",
+        field<&CloneCaptureInventory::source_state>("sourceState", "The source's state at it."),
+        field<&CloneCaptureInventory::consistency>(
+            "consistency",
+            "The level that quiesce reached. filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: "
+            "the same, of a paused source; stopped: the source was off; memory: the clones go on from the memory of the same instant.",
+            {.one_of = kConsistencies}),
+        field<&CloneCaptureInventory::consistency_reason>("consistencyReason", "Why the file systems were not frozen; absent when they were."),
+        field<&CloneCaptureInventory::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
+        field<&CloneCaptureInventory::frozen_microseconds>("frozenMicroseconds", "How long they were."),
+        field<&CloneCaptureInventory::paused_microseconds>("pausedMicroseconds", "How long the source's vCPUs stood."),
+        field<&CloneCaptureInventory::layers_reused>("layersReused", "Nothing was written since the last capture: that instant serves again."));
+    return info;
+}
+
 template <> const TypeInfo& describe<api::CloneVmInstanceResults>() {
     using api::CloneVmInstanceResults;
     static const TypeInfo info = row<CloneVmInstanceResults>(
         {"", "", "org.zstack.header.vm.CloneVmInstanceResults"}, "CloneVmInstanceResults", "What became of each name, in the order of the names.",
         field<&CloneVmInstanceResults::number_of_cloned_vm>("numberOfClonedVm", "How many clones were made."),
         field<&CloneVmInstanceResults::inventories>("inventories", "One entry per name."),
+        field<&CloneVmInstanceResults::capture>(
+            "capture", "How the source was captured; absent for clones of a checkpoint or of snapshots, which capture nothing.",
+            {.since = "ramet 0.1"}),
         field<&CloneVmInstanceResults::plan>("plan", "Of a dry run: what would happen.", {.since = "ramet 0.1"}));
     return info;
 }

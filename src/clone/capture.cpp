@@ -55,6 +55,7 @@ Result<Output> Capture::run(StepContext& step) {
     TRY_ASSIGN(const bool captured, has_given_parents());
     lifecycle::CutFacts facts;
     if (captured) {
+        if (plan_.memory) facts.consistency = hypervisor::Consistency::memory;
         facts.consistency_reason = "The machine went down before it was noted how the capture had gone";
         TRY_ASSIGN(const bool taken, firmware.taken());
         if (has_firmware && !taken) TRY(firmware.take());

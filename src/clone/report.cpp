@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "api/json.hpp"
+#include "api/messages_vm.hpp"
 #include "clone/memory_gate.hpp"
+#include "lifecycle/cut.hpp"
 #include "lifecycle/identity_report.hpp"
 
 namespace ramet::clone {
@@ -20,6 +22,17 @@ namespace {
 
 std::string entry_error(const std::string& name, Error error) {
     return "{\"error\":" + api::error_object(error_of_clone(name, std::move(error))) + "}";
+}
+
+// "" or the member `capture` of the result, from what the step left; nothing was captured for clones of something kept.
+Result<std::string> capture_member(const std::string& output) {
+    if (output.empty()) return std::string();
+    TRY_ASSIGN(const lifecycle::CutFacts facts, api::from_json<lifecycle::CutFacts>(output));
+    const api::CloneCaptureInventory told{facts.source_state,        std::string(name_of(facts.consistency)),
+                                          facts.consistency_reason,  facts.frozen_file_systems,
+                                          facts.frozen_microseconds, facts.paused_microseconds,
+                                          facts.layers_reused};
+    return ",\"capture\":" + api::to_json(told);
 }
 
 }  // namespace
@@ -57,7 +70,8 @@ Result<workflow::Report> report(lifecycle::Parts& parts, const JobId& job, const
     const std::string capture = context.output_of("capture");
     const std::string gate = context.output_of("gate");
     TRY_ASSIGN(const std::string identity, lifecycle::identity_reports(parts, made));
-    return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]}}}})", cloned, entries),
+    TRY_ASSIGN(const std::string captured, capture_member(capture));
+    return workflow::Report{fmt::format(R"({{"result":{{"numberOfClonedVm":{},"inventories":[{}]{}}}}})", cloned, entries, captured),
                             fmt::format(R"({{"capture":{},"gate":{},"identity":{},"volumes":{}}})", capture.empty() ? "{}" : capture,
                                         gate.empty() ? "[]" : gate, identity, [&] {
                                             std::string volumes = "[";

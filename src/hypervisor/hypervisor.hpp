@@ -86,8 +86,9 @@ enum class Consistency : std::uint8_t {
     filesystem,  // the guest's agent had written everything out and stopped all writing
     paused,      // the VM was paused: as `crash`, and what its memory held is not on the disks
     stopped,     // the VM was off; whether it was shut down cleanly is not known
+    memory,      // the memory of the same instant goes with the disks: nothing is lost; the disks alone are as `crash`
 };
-inline constexpr std::array<std::string_view, 4> kConsistencyNames{"crash", "filesystem", "paused", "stopped"};
+inline constexpr std::array<std::string_view, 5> kConsistencyNames{"crash", "filesystem", "paused", "stopped", "memory"};
 
 // How a capture was frozen, or why it was not.
 struct FreezeFacts {

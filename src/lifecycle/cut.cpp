@@ -17,7 +17,8 @@ template <> const TypeInfo& describe<lifecycle::CutFacts>() {
         field<&CutFacts::layers_reused>("layersReused", "Whether nothing had to be captured."),
         field<&CutFacts::consistency>("consistency",
                                       "filesystem: the guest had written everything out and was frozen; crash: as after a power cut; paused: "
-                                      "the same, of a paused source; stopped: the source was off."),
+                                      "the same, of a paused source; stopped: the source was off; memory: its memory was taken "
+                                      "too."),
         field<&CutFacts::consistency_reason>("consistencyReason", "Why the file systems were not frozen."),
         field<&CutFacts::frozen_file_systems>("frozenFileSystems", "How many file systems were frozen, as the guest agent says."),
         field<&CutFacts::frozen_microseconds>("frozenMicroseconds", "How long they were, from the question to the thaw's answer."),

@@ -32,6 +32,8 @@ Result<void> note_source(Parts& parts, MemoryImage& image, const VmId& source) {
 Result<void> take_memory(Parts& parts, const MemoryCut& cut, const std::vector<hypervisor::OverlaySpec>& overlays, CutFacts& report,
                          const std::stop_token& stop) {
     TRY_ASSIGN(MemoryImage image, reserve_memory_image(parts, cut.job, cut.source));
+    report.consistency = hypervisor::Consistency::memory;
+    report.consistency_reason = "The memory was captured with the disks: what the guest had not written out yet is in it";
     if (image.state == MemoryImageState::ready) return {};
     const hypervisor::MemoryPlace place{image.directory, cut.durable};
     TRY(parts.hypervisor.remove_memory(place));  // of a run that was cut off

@@ -40,7 +40,7 @@ class Instant(InstantWorld):
         if sniffer:
             self.no_frame_of_the_source(sniffer.close(), clones)
         capture = detail["capture"]
-        self.assertEqual("Running", capture["sourceState"])
+        self.assertEqual(("Running", "memory"), (capture["sourceState"], capture["consistency"]))
         self.assertGreater(capture["pausedMicroseconds"], 0)
         for entry in detail["gate"]:
             changed = {fact["what"] for fact in entry["facts"] if fact["outcome"] == "changed"}

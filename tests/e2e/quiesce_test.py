@@ -8,7 +8,7 @@ import subprocess
 import time
 import unittest
 
-from support import Agent, ApiError, WithWriter, World
+from support import RAMET, Agent, ApiError, WithWriter, World
 
 MIB = 1 << 20
 STALL_MAX = 8.0
@@ -41,10 +41,12 @@ class QuiesceWorld(WithWriter, World):
     def end_of(self, job):
         result = self.api.call("GET", "/api-jobs/" + job)["result"]
         self.assertEqual(1, result["numberOfClonedVm"], result)
-        return result["inventories"][0]["inventory"], self.api.get("/jobs/" + job)["detail"]["capture"]
+        detail = self.api.get("/jobs/" + job)["detail"]["capture"]
+        self.assertEqual({field: detail[field] for field in result["capture"]}, result["capture"])
+        return result["inventories"][0]["inventory"], result["capture"]
 
     def capture(self, source=None, **more):
-        """(the clone, what the job's detail says of the capture)"""
+        """(the clone, what the result says of the capture)"""
         return self.end_of(self.start_clone(source, **more))
 
     def expunge_clones(self):
@@ -133,6 +135,19 @@ class Quiesce(OrderOfWrites, QuiesceWorld):
                 self.assertEqual(level == "filesystem", self.journal_is_clean(clone))
                 print(f"quiesce {quiesce}: {level}, job {took * 1000:.0f} ms, frozen {capture['frozenMicroseconds'] / 1000:.0f} ms, paused {capture['pausedMicroseconds'] / 1000:.1f} ms")
         self.assertEqual("thawed", self.agent.call("guest-fsfreeze-status"))
+
+    def test_the_command_line_tells_the_level(self):
+        def ramet(*arguments):
+            done = subprocess.run([RAMET, *arguments], env=dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory), capture_output=True, text=True, timeout=60)
+            self.assertEqual(0, done.returncode, done.stderr)
+            return done.stdout
+
+        for quiesce, told in (("never", r"crash \(No freeze was asked for\)"), ("require", r"filesystem \([1-9]\d* file systems frozen for \d+ ms\)")):
+            self.agent.run("echo something > /root/told; sync")
+            self.assertRegex(ramet("clone", "db01", "c", "--strategy", "CreateStopped", "--quiesce", quiesce), r"\ncapture:  " + told + "\n")
+            job = self.api.get("/jobs?sort=-createDate&limit=1")["inventories"][0]["uuid"]
+            self.assertRegex(ramet("job", "show", job), r"\ncapture +" + told + "\n")
+            self.expunge_clones()
 
     def test_a_guest_without_an_agent_is_not_waited_for_and_cannot_be_required_to_freeze(self):
         self.in_background("sleep 1; cd /etc/ramet; cp agent /run/kept; echo \"#!/bin/sh\" > agent; echo \"exec sleep 8\" >> agent; killall qemu-ga; sleep 5; cp /run/kept agent")

@@ -385,6 +385,7 @@ class Snapshots(World):
         self.assertIn("needs it to be one of [Stopped]", self.ramet("snapshot", "revert", "cli-volume", code=1))
         cloned = json.loads(self.ramet("-o", "json", "clone", "--snapshot", "cli-group", "of-snapshot", "--strategy", "CreateStopped"))
         self.assertEqual("of-snapshot", cloned["result"]["inventories"][0]["inventory"]["name"])
+        self.assertNotIn("capture", cloned["result"], "nothing was captured")
         self.ramet("snapshot", "revert", self.snapshot("of-clone", cloned["result"]["inventories"][0]["inventory"]["rootVolumeUuid"])["uuid"])
         self.ramet("vm", "create", "cli-made", "--snapshot", "cli-group", "--strategy", "CreateStopped")
         self.ramet("vm", "create", "cli-made-2", "--snapshot", "cli-volume", "--strategy", "CreateStopped")
