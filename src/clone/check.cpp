@@ -155,7 +155,11 @@ Result<CheckedClone> check(Transaction& transaction, const lifecycle::Request& r
                                      {VmState::running, VmState::paused, VmState::stopped}, request.job));
     }
     TRY_ASSIGN(const std::vector<std::string> source_tags, tags_of(transaction, checked.source.vm.uuid.text(), kept));
-    if (!message.volume_snapshot_group_uuid) { TRY_ASSIGN(checked.tpm_policy, lifecycle::tpm_policy(source_tags, message.system_tags)); }
+    TRY_ASSIGN(checked.tpm_policy, lifecycle::tpm_policy(source_tags, message.system_tags));
+    if (message.volume_snapshot_group_uuid && checked.tpm_policy == "copy")
+        return fail(ErrorCode::operation_failed,
+                    "systemTags: tpmPolicy::copy: snapshots are of disks alone, the TPM's state of that instant was not kept; use tpmPolicy::new, or "
+                    "clone a checkpoint, which keeps it");
     if (message.memory) TRY(check_memory(checked.source, message, checked.tpm_policy));
     TRY(check_volumes(transaction, checked.source, message.full));
     TRY_ASSIGN(checked.cluster, check_placement(transaction, checked.source.vm, message));

@@ -160,6 +160,11 @@ class Firmware(World):
         self.assertEqual(3, len(states), "each TPM goes on by itself")
         self.assertEqual(0, ask_tpm(guest, read(8))[0], "the source's is as before")
         self.assertNotIn("tpmPolicy", str(self.api.rows("/system-tags")))
+        group = self.api.post("/volume-snapshots/group", {"params": {"rootVolumeUuid": source["rootVolumeUuid"], "name": "disks"}})["inventory"]["uuid"]
+        self.refused("SYS.1006", "tpmPolicy::copy", "checkpoint", call=lambda: self.clone(source, "no", volumeSnapshotGroupUuid=group, systemTags=["tpmPolicy::copy"]))
+        self.refused("SYS.1007", "tpmPolicy", call=lambda: self.clone(source, "undecided", volumeSnapshotGroupUuid=group))
+        self.clone(source, "of-disks", volumeSnapshotGroupUuid=group, systemTags=["tpmPolicy::new"], strategy="CreateStopped")
+        self.api.delete("/volume-snapshots/group/" + group)
 
     def test_clones_with_memory_have_the_firmware_state_of_that_instant(self):
         source = self.create("warm", "bootMode::UEFI", "tpm::2.0")
