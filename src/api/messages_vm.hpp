@@ -95,8 +95,9 @@ struct CloneVmInstancePlan {
     std::optional<PlannedMemoryInventory> memory;
     std::vector<PlannedCloneInventory> clones;
     std::string capture;
-    std::int64_t capture_bytes_to_write = 0;
-    std::int64_t bytes_to_write = 0;  // in all
+    std::int64_t capture_bytes_to_write = 0, merge_bytes_to_write = 0;
+    std::int64_t start_bytes_to_write = 0, firmware_bytes_to_write = 0;  // per clone
+    std::int64_t bytes_to_write = 0;                                     // in all
     std::int64_t estimated_milliseconds = 0;
     std::string estimate_basis;
 };

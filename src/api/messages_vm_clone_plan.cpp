@@ -60,8 +60,8 @@ template <> const TypeInfo& describe<api::PlannedMemoryInventory>() {
                                               {.one_of = kMemoryPlaces}),
         field<&PlannedMemoryInventory::available_bytes>("availableBytes", "What is free there; absent where the file system does not say."),
         field<&PlannedMemoryInventory::bytes_to_write>("bytesToWrite",
-                                                       "What the image would occupy there, an estimate; not on a primary storage, and "
-                                                       "not in the plan's own bytesToWrite."),
+                                                       "What the image would occupy there, an estimate. It is part of the plan's bytesToWrite, "
+                                                       "but not on a primary storage."),
         field<&PlannedMemoryInventory::bytes_basis>("bytesBasis", "What bytesToWrite is made from."),
         field<&PlannedMemoryInventory::estimated_milliseconds>("estimatedMilliseconds", "How long the capture of the memory would take."),
         field<&PlannedMemoryInventory::source_state>("sourceState",
@@ -78,8 +78,14 @@ template <> const TypeInfo& describe<api::CloneVmInstancePlan>() {
         field<&CloneVmInstancePlan::clones>("clones", "One entry per name, in order."),
         field<&CloneVmInstancePlan::capture>("capture", "What would happen to the source."),
         field<&CloneVmInstancePlan::capture_bytes_to_write>("captureBytesToWrite", "What the source's new layers would occupy."),
-        field<&CloneVmInstancePlan::bytes_to_write>("bytesToWrite",
-                                                    "What all files on the primary storages would occupy in the end, new layers included."),
+        field<&CloneVmInstancePlan::merge_bytes_to_write>(
+            "mergeBytesToWrite", "What making the source's full chains of layers shorter would write before the capture, at most."),
+        field<&CloneVmInstancePlan::start_bytes_to_write>("startBytesToWrite",
+                                                          "What the start of each clone would write: its seed, and records of its process and NICs."),
+        field<&CloneVmInstancePlan::firmware_bytes_to_write>("firmwareBytesToWrite", "What each clone's UEFI variables and TPM state would occupy."),
+        field<&CloneVmInstancePlan::bytes_to_write>(
+            "bytesToWrite",
+            "All of it together: what the call would write, memory included; not the rows of the database, logs, and what guests write themselves."),
         field<&CloneVmInstancePlan::estimated_milliseconds>("estimatedMilliseconds", "How long it would take, the guests' boot not counted."),
         field<&CloneVmInstancePlan::estimate_basis>("estimateBasis", "What the estimate is made from."));
     return info;

@@ -79,8 +79,9 @@ Result<lifecycle::CutFacts> Capture::cut(lifecycle::FirmwareCapture* firmware, S
 
 Result<bool> Capture::would_reuse() {
     TRY_ASSIGN(const bool has_firmware, lifecycle::FirmwareCapture(parts_, job_.text(), plan_.source, plan_.tpm_policy).needed());
-    TRY_ASSIGN(const bool reuses, lifecycle::Cut(parts_, order_of(job_, plan_)).would_reuse());
-    return reuses && !has_firmware;
+    lifecycle::CutOrder order = order_of(job_, plan_);
+    if (has_firmware) order.while_stopped = [] { return Result<void>(); };
+    return lifecycle::Cut(parts_, std::move(order)).would_reuse();
 }
 
 Result<void> Capture::undo(StepContext&) {

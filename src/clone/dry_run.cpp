@@ -13,6 +13,8 @@
 #include "clone/report.hpp"
 #include "clone/reserve.hpp"
 #include "clone/tell_memory.hpp"
+#include "lifecycle/firmware.hpp"
+#include "lifecycle/shorten.hpp"
 #include "store/table.hpp"
 
 namespace ramet::clone {
@@ -27,18 +29,28 @@ constexpr double kMillisecondsPerResume = 40;    // a process that loads the cap
 // A guest's own work on its identity keeps a processor busy: emulated, as measured; with KVM a guess, for there was none to measure with.
 constexpr double kGateMillisecondsEmulated = 1000, kGateMillisecondsKvm = 200;
 
+struct Foreseen {
+    Reserved reserved;
+    std::int64_t start_bytes = 0;  // that the start of each clone writes
+};
+
 // The reservation as it would be; nothing of it stays.
-Result<Reserved> reserve_and_roll_back(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message,
+Result<Foreseen> reserve_and_roll_back(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message,
                                        const PreparedClone& prepared) {
-    std::optional<Reserved> reserved;
+    std::optional<Foreseen> foreseen;
     const Result<void> rolled_back = parts.database().write([&](Transaction& transaction) -> Result<void> {
-        reserved.reset();  // the database may try again
+        foreseen.reset();  // the database may try again
         TRY(lifecycle::require_room(transaction, prepared.room, wanted_room(prepared)));
         TRY_ASSIGN(Reserved made, reserve(transaction, request, message, prepared.checked, prepared.plan, parts.now()));
-        reserved = std::move(made);
+        // The seeds of all have the same blocks: what differs in them has the same length, or nearly so.
+        std::int64_t start_bytes = 0;
+        if (prepared.plan.strategy == lifecycle::Strategy::instant_start && !made.vms.empty()) {
+            TRY_ASSIGN(start_bytes, lifecycle::bytes_of_start(transaction, made.vms.front().vm.uuid));
+        }
+        foreseen = Foreseen{std::move(made), start_bytes};
         return fail(ErrorCode::cancelled, "a dry run keeps nothing");
     });
-    if (reserved) return std::move(*reserved);
+    if (foreseen) return std::move(*foreseen);
     if (!rolled_back.has_value()) return std::unexpected(rolled_back.error());
     return fail(ErrorCode::internal, "a dry run was committed");
 }
@@ -109,37 +121,59 @@ Result<void> estimate_time(lifecycle::Parts& parts, const Reserved& reserved, ap
     return {};
 }
 
-Result<void> tell_capture(lifecycle::Parts& parts, const lifecycle::Request& request, const ClonePlan& plan, api::CloneVmInstancePlan& told) {
+Result<void> tell_capture(lifecycle::Parts& parts, const lifecycle::Request& request, const PreparedClone& prepared, api::CloneVmInstancePlan& told) {
+    const ClonePlan& plan = prepared.plan;
     if (plan.kept) {
         told.capture = "the clones are made from kept layers: no source is touched";
         return {};
     }
     if (plan.memory) {  // always cut: its disks have to be of the memory's instant
         told.capture = "the source's disks and memory are captured at one instant, and the disks go on with new layers";
-        told.capture_bytes_to_write = static_cast<std::int64_t>(plan.volumes.size()) * storage::kOverlayFileBytes;
-        return {};
+    } else {
+        TRY_ASSIGN(const bool reuses, Capture(parts, request.job, plan).would_reuse());
+        told.capture = reuses ? "nothing was written since the last capture: the source is not touched"
+                              : "the source's disks are captured at one instant and go on with new layers";
+        if (reuses) return {};
     }
-    TRY_ASSIGN(const bool reuses, Capture(parts, request.job, plan).would_reuse());
-    told.capture = reuses ? "nothing was written since the last capture: the source is not touched"
-                          : "the source's disks are captured at one instant and go on with new layers";
-    told.capture_bytes_to_write = reuses ? 0 : static_cast<std::int64_t>(plan.volumes.size()) * storage::kOverlayFileBytes;
+    told.capture_bytes_to_write = static_cast<std::int64_t>(plan.volumes.size()) * storage::kOverlayFileBytes;
+    for (const PlannedVolume& volume : plan.volumes) {
+        const bool on = prepared.checked.source.vm.state != VmState::stopped;
+        TRY_ASSIGN(const std::int64_t bytes, lifecycle::bytes_to_make_room(parts, volume.source, on));
+        told.merge_bytes_to_write += bytes;
+    }
     return {};
+}
+
+// Whose firmware state each clone gets a copy of; empty: nobody's.
+std::string keeper_of_firmware(const ClonePlan& plan) {
+    if (plan.checkpoint) return plan.checkpoint->text();
+    return plan.kept ? std::string() : plan.source.text();
+}
+
+std::int64_t sum_of_bytes(const Reserved& reserved, const api::CloneVmInstancePlan& told) {
+    std::int64_t each = told.start_bytes_to_write + told.firmware_bytes_to_write;
+    for (const PlannedVolume& volume : reserved.plan.volumes) each += volume.file_bytes;
+    return told.capture_bytes_to_write + told.merge_bytes_to_write + (told.memory ? told.memory->bytes_to_write : 0) +
+           std::ssize(reserved.vms) * each;
 }
 
 }  // namespace
 
 Result<std::string> dry_run(lifecycle::Parts& parts, const lifecycle::Request& request, const api::CloneVmInstance& message) {
     TRY_ASSIGN(const PreparedClone prepared, prepare(parts, request, message));
-    TRY_ASSIGN(const Reserved reserved, reserve_and_roll_back(parts, request, message, prepared));
+    TRY_ASSIGN(const Foreseen foreseen, reserve_and_roll_back(parts, request, message, prepared));
+    const Reserved& reserved = foreseen.reserved;
     api::CloneVmInstancePlan told;
-    TRY(tell_capture(parts, request, prepared.plan, told));
-    told.bytes_to_write = told.capture_bytes_to_write;
+    TRY(tell_capture(parts, request, prepared, told));
     for (const PlannedVolume& volume : reserved.plan.volumes) {
         told.volumes.push_back({volume.source, volume.type, std::string(strategy_of(volume)), volume.reason,
                                 volume.thick ? "ThickProvisioning" : "ThinProvisioning", volume.storage, volume.file_bytes});
-        told.bytes_to_write += static_cast<std::int64_t>(reserved.vms.size()) * volume.file_bytes;
     }
     if (prepared.plan.memory) { TRY_ASSIGN(told.memory, tell_memory(parts, prepared.checked, prepared.plan)); }
+    told.start_bytes_to_write = foreseen.start_bytes;
+    told.firmware_bytes_to_write = lifecycle::firmware_bytes(parts.shared.data_dir, keeper_of_firmware(prepared.plan), prepared.plan.tpm_policy,
+                                                             prepared.checked.vm_tags, prepared.plan.strategy == lifecycle::Strategy::instant_start);
+    told.bytes_to_write = sum_of_bytes(reserved, told);
     told.clones = clones_of(reserved);
     TRY(estimate_time(parts, reserved, told));
     api::CloneVmInstanceResults results;

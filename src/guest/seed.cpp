@@ -112,14 +112,17 @@ Result<std::string> make_image(const std::vector<SeedFile>& files) {
     return image;
 }
 
+constexpr std::size_t kBlockBytes = 4096;
+
+bool is_zeros(std::string_view block) { return block.find_first_not_of('\0') == std::string_view::npos; }
+
 // Most of the image is the zeros of its system area: blocks of zeros stay holes.
 bool write_sparsely(int fd, const std::string& image) {
-    constexpr std::size_t kBlockBytes = 4096;
     const std::int64_t blocks = (static_cast<std::int64_t>(image.size()) + limits::kSeedBytes - 1) / limits::kSeedBytes;
     if (::ftruncate(fd, blocks * limits::kSeedBytes) != 0) return false;
     for (std::size_t at = 0; at < image.size(); at += kBlockBytes) {
         std::string_view block = std::string_view(image).substr(at, kBlockBytes);
-        if (block.find_first_not_of('\0') == std::string_view::npos) continue;
+        if (is_zeros(block)) continue;
         for (off_t offset = static_cast<off_t>(at); !block.empty();) {
             const ssize_t written = ::pwrite(fd, block.data(), block.size(), offset);
             if (written < 0 && errno == EINTR) continue;
@@ -151,6 +154,14 @@ Result<std::vector<SeedFile>> seed_files(const SeedSpec& seed) {
                                  {"user-data", seed.user_data.empty() ? "#cloud-config\n{}\n" : seed.user_data},
                                  {"vendor-data", seed.keeps_identity ? "#cloud-config\n{}\n" : vendor_data(seed.instance_id)},
                                  {"network-config", network_config(seed.nics)}};
+}
+
+Result<std::int64_t> seed_bytes(const SeedSpec& seed) {
+    TRY_ASSIGN(const std::vector<SeedFile> files, seed_files(seed));
+    TRY_ASSIGN(const std::string image, make_image(files));
+    std::int64_t blocks = 0;
+    for (std::size_t at = 0; at < image.size(); at += kBlockBytes) blocks += is_zeros(std::string_view(image).substr(at, kBlockBytes)) ? 0 : 1;
+    return blocks * static_cast<std::int64_t>(kBlockBytes);
 }
 
 Result<void> write_seed(const std::string& path, const SeedSpec& seed) {

@@ -2,6 +2,7 @@
 // Source of the format: cloud-init's documentation of the NoCloud datasource; network-config version 2.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct SeedSpec {
 
 // Writes the image as <path>.partial, syncs, renames. The directory must exist. An existing image is replaced. Any thread.
 Result<void> write_seed(const std::string& path, const SeedSpec& seed);
+
+// What that image occupies on a disk: its blocks of zeros are holes.
+Result<std::int64_t> seed_bytes(const SeedSpec& seed);
 
 // The files inside, for tests and for those who ask what a guest was told: name and content.
 struct SeedFile {

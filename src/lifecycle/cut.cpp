@@ -246,6 +246,13 @@ Result<void> Cut::adopt(const Source& source, bool reused, const Keep& keep) {
 Result<bool> Cut::would_reuse() {
     TRY_ASSIGN(const Source source, load_and_check());
     CutFacts facts;
+    return needs_no_cut(source, facts);
+}
+
+// What else is taken of a source that is on needs it to stand still.
+Result<bool> Cut::needs_no_cut(const Source& source, CutFacts& facts) {
+    const bool is_off = source.domain == hypervisor::DomainState::shut_off;
+    if (order_.take || (!is_off && order_.while_stopped)) return false;
     return can_reuse(source, facts);
 }
 
@@ -253,8 +260,7 @@ Result<CutFacts> Cut::run(const Keep& keep, workflow::StepContext& step) {
     TRY_ASSIGN(Source source, load_and_check());
     CutFacts facts;
     const bool is_off = source.domain == hypervisor::DomainState::shut_off;
-    bool reused = false;
-    if (!order_.take && (is_off || !order_.while_stopped)) { TRY_ASSIGN(reused, can_reuse(source, facts)); }
+    TRY_ASSIGN(const bool reused, needs_no_cut(source, facts));
     if (is_off && order_.while_stopped) TRY(order_.while_stopped());
     if (!reused) {
         TRY_ASSIGN(const bool shortened, make_room(parts_, order_.job, source.to_be_cut(), step));

@@ -75,6 +75,7 @@ private:
     struct Source;
     Result<Source> load(store::Transaction& transaction) const;
     Result<Source> load_and_check();
+    Result<bool> needs_no_cut(const Source& source, CutFacts& facts);
     Result<bool> can_reuse(const Source& source, CutFacts& facts);
     bool has_nothing_to_freeze(const Source& source, CutFacts& facts);
     Result<void> reserve_overlays(const Source& source);

@@ -32,6 +32,16 @@ struct Launch {
     std::string user_data;
 };
 
+Result<std::string> user_data_of(Transaction& transaction, const VmId& vm) {
+    TRY_ASSIGN(const std::vector<SystemTag> tags, store::list<SystemTag>(transaction, {{"resourceUuid", vm.text()}}));
+    constexpr std::string_view kUserData = "userdata::";
+    std::string user_data;
+    for (const SystemTag& tag : tags) {
+        if (tag.tag.starts_with(kUserData)) user_data = tag.tag.substr(kUserData.size());
+    }
+    return user_data;
+}
+
 Result<Launch> load_launch(Parts& parts, const VmId& vm) {
     return store::read(parts.database(), [&](Transaction& transaction) -> Result<Launch> {
         Launch launch;
@@ -42,22 +52,23 @@ Result<Launch> load_launch(Parts& parts, const VmId& vm) {
         }
         TRY_ASSIGN(launch.domain, domain_spec(transaction, launch.rows, seed_path(parts.shared.data_dir, vm), parts.shared.plumbing.privileged()));
         TRY(add_firmware(transaction, parts.shared.data_dir, launch.domain));
-        TRY_ASSIGN(const std::vector<SystemTag> tags, store::list<SystemTag>(transaction, {{"resourceUuid", vm.text()}}));
-        constexpr std::string_view kUserData = "userdata::";
-        for (const SystemTag& tag : tags) {
-            if (tag.tag.starts_with(kUserData)) launch.user_data = tag.tag.substr(kUserData.size());
-        }
+        TRY_ASSIGN(launch.user_data, user_data_of(transaction, vm));
         return launch;
     });
 }
 
-Result<void> write_seed(Parts& parts, const Launch& launch) {
+Result<guest::SeedSpec> seed_of(const VmRows& rows, const std::string& user_data) {
     guest::SeedSpec seed;
-    seed.instance_id = launch.rows.instance_id();
-    seed.keeps_identity = launch.rows.identity && launch.rows.identity->mode == IdentityMode::keep;
-    seed.host_name = launch.rows.host_name;
-    TRY_ASSIGN(seed.user_data, guest::decode_user_data(launch.user_data));
-    for (const VmNic& nic : launch.rows.nics) seed.nics.push_back({nic.mac, "eth" + std::to_string(nic.device_id)});
+    seed.instance_id = rows.instance_id();
+    seed.keeps_identity = rows.identity && rows.identity->mode == IdentityMode::keep;
+    seed.host_name = rows.host_name;
+    TRY_ASSIGN(seed.user_data, guest::decode_user_data(user_data));
+    for (const VmNic& nic : rows.nics) seed.nics.push_back({nic.mac, "eth" + std::to_string(nic.device_id)});
+    return seed;
+}
+
+Result<void> write_seed(Parts& parts, const Launch& launch) {
+    TRY_ASSIGN(const guest::SeedSpec seed, seed_of(launch.rows, launch.user_data));
     return guest::write_seed(seed_path(parts.shared.data_dir, launch.rows.vm.uuid), seed);
 }
 
@@ -88,6 +99,16 @@ Result<void> plug_nics(Parts& parts, const Launch& launch) {
 }
 
 }  // namespace
+
+Result<std::int64_t> bytes_of_start(Transaction& transaction, const VmId& vm) {
+    constexpr std::int64_t kSmallFileBytes = 4096;
+    TRY_ASSIGN(const VmRows rows, load_vm(transaction, vm));
+    TRY_ASSIGN(const std::string user_data, user_data_of(transaction, vm));
+    TRY_ASSIGN(const guest::SeedSpec seed, seed_of(rows, user_data));
+    TRY_ASSIGN(const std::int64_t bytes, guest::seed_bytes(seed));
+    // The process's number and record; each NIC's port and its entry for DHCP.
+    return bytes + kSmallFileBytes * (2 + 2 * std::ssize(rows.nics));
+}
 
 Result<void> start_domain(Parts& parts, const VmId& vm) {
     TRY(release_memory_image(parts, vm));  // a process that mapped one has ended: this one boots

@@ -203,6 +203,24 @@ Result<void> FirmwareCapture::persist() {
     return sync_directory(parts_.shared.data_dir + "/firmware");
 }
 
+std::int64_t firmware_bytes(const std::string& data_dir, const std::string& keeper, std::string_view tpm_policy, const std::vector<std::string>& tags,
+                            bool starts) {
+    constexpr std::int64_t kBlockBytes = 4096;
+    constexpr std::int64_t kNewVarsBytes = 528 * limits::kKiB;  // OVMF's template for firmware of 4 MiB
+    constexpr std::int64_t kTpmFilesBytes = 2 * kBlockBytes;    // of a start: a new TPM's state, and its process's number
+    const std::string directory = firmware_directory(data_dir, keeper);
+    const auto occupied = [&](const std::string& name) -> std::int64_t {
+        struct stat facts{};
+        if (keeper.empty() || ::stat(in(directory, name).c_str(), &facts) < 0) return 0;
+        return (facts.st_size + kBlockBytes - 1) / kBlockBytes * kBlockBytes;
+    };
+    std::int64_t vars = occupied(kVars);
+    if (vars == 0 && starts && boots_by_uefi(tags)) vars = kNewVarsBytes;
+    const std::int64_t tpm = tpm_policy == "copy" ? occupied(in(kTpm, hypervisor::kTpmStateFile)) : 0;
+    if (!starts || !has_tpm(tags)) return vars + tpm;
+    return vars + std::max(tpm + kBlockBytes, kTpmFilesBytes);
+}
+
 Result<void> FirmwareCapture::forget() { return remove_firmware(parts_.shared.data_dir, keeper_); }
 
 Result<void> remove_firmware(const std::string& data_dir, const std::string& owner) {

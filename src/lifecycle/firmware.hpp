@@ -57,6 +57,10 @@ private:
     bool copy_tpm_;
 };
 
+// What a clone's firmware state occupies: its copy of what `keeper` has (its source or a checkpoint; empty: nothing is copied), and with `starts`
+// what its first start makes where there is none. `tags` are the clone's.
+std::int64_t firmware_bytes(const std::string& data_dir, const std::string& keeper, std::string_view tpm_policy, const std::vector<std::string>& tags,
+                            bool starts);
 Result<void> remove_firmware(const std::string& data_dir, const std::string& owner);  // a VM's or a capture's; absent is success
 Result<void> compare_firmware(Parts& parts, const std::vector<VmInstance>& vms, std::vector<Finding>& findings);
 

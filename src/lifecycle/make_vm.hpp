@@ -109,6 +109,8 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm);
 Result<void> demolish_vms_of_job(Parts& parts, const JobId& job);
 // Starts the domain of a VM whose rows are complete: networks, taps, seed, process. Repeatable.
 Result<void> start_domain(Parts& parts, const VmId& vm);
+// What that writes beside the VM's disks and its firmware state. `transaction` has the rows of the VM, which need not be there for anybody else.
+Result<std::int64_t> bytes_of_start(store::Transaction& transaction, const VmId& vm);
 // Seed and process only, going on from a captured instant, with every link down: the network is not missed before a link goes up. The VM must have
 // been noted as the image's user.
 Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together);

@@ -17,7 +17,7 @@ struct Parts {
     guest::IdentityKeeper& identity_keeper;
     std::string memory_dir = shared.data_dir + "/memory";  // of memory images; absolute, outside every primary storage
     std::size_t ready_processes = 0;                       // per checkpoint with memory (Hypervisor::keep_ready)
-    // How many of so many bytes of its memory a VM on this machine has touched; nothing where that cannot be seen. For estimates alone.
+    // How many of so many bytes of its memory a VM on this machine has in use; nothing where that cannot be seen. For estimates alone.
     std::function<std::optional<std::int64_t>(const VmId&, std::int64_t memory_bytes)> resident_memory{};
 
     store::Database& database() const { return shared.database; }

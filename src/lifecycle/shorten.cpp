@@ -207,6 +207,26 @@ ShortenOrder room_order(const JobId& job, const VolumeId& volume, std::optional<
     return {volume, std::move(base), LayerId::derived(job.text(), "room/" + volume.text()), std::nullopt};
 }
 
+// A chain that takes no further layer.
+struct FullChain {
+    std::vector<Layer> layers;        // top first
+    std::vector<std::int64_t> bytes;  // of each
+    std::size_t count = 0;            // of the upper ones, that are to be made one
+};
+
+Result<std::optional<FullChain>> full_chain(Parts& parts, const VolumeId& id) {
+    FullChain chain;
+    TRY_ASSIGN(chain.layers, store::read(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
+                   TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, id.text()));
+                   if (!volume.top_layer_uuid) return std::vector<Layer>{};
+                   return layers_below(transaction, *volume.top_layer_uuid);
+               }));
+    if (chain.layers.size() < limits::kChainDepthMax) return std::optional<FullChain>{};
+    TRY_ASSIGN(chain.bytes, bytes_of(parts, chain.layers));
+    chain.count = layers_to_merge(chain.bytes);
+    return std::optional(std::move(chain));
+}
+
 }  // namespace
 
 std::size_t layers_to_merge(std::span<const std::int64_t> bytes_top_first) {
@@ -283,19 +303,20 @@ Result<void> undo_shorten(Parts& parts, const ShortenOrder& order) {
 Result<bool> make_room(Parts& parts, const JobId& job, const std::vector<VolumeId>& volumes, workflow::StepContext& step) {
     bool changed = false;
     for (const VolumeId& id : volumes) {
-        TRY_ASSIGN(const std::vector<Layer> layers, store::read(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
-                       TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, id.text()));
-                       if (!volume.top_layer_uuid) return std::vector<Layer>{};
-                       return layers_below(transaction, *volume.top_layer_uuid);
-                   }));
-        if (layers.size() < limits::kChainDepthMax) continue;
-        TRY_ASSIGN(const std::vector<std::int64_t> bytes, bytes_of(parts, layers));
-        const std::size_t count = layers_to_merge(bytes);
+        TRY_ASSIGN(const std::optional<FullChain> full, full_chain(parts, id));
+        if (!full) continue;
         const ShortenPace pace{0, [&](storage::CopyProgress progress) { step.progress(progress.done_bytes, progress.total_bytes); }, step.stop()};
-        TRY(shorten_volume(parts, room_order(job, id, layers[count].uuid), pace));
+        TRY(shorten_volume(parts, room_order(job, id, full->layers[full->count].uuid), pace));
         changed = true;
     }
     return changed;
+}
+
+Result<std::int64_t> bytes_to_make_room(Parts& parts, const VolumeId& volume, bool on) {
+    TRY_ASSIGN(const std::optional<FullChain> full, full_chain(parts, volume));
+    if (!full) return std::int64_t{0};
+    const auto top = full->bytes.begin();  // a running VM's takes over what is below it; else all of it goes into a new one
+    return std::accumulate(top + (on ? 1 : 0), top + static_cast<std::ptrdiff_t>(full->count), std::int64_t{0});
 }
 
 Result<void> undo_make_room(Parts& parts, const JobId& job, const std::vector<VolumeId>& volumes) {

@@ -51,6 +51,8 @@ Result<void> undo_shorten(Parts& parts, const ShortenOrder& order);
 // Before a layer is put on these volumes' tops: chains that are full are shortened first, in the foreground. True: some volume has another
 // top now. The layers made are known by the job, so that undo_make_room() finds them.
 Result<bool> make_room(Parts& parts, const JobId& job, const std::vector<VolumeId>& volumes, workflow::StepContext& step);
+// What make_room() would write for this volume, at most: where the layers hold the same place it is written once. `on`: its VM is.
+Result<std::int64_t> bytes_to_make_room(Parts& parts, const VolumeId& volume, bool on);
 Result<void> undo_make_room(Parts& parts, const JobId& job, const std::vector<VolumeId>& volumes);
 
 }  // namespace ramet::lifecycle
