@@ -123,16 +123,18 @@ void add_lineage_command(CLI::App& app, Context& context) {
 void add_flatten_command(CLI::App& group, Context& context, const FlattenTarget& target) {
     struct Options {
         std::string wanted;
-        bool dry_run = false;
+        bool dry_run = false, root_only = false;
     };
     auto options = std::make_shared<Options>();
     CLI::App* command = group.add_subcommand("flatten", target.help);
     command->add_option(target.argument, options->wanted, "Name or uuid")->required();
     command->add_flag("--dry-run", options->dry_run, "Only tell how many bytes would be copied");
+    if (target.key == "flattenVmInstance") command->add_flag("--root-only", options->root_only, "Leave its data volumes as they are");
     command->callback([&context, options, target] {
         context.command = [&context, options, target](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string uuid, api.resolve(target.path, target.kind, options->wanted));
-            const json::object parameters{{"dryRun", options->dry_run}};
+            json::object parameters{{"dryRun", options->dry_run}};
+            if (options->root_only) parameters["full"] = false;
             TRY_ASSIGN(const json::object answer, api.call("PUT", target.path + "/" + uuid + "/actions", {{target.key, parameters}}));
             if (options->dry_run)
                 print_object(json::object{{"bytesToCopy", answer.at("bytesToCopy")}}, context.format);

@@ -1,4 +1,4 @@
-// snapshot create, list, delete, revert; checkpoint create, list, delete.
+// snapshot create, list, delete, revert, update, ungroup; checkpoint create, list, delete.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -99,6 +99,40 @@ void add_snapshot_delete_and_revert(CLI::App& snapshot, Context& context) {
     });
 }
 
+void add_snapshot_update_and_ungroup(CLI::App& snapshot, Context& context) {
+    auto options = std::make_shared<SnapshotOptions>();
+    CLI::App* update = snapshot.add_subcommand("update", "Give a snapshot another name or description");
+    update->add_option("SNAPSHOT", options->target, "Name or uuid of a VM's or a volume's snapshot")->required();
+    CLI::Option_group* const news = update->add_option_group("news");
+    news->add_option("--name", options->name, "Its new name");
+    news->add_option("--description", options->description, "Its new description");
+    news->require_option(1, 2);
+    update->callback([&context, options] {
+        context.command = [&context, options](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string path, resolve_snapshot(api, options->target));
+            json::object parameters;
+            if (!options->name.empty()) parameters["name"] = options->name;
+            if (!options->description.empty()) parameters["description"] = options->description;
+            const bool is_group = path.starts_with(kGroups + "/");
+            const std::string key = is_group ? "updateVolumeSnapshotGroup" : "updateVolumeSnapshot";
+            TRY_ASSIGN(const json::object answer, api.call("PUT", path + "/actions", {{key, parameters}}));
+            print_rows({answer.at("inventory")}, is_group ? kGroupColumns : kSnapshotColumns, context.format);
+            return kDone;
+        };
+    });
+    auto target = std::make_shared<std::string>();
+    CLI::App* ungroup = snapshot.add_subcommand("ungroup", "Dissolve a VM's snapshot; the snapshots of its volumes stay, each by itself");
+    ungroup->add_option("SNAPSHOT", *target, "Name or uuid of a VM's snapshot")->required();
+    ungroup->callback([&context, target] {
+        context.command = [&context, target](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve(kGroups, "snapshot", *target));
+            TRY(api.call("DELETE", "/volume-snapshots/ungroup/" + uuid, {}));
+            print_done(context.format);
+            return kDone;
+        };
+    });
+}
+
 // "web01-20261125-134501"
 std::string default_checkpoint_name(const std::string& vm) {
     const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -148,6 +182,7 @@ void add_snapshot_commands(CLI::App& app, Context& context) {
     add_snapshot_create(*snapshot, context);
     add_snapshot_list(*snapshot, context);
     add_snapshot_delete_and_revert(*snapshot, context);
+    add_snapshot_update_and_ungroup(*snapshot, context);
 }
 
 void add_checkpoint_commands(CLI::App& app, Context& context) {

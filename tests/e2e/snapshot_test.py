@@ -392,7 +392,15 @@ class Snapshots(World):
         self.assertEqual(2, len(self.api.rows("/vm-instances", "name~=cli-made%")))
         self.assertIn("Ready", self.ramet("volume", "create", "cli-data", "--snapshot", "cli-volume"))
         self.assertIn("--image", self.ramet("vm", "create", "cli-none", code=2))
-        self.ramet("snapshot", "delete", "cli-group")
+        self.assertIn("cli-renamed", self.ramet("snapshot", "update", "cli-group", "--name", "cli-renamed"))
+        self.assertIn("of the volume", self.ramet("-o", "json", "snapshot", "update", "cli-volume", "--description", "of the volume"))
+        self.assertIn("--name", self.ramet("snapshot", "update", "cli-volume", code=2))
+        members = self.api.rows("/volume-snapshots", "groupUuid=" + self.api.rows("/volume-snapshots/group", "name=cli-renamed")[0]["uuid"])
+        self.ramet("snapshot", "ungroup", "cli-renamed")
+        self.assertEqual([], self.api.rows("/volume-snapshots/group", "name=cli-renamed"))
+        self.assertGreater(len(members), 0)
+        for member in members:
+            self.ramet("snapshot", "delete", member["uuid"])
         self.ramet("snapshot", "delete", "cli-volume")
         self.assertIn("there is no snapshot named", self.ramet("snapshot", "delete", "cli-volume", code=1))
         self.ramet("checkpoint", "create", "web01", "cli-warm")
@@ -400,6 +408,17 @@ class Snapshots(World):
         self.assertEqual(2, self.ramet("checkpoint", "list").count("web01 "))
         self.assertIn("clone-2", self.ramet("clone", "--checkpoint", "cli-warm", "clone-{1..2}", "--strategy", "CreateStopped"))
         self.ramet("checkpoint", "delete", "cli-warm")
+        data = self.api.post("/volumes/data", {"params": {"name": "cli-more", "diskSize": 16 << 20}})["inventory"]["uuid"]
+        self.api.post(f"/volumes/{data}/vm-instances/{self.source['uuid']}", {"params": {}})
+        self.ramet("clone", "web01", "cli-full", "--full", "--copy", "linked", "--strategy", "CreateStopped")
+        self.api.delete(f"/volumes/{data}/vm-instances")
+        self.api.delete("/volumes/" + data)
+        paths = lambda: {volume["type"]: volume["installPath"] for volume in self.api.rows("/vm-instances", "name=cli-full")[0]["allVolumes"]}  # noqa: E731
+        linked = paths()
+        self.ramet("vm", "flatten", "cli-full", "--root-only")
+        self.assertEqual({"Root": False, "Data": True}, {kind: path == linked[kind] for kind, path in paths().items()})
+        self.ramet("vm", "flatten", "cli-full")
+        self.assertNotEqual(linked["Data"], paths()["Data"])
         self.assertIn("names of the clones", self.ramet("clone", "web01", code=2))
 
 
