@@ -128,8 +128,15 @@ class Jobs(World):
                 values = [one[field] for one in source if field in one]
                 self.assertEqual(sorted(values), values, field)
             for branch in map(str, range(12)):
-                done = [entry["done"] for one in source for entry in one["branches"] if entry["branch"] == branch and "done" in entry]
-                self.assertEqual(sorted(done), done)
+                entries = [entry for one in source for entry in one["branches"] if entry["branch"] == branch]
+                for field in ("progress", "done", "total"):
+                    values = [entry[field] for entry in entries if field in entry]
+                    self.assertEqual(sorted(values), values, field)
+                told = [entry for entry in entries if "total" in entry]
+                self.assertEqual([], [entry for entry in told if entry["done"] > entry["total"]])
+                going = [entry for entry in told if entry["rate"] > 0 and entry["done"] < entry["total"]]
+                self.assertTrue(going, f"branch {branch} tells no rate")
+                self.assertEqual([], [entry for entry in going if abs(entry["secondsLeft"] - (entry["total"] - entry["done"]) / entry["rate"]) > 1.01])
         counted = [one for name, one in seen if name == "progress" and one.get("total", 0) > 0]
         self.assertTrue(any(one["rate"] > 0 and one.get("secondsLeft") is not None for one in counted), counted)
         self.assertEqual(set(names), {entry["name"] for one in counted for entry in one["branches"]})
