@@ -51,11 +51,13 @@ Tally* make_shared_tally() {
 Fault Seam::enter(const Call& call) {
     scheduler().point();
     const std::string name = std::string(kPortNames.at(static_cast<std::size_t>(call.port))) + "." + std::string(call.operation);
-    Site& site = tally_.sites[tally_.site(name)];
+    const std::size_t index = tally_.site(name);
+    Site& site = tally_.sites[index];
     ++site.seen;
     ++tally_.calls;
     ++calls_;
     if (open_) tally_.calls_with_faults = calls_;
+    if (open_ && tally_.recording && calls_ <= Tally::kCalls) tally_.called[calls_ - 1] = static_cast<std::uint16_t>(index);
     Fault fault = decide_ ? decide_(call, calls_) : Fault::none;
     if (fault == Fault::twice && !call.repeatable) fault = Fault::none;
     if (fault == Fault::torn && !call.tear) fault = Fault::crash_before;
@@ -68,6 +70,8 @@ std::optional<Error> Seam::before(const Call& call, Fault fault) {
     const ErrorCode code = call.port == Port::database ? ErrorCode::internal : ErrorCode::operation_failed;  // as the adapters have it
     switch (fault) {
     case Fault::error: return Error{code, "this call was made to fail", std::string(call.operation), nullptr, {}};
+    case Fault::broken: return Error{ErrorCode::internal, "this call was made to break", std::string(call.operation), nullptr, {}};
+    case Fault::unsupported: return Error{ErrorCode::unsupported, "this cannot be done here", std::string(call.operation), nullptr, {}};
     case Fault::no_space: return Error{ErrorCode::storage_full, "no space is left", {}, nullptr, {}};
     case Fault::torn:
         call.tear();

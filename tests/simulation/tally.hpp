@@ -11,6 +11,8 @@ namespace ramet::sim {
 enum class Fault : std::uint8_t {
     none,
     error,         // the call fails, nothing was done
+    broken,        // likewise, with the code that adapters give when what must not be is
+    unsupported,   // likewise: it cannot be done here, as is sometimes seen only when it is tried
     lost_reply,    // all was done, the answer says it failed
     twice,         // done twice
     delay,         // done late
@@ -21,9 +23,10 @@ enum class Fault : std::uint8_t {
     crash_after,   // all was done, the server died
     swallow,       // nothing was done, the answer says it was: a mutant, no fault that the engine must stand
 };
-inline constexpr std::size_t kFaults = 11;
-inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none",     "error",      "lost reply",   "done twice",  "delay",  "hang",
-                                                                   "no space", "torn write", "crash before", "crash after", "swallow"};
+inline constexpr std::size_t kFaults = 13;
+inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none",         "error",       "broken", "unsupported", "lost reply",
+                                                                   "done twice",   "delay",       "hang",   "no space",    "torn write",
+                                                                   "crash before", "crash after", "swallow"};
 
 struct Site {
     std::array<char, 72> name;  // "storage.create_overlay", "point run:capture"
@@ -34,11 +37,12 @@ struct Site {
 // Plain memory: made by mmap, shared by all lives of a run.
 struct Tally {
     static constexpr std::size_t kSites = 1024;
-    static constexpr std::size_t kPassages = 60'000;
+    static constexpr std::size_t kPassages = 60'000, kCalls = 60'000;
     std::array<Site, kSites> sites;
     std::uint64_t site_count;
     std::array<std::uint16_t, kPassages> passages;  // of crash points, in order: indexes of sites; of the last run that recorded
     std::uint64_t passage_count;
+    std::array<std::uint16_t, kCalls> called;  // likewise the calls while faults could come, `calls_with_faults` of them
     bool recording;
     std::uint64_t deaths, power_cuts, clock_steps;
 
