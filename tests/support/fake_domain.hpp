@@ -22,6 +22,14 @@ struct FakeDomain {
     bool background = false;                   // its guest gives way to everything else
     std::string from_memory;                   // the image's directory it goes on from
     std::map<std::string, std::string> files;  // what the agent wrote and reads
+
+    // nullptr: it has none of that volume.
+    hypervisor::DiskSpec* find(const VolumeId& volume) {
+        for (hypervisor::DiskSpec& disk : spec.disks) {
+            if (disk.volume == volume) return &disk;
+        }
+        return nullptr;
+    }
 };
 
 }  // namespace ramet::test

@@ -161,7 +161,7 @@ public:
         TRY(with("snapshot_disks", vm, [&](Domain& domain) -> Result<void> {
             std::size_t done_before = 0;
             for (const hypervisor::OverlaySpec& overlay : overlays) {
-                const hypervisor::DiskSpec* disk = find(domain, overlay.volume);
+                const hypervisor::DiskSpec* disk = domain.find(overlay.volume);
                 if (disk == nullptr) return fail(ErrorCode::wrong_state, "a volume of the snapshot is not attached to the running VM");
                 if (same(disk->chain_top_first.front(), overlay.overlay)) ++done_before;
             }
@@ -171,7 +171,7 @@ public:
             TRY_ASSIGN(facts.freeze, freeze(domain, quiesce));
             if (while_stopped) TRY(while_stopped());
             for (const hypervisor::OverlaySpec& overlay : overlays) {
-                auto& chain = find(domain, overlay.volume)->chain_top_first;
+                auto& chain = domain.find(overlay.volume)->chain_top_first;
                 chain.insert(chain.begin(), overlay.overlay);
             }
             domain.written = false;
@@ -192,7 +192,7 @@ public:
         TRY(with("capture_memory", vm, [&](Domain& domain) -> Result<void> {
             if (overlays.size() != domain.spec.disks.size()) return fail(ErrorCode::invalid_argument, "memory goes with all disks only");
             for (const hypervisor::OverlaySpec& overlay : overlays) {
-                const hypervisor::DiskSpec* disk = find(domain, overlay.volume);
+                const hypervisor::DiskSpec* disk = domain.find(overlay.volume);
                 if (disk == nullptr || same(disk->chain_top_first.front(), overlay.overlay)) {
                     return fail(ErrorCode::wrong_state, "a volume of the capture is not attached, or has been cut already");
                 }
@@ -200,7 +200,7 @@ public:
             if (stop.stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
             if (while_stopped) TRY(while_stopped());
             for (const hypervisor::OverlaySpec& overlay : overlays) {
-                auto& chain = find(domain, overlay.volume)->chain_top_first;
+                auto& chain = domain.find(overlay.volume)->chain_top_first;
                 chain.insert(chain.begin(), overlay.overlay);
             }
             domain.written = false;
@@ -284,7 +284,7 @@ public:
                               std::stop_token stop) override {
         return with("shorten_disk", vm, [&](Domain& domain) -> Result<void> {
             if (stop.stop_requested()) return fail(ErrorCode::cancelled, "merging the layers of a disk was cancelled");
-            hypervisor::DiskSpec* disk = find(domain, spec.volume);
+            hypervisor::DiskSpec* disk = domain.find(spec.volume);
             if (disk == nullptr) return fail(ErrorCode::wrong_state, "the volume is not attached to the running VM");
             auto& chain = disk->chain_top_first;
             const auto base =
@@ -298,7 +298,7 @@ public:
 
     Result<void> attach_disk(const VmId& vm, const hypervisor::DiskSpec& disk) override {
         return with("attach_disk", vm, [&](Domain& domain) -> Result<void> {
-            if (find(domain, disk.volume) != nullptr) return {};
+            if (domain.find(disk.volume) != nullptr) return {};
             const auto& disks = domain.spec.disks;
             if (std::ranges::any_of(disks, [&](const auto& other) { return other.device_id == disk.device_id; })) {
                 return fail(ErrorCode::invalid_argument, "another disk has this device id");
@@ -310,7 +310,7 @@ public:
 
     Result<void> detach_disk(const VmId& vm, const VolumeId& volume) override {
         return with("detach_disk", vm, [&](Domain& domain) -> Result<void> {
-            if (find(domain, volume) == nullptr) return {};
+            if (domain.find(volume) == nullptr) return {};
             if (domain.holds_disks) return fail(ErrorCode::detach_volume_failed, "the guest does not let go of the disk");
             std::erase_if(domain.spec.disks, [&](const auto& disk) { return disk.volume == volume; });
             return {};
@@ -402,13 +402,6 @@ private:
     using Due = std::optional<ErrorCode>;  // the fault that a call still owes after its effect
 
     static bool same(const storage::Place& a, const storage::Place& b) { return a.root == b.root && a.path == b.path; }
-
-    static hypervisor::DiskSpec* find(Domain& domain, const VolumeId& volume) {
-        for (hypervisor::DiskSpec& disk : domain.spec.disks) {
-            if (disk.volume == volume) return &disk;
-        }
-        return nullptr;
-    }
 
     // Frozen and, as nothing can come in between here, thawed.
     Result<hypervisor::FreezeFacts> freeze(Domain& domain, hypervisor::Quiesce quiesce) const {
