@@ -230,21 +230,10 @@ Result<void> remove_firmware(const std::string& data_dir, const std::string& own
     return {};
 }
 
-Result<void> compare_firmware(Parts& parts, const std::vector<VmInstance>& vms, std::vector<Finding>& findings) {
-    TRY_ASSIGN(const std::vector<Checkpoint> checkpoints,
-               store::read(parts.database(), [](Transaction& transaction) { return store::list<Checkpoint>(transaction); }));
+Result<void> compare_firmware(Parts& parts, std::vector<Finding>& findings) {
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator(parts.shared.data_dir + "/firmware", error)) {
-        const std::string owner = entry.path().filename().string();
-        const bool is_kept = std::ranges::any_of(checkpoints, [&](const Checkpoint& checkpoint) { return checkpoint.uuid.text() == owner; });
-        if (!is_kept && std::ranges::none_of(vms, [&](const VmInstance& vm) { return vm.uuid.text() == owner; }))
-            findings.push_back({"firmware state without VM", owner});
-    }
     TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());
     TRY_ASSIGN(const std::vector<VmId> tpms, parts.hypervisor.running_tpms());
-    for (const VmId& tpm : tpms) {
-        if (std::ranges::find(domains, tpm) == domains.end()) findings.push_back({"TPM process without VM", tpm.text()});
-    }
     for (const VmId& domain : domains) {
         // The tag may have come or gone since the VM's start: what it was started with has left its state.
         TRY_ASSIGN(const std::vector<std::string> tags,

@@ -24,10 +24,17 @@ namespace {
 
 std::string uuid_of(const Unowned& thing) { return JobId::derived(thing.kind, thing.root + "\n" + thing.what).text(); }
 
-bool is_file(std::string_view kind) { return kind == kFileWithoutRow || kind == kImageFileWithoutRow || kind == kSeedWithoutVm; }
+bool is_directory(std::string_view kind) { return kind == kFirmwareWithoutVm || kind == kMemoryWithoutRow; }
+
+bool is_on_disk(std::string_view kind) {
+    return kind == kFileWithoutRow || kind == kImageFileWithoutRow || kind == kSeedWithoutVm || is_directory(kind);
+}
 
 std::string folder_of(const Parts& parts, const Garbage& thing) {
-    return thing.kind == kSeedWithoutVm ? parts.shared.data_dir + "/seeds" : thing.root;
+    if (thing.kind == kSeedWithoutVm) return parts.shared.data_dir + "/seeds";
+    if (thing.kind == kFirmwareWithoutVm) return parts.shared.data_dir + "/firmware";
+    if (thing.kind == kMemoryWithoutRow) return parts.shared.data_dir + "/memory";
+    return thing.root;
 }
 
 // Below the root of the file's own storage, so that nothing is copied. The uuid keeps names apart.
@@ -41,14 +48,14 @@ Result<void> rename_file(const std::string& from, const std::string& to) {
     if (!fs::exists(from, error)) return {};  // it went by itself, or is there already
     fs::create_directories(fs::path(to).parent_path(), error);
     fs::rename(from, to, error);
-    if (error) return fail(ErrorCode::operation_failed, "a file without owner cannot be put aside", from + ": " + error.message());
+    if (error) return fail(ErrorCode::operation_failed, "what has no owner cannot be put aside", from + ": " + error.message());
     return {};
 }
 
-Result<void> remove_file(const std::string& path) {
+Result<void> remove_from_disk(const std::string& path) {
     std::error_code error;
-    fs::remove(path, error);
-    if (error) return fail(ErrorCode::operation_failed, "a file without owner cannot be removed", path + ": " + error.message());
+    fs::remove_all(path, error);  // links in it are not followed
+    if (error) return fail(ErrorCode::operation_failed, "what has no owner cannot be removed", path + ": " + error.message());
     std::error_code not_empty;
     fs::remove(fs::path(path).parent_path(), not_empty);
     return {};
@@ -61,7 +68,7 @@ Result<void> put_aside(Parts& parts, const Garbage& thing) {
         TRY_ASSIGN(const bool there, storage->exists(thing.what));
         return there ? storage->move(thing.what, thing.moved_to.value_or("")) : Result<void>{};
     }
-    if (is_file(thing.kind)) {
+    if (is_on_disk(thing.kind)) {
         const std::string folder = folder_of(parts, thing);
         return rename_file(folder + "/" + thing.what, folder + "/" + thing.moved_to.value_or(""));
     }
@@ -78,7 +85,12 @@ Result<void> remove_thing(Parts& parts, const Garbage& thing) {
         TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(thing.root));
         return storage->remove(thing.moved_to.value_or(""));
     }
-    if (is_file(thing.kind)) return remove_file(folder_of(parts, thing) + "/" + thing.moved_to.value_or(""));
+    if (is_on_disk(thing.kind)) {
+        const std::string path = folder_of(parts, thing) + "/" + thing.moved_to.value_or("");
+        if (thing.kind == kMemoryWithoutRow) (void)parts.hypervisor.remove_memory({path});  // its files are sealed
+        return remove_from_disk(path);
+    }
+    if (thing.kind == kTpmWithoutVm) return parts.hypervisor.stop(VmId::trusted(thing.what), hypervisor::StopMode::cold, {});
     if (thing.kind == kProcessWithoutVm) {
         TRY(parts.hypervisor.stop(VmId::trusted(thing.what), hypervisor::StopMode::cold, {}));
         return parts.hypervisor.forget(VmId::trusted(thing.what));
@@ -157,7 +169,7 @@ Result<Decision> decide(Parts& parts, const Survey& survey, const Settings& sett
             if (!aside && ripe && decision.to_put_aside.size() < limits::kGarbagePerLookMax) {
                 thing.state = GarbageState::quarantined;
                 thing.quarantine_date = now;
-                if (is_file(thing.kind)) thing.moved_to = place_aside(thing, now);
+                if (is_on_disk(thing.kind)) thing.moved_to = place_aside(thing, now);
                 TRY(store::update(transaction, thing));
                 const std::string where = thing.moved_to ? "put aside as " + *thing.moved_to : std::string("put aside");
                 TRY(record_event(transaction, event_about_thing(thing, "garbage-quarantined", where, now)));

@@ -6,6 +6,7 @@
 
 #include "base/crash_point.hpp"
 #include "lifecycle/rows.hpp"
+#include "lifecycle/survey.hpp"
 #include "model/snapshots.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
@@ -195,13 +196,16 @@ Result<void> remove_doomed_memory_images(Parts& parts) {
 
 namespace {
 
-// Images stay where they were made when the server is started with another --memory-dir.
-std::set<std::string> names_on_disk(const std::string& memory_dir, const std::vector<MemoryImage>& images) {
-    std::set<std::string> directories{memory_dir}, found;
+// Images stay where they were made when the server is started with another --memory-dir. The data directory's own are in the survey.
+std::set<std::string> names_elsewhere(const Parts& parts, const std::vector<MemoryImage>& images) {
+    std::set<std::string> directories{parts.memory_dir}, found;
     for (const MemoryImage& image : images) directories.insert(std::filesystem::path(image.directory).parent_path());
+    directories.erase(parts.shared.data_dir + "/memory");
     std::error_code error;
-    for (const std::string& directory : directories)
-        for (const auto& entry : std::filesystem::directory_iterator(directory, error)) found.insert(entry.path().filename());
+    for (const std::string& directory : directories) {
+        for (const auto& entry : std::filesystem::directory_iterator(directory, error))
+            if (MemoryImageId::parse(entry.path().filename().string()).has_value()) found.insert(entry.path().filename());
+    }
     return found;
 }
 
@@ -235,18 +239,18 @@ Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings)
                    }
                    return found;
                }));
-    std::set<std::string> on_disk = names_on_disk(parts.memory_dir, rows.images);
+    std::set<std::string> elsewhere = names_elsewhere(parts, rows.images);
     for (const MemoryImage& image : rows.images) {
         std::error_code error;
+        elsewhere.erase(image.uuid.text());
         const bool there = std::filesystem::exists(image.directory, error);
-        on_disk.erase(image.uuid.text());
         if (image.state != MemoryImageState::capturing && !there) findings.push_back({"memory image without file", image.uuid.text()});
         if (image.state == MemoryImageState::damaged) findings.push_back({"memory image damaged", needed_by(image, rows.users, rows.checkpoints)});
         const bool used = std::ranges::any_of(rows.users, [&](const MemoryImageUser& user) { return user.memory_image_uuid == image.uuid; });
         const bool kept = std::ranges::any_of(rows.checkpoints, [&](const Checkpoint& one) { return one.memory_image_uuid == image.uuid; });
         if (!used && !kept && !image.owner_job_uuid) findings.push_back({"memory image without user", image.uuid.text()});
     }
-    for (const std::string& name : on_disk) findings.push_back({"memory image without row", name});
+    for (const std::string& name : elsewhere) findings.push_back({std::string(kMemoryWithoutRow), name});
     TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());
     for (const MemoryImageUser& user : rows.users) {
         if (std::ranges::find(domains, user.vm_uuid) == domains.end() && !rows.being_made.contains(user.vm_uuid.text()))

@@ -32,6 +32,8 @@ Result<Rows> load_rows(Transaction& transaction) {
     TRY(read_all(transaction, rows.image_files));
     TRY(read_all(transaction, rows.networks));
     TRY(read_all(transaction, rows.hosts));
+    TRY(read_all(transaction, rows.checkpoints));
+    TRY(read_all(transaction, rows.memory_images));
     TRY(read_all(transaction, rows.garbage));
     for (const JobState state : {JobState::queued, JobState::running, JobState::undoing, JobState::stuck}) {
         TRY_ASSIGN(const std::vector<Job> jobs, store::list<Job>(transaction, {{"state", std::string(name_of(state))}}));
@@ -60,6 +62,7 @@ std::vector<std::string> names_in(const std::string& directory) {
     std::error_code error;
     for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error))
         names.push_back(entry->path().filename().string());
+    std::erase(names, kQuarantine);
     return names;
 }
 
@@ -91,7 +94,9 @@ Result<Objects> look_around(Parts& parts) {
         if (std::ranges::find(objects.taps, port) == objects.taps.end()) objects.taps.push_back(port);
     TRY_ASSIGN(objects.networks, parts.shared.plumbing.networks());
     objects.seeds = names_in(parts.shared.data_dir + "/seeds");
-    std::erase(objects.seeds, kQuarantine);
+    objects.firmware = names_in(parts.shared.data_dir + "/firmware");
+    objects.memory_images = names_in(parts.shared.data_dir + "/memory");
+    TRY_ASSIGN(objects.tpms, parts.hypervisor.running_tpms());
     for (const std::string& name : names_in(parts.shared.data_dir + "/run")) {
         const Result<VmId> vm = VmId::parse(name);
         if (vm.has_value()) objects.run_directories.push_back(*vm);
@@ -153,6 +158,19 @@ std::vector<Unowned> unowned(const Survey& survey) {
         if (!networks.contains(network.text())) without(kNetworkWithoutRow, {}, network.text());
     for (const std::string& seed : survey.objects.seeds)
         if (!vms.contains(fs::path(seed).stem().string())) without(kSeedWithoutVm, {}, seed);
+    std::set<std::string> with_firmware = vms;
+    for (const Checkpoint& checkpoint : rows.checkpoints) with_firmware.insert(checkpoint.uuid.text());
+    for (const Job& job : rows.unfinished) with_firmware.insert(job.uuid.text());
+    for (const std::string& owner : survey.objects.firmware)
+        if (!with_firmware.contains(owner)) without(kFirmwareWithoutVm, {}, owner);
+    std::set<std::string> images;
+    for (const MemoryImage& image : rows.memory_images) images.insert(image.uuid.text());
+    for (const std::string& name : survey.objects.memory_images)
+        if (!images.contains(name)) without(kMemoryWithoutRow, {}, name);
+    for (const VmId& tpm : survey.objects.tpms) {
+        const VmInstance* const vm = rows.vm(tpm.text());
+        if (!domains.contains(tpm.text()) && (vm == nullptr || !is_on(vm->state))) without(kTpmWithoutVm, {}, tpm.text());  // a start makes it first
+    }
     return all;
 }
 

@@ -8,6 +8,8 @@
 #include "lifecycle/parts.hpp"
 #include "model/account.hpp"
 #include "model/event.hpp"
+#include "model/memory_image.hpp"
+#include "model/snapshots.hpp"
 #include "storage/primary_storage.hpp"
 
 namespace ramet::lifecycle {
@@ -26,6 +28,8 @@ struct Rows {
     std::vector<ImageBackupStorageRef> image_files;
     std::vector<L3Network> networks;
     std::vector<Host> hosts;
+    std::vector<Checkpoint> checkpoints;
+    std::vector<MemoryImage> memory_images;
     std::vector<Job> unfinished;  // stuck ones too
     std::vector<Garbage> garbage;
 
@@ -41,7 +45,10 @@ struct Objects {
     std::vector<VmId> domains;
     std::vector<std::string> taps;  // also those of which only rules and a reservation are left
     std::vector<L3NetworkId> networks;
-    std::vector<std::string> seeds;  // file names
+    std::vector<std::string> seeds;          // file names
+    std::vector<std::string> firmware;       // folders, each named after the VM, checkpoint or job that it is of
+    std::vector<std::string> memory_images;  // folders, of the data directory's alone: another --memory-dir may have other users
+    std::vector<VmId> tpms;
     std::vector<VmId> run_directories;
 };
 
@@ -63,6 +70,9 @@ struct Unowned {
 inline constexpr std::string_view kFileWithoutRow = "file without row";  // of a primary storage
 inline constexpr std::string_view kImageFileWithoutRow = "image file without row";
 inline constexpr std::string_view kSeedWithoutVm = "seed without VM";
+inline constexpr std::string_view kFirmwareWithoutVm = "firmware state without VM";
+inline constexpr std::string_view kMemoryWithoutRow = "memory image without row";
+inline constexpr std::string_view kTpmWithoutVm = "TPM process without VM";
 inline constexpr std::string_view kRunDirectoryWithoutVm = "run directory without VM";
 inline constexpr std::string_view kProcessWithoutVm = "process without VM";
 inline constexpr std::string_view kTapWithoutNic = "tap without NIC";

@@ -1,6 +1,7 @@
 """Garbage: what nobody owns is seen twice, put aside, and removed after its grace period; what a job may own is left alone."""
 import os
 import pathlib
+import signal
 import sqlite3
 import subprocess
 import time
@@ -32,8 +33,8 @@ class Garbage(World):
         self.server.start()
         type(self).api = self.server.api()
 
-    def plant(self, folder, name, sealed=False):
-        path = folder / "stray" / name
+    def plant(self, folder, name, sealed=False, within="stray"):
+        path = folder / within / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"nobody's")
         if sealed:
@@ -60,7 +61,10 @@ class Garbage(World):
         seed = self.data / "seeds" / (uuid.uuid4().hex + ".iso")
         seed.parent.mkdir(exist_ok=True)
         seed.write_bytes(b"nobody's")
-        self.assertLessEqual({"file without row", "image file without row", "seed without VM", "run directory without VM"}, self.kinds())
+        firmware, memory = (self.data / kind / uuid.uuid4().hex for kind in ("firmware", "memory"))
+        planted += [self.plant(firmware.parent, "nvram", within=firmware.name), self.plant(memory.parent, "ram", sealed=True, within=memory.name)]
+        self.assertLessEqual({"file without row", "image file without row", "seed without VM", "run directory without VM", "firmware state without VM",
+                              "memory image without row"}, self.kinds())
         violated = [invariant["number"] for invariant in self.api.get("/doctor")["invariants"] if invariant["state"] == "violated"]
         self.assertLessEqual({"I1"}, set(violated))
         self.restart()
@@ -68,15 +72,17 @@ class Garbage(World):
         for name, folder in files.items():
             self.await_true(name + " was not put aside", lambda name=name, folder=folder: self.aside(folder, name))
         self.assertFalse(any(path.exists() for path in planted))
-        self.assertTrue(self.aside(self.data / "seeds", seed.name))
+        for path in (seed, firmware, memory):
+            self.assertTrue(self.aside(path.parent, path.name), path)
         self.assertEqual({"in quarantine", "run directory without VM"}, self.kinds())
         with urllib.request.urlopen(self.server.url + "/metrics") as answer:
-            self.assertIn("ramet_garbage 5", answer.read().decode())
-        names = [*files, seed.name, run.name]
+            self.assertIn("ramet_garbage 7", answer.read().decode())
+        names = [*files, seed.name, firmware.name, memory.name, run.name]
         self.assertEqual({name: 1 for name in names}, self.events_about("garbage-quarantined", names))
         self.settings(second_look=1, grace=1)
         self.await_true("the grace period is over and things are still there", lambda: not self.doctor())
         self.assertFalse(run.exists())
+        self.assertEqual([], [path for kind in ("seeds", "firmware", "memory") for path in (self.data / kind).glob(".quarantine/*/*")])
         self.assertEqual({name: 1 for name in names}, self.events_about("garbage-removed", names))
 
     def events_about(self, event, names):
@@ -108,6 +114,37 @@ class Garbage(World):
         self.assertEqual(0, done.returncode, done.stdout + done.stderr)
         self.assertFalse((self.data / "run" / vm["uuid"]).exists())
         self.assertEqual([], self.doctor())
+
+    @unittest.skipUnless(os.path.exists("/usr/bin/swtpm"), "swtpm is not installed")
+    def test_the_process_of_a_tpm_that_no_running_vm_has_is_ended(self):
+        vm = self.api.create_vm("with-tpm", self.image["uuid"], systemTags=["tpm::2.0"])
+        run = str(self.data / "run" / vm["uuid"])
+        programs = {int(entry.name): os.readlink(entry / "exe") for entry in pathlib.Path("/proc").glob("[0-9]*") if self.works_in(entry, run)}
+        tpms = [pid for pid, program in programs.items() if program.endswith("swtpm")]
+        self.assertEqual(1, len(tpms), programs)
+        self.server.stop()
+        os.kill(tpms[0], signal.SIGSTOP)  # else it ends with its QEMU
+        for pid in set(programs) - set(tpms):
+            os.kill(pid, signal.SIGKILL)
+        with sqlite3.connect(self.data / "ramet.db") as database:  # or the server would end it when it finds that the VM has ended
+            database.execute("UPDATE vm_instance SET state = 'Stopped' WHERE uuid = ?", (vm["uuid"],))
+        database.close()
+        self.server.start()
+        type(self).api = self.server.api()
+        self.assertIn("TPM process without VM", self.kinds())
+        self.assertTrue(self.works_in(pathlib.Path(f"/proc/{tpms[0]}"), run), "it was ended at first sight")
+        self.settings(second_look=1, grace=1)
+        self.await_true("it was not ended", lambda: not self.works_in(pathlib.Path(f"/proc/{tpms[0]}"), run))
+        self.api.action(vm["uuid"], "startVmInstance")  # its tap and seed are as of a VM that runs
+        self.assertFalse(self.kinds())
+        self.expunge(vm["uuid"])
+
+    @staticmethod
+    def works_in(process, directory):
+        try:
+            return os.readlink(process / "cwd") == directory
+        except OSError:
+            return False
 
     def clean(self):
         environment = dict(os.environ, RAMET_SERVER=self.server.url, RAMET_PASSWORD=self.server.password, XDG_CONFIG_HOME=self.directory)
