@@ -88,7 +88,10 @@ Result<HttpReply> ApiClient::send(const Request& request) {
     curl_slist* headers = curl_slist_append(nullptr, "Content-Type: application/json;charset=UTF-8");
     headers = curl_slist_append(headers, "Expect:");
     if (request.method != "GET") headers = curl_slist_append(headers, "Prefer: respond-async");
-    if (!request.key.empty()) headers = curl_slist_append(headers, ("Idempotency-Key: " + request.key).c_str());
+    if (!request.key.empty()) {
+        headers = curl_slist_append(headers, ("Idempotency-Key: " + request.key).c_str());
+        if (!connection_.web_hook.empty()) headers = curl_slist_append(headers, ("X-Web-Hook: " + connection_.web_hook).c_str());
+    }
     if (request.with_session) headers = curl_slist_append(headers, ("Authorization: OAuth " + session_).c_str());
     curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
     curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -153,8 +156,15 @@ Result<void> ApiClient::need_session(const char* without_password) {
 
 Result<json::object> ApiClient::get(const std::string& path) { return perform({"GET", url_of(path), {}}, true); }
 
+// A command that is repeated makes the same calls in the same order.
+std::string ApiClient::next_key() {
+    if (connection_.key.empty()) return random_uuid_text();
+    ++keys_;
+    return keys_ == 1 ? connection_.key : fmt::format("{}#{}", connection_.key, keys_);
+}
+
 Result<json::object> ApiClient::call(const std::string& method, const std::string& path, const json::object& body) {
-    return perform({method, url_of(path), body.empty() ? std::string{} : json::serialize(body), random_uuid_text()}, true);
+    return perform({method, url_of(path), body.empty() ? std::string{} : json::serialize(body), next_key()}, true);
 }
 
 Result<json::object> ApiClient::perform(const Request& request, bool may_log_in) {

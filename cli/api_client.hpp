@@ -19,6 +19,8 @@ struct Connection {
     std::string account = "admin";
     std::optional<std::string> password;  // clear; from RAMET_PASSWORD or the prompt
     std::chrono::seconds patience{60};    // with a server that is away while a job is waited for
+    std::string key;                      // the caller's Idempotency-Key, of all changes of one command; empty: each has a random one
+    std::string web_hook;                 // where the server posts results of jobs to; empty: nowhere
 };
 
 class ApiClient {
@@ -57,7 +59,9 @@ private:
     Result<void> need_session(const char* without_password);
     Result<void> begin_session(const std::string& clear_password);
     std::string url_of(const std::string& path) const;
+    std::string next_key();
     Connection connection_;
+    int keys_ = 0;  // that were used
     std::string session_;
     std::optional<std::chrono::steady_clock::time_point> away_since_;  // the server, while a job is waited for
     std::function<void(const std::string& job)> tell_;

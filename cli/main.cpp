@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -30,6 +31,10 @@ void hold_standard_files() {
     }
 }
 
+bool is_printable(const std::string& text) {
+    return std::ranges::all_of(text, [](char character) { return character >= ' ' && character <= '~'; });
+}
+
 void add_connection_options(CLI::App& app, ramet::cli::Context& context) {
     using ramet::cli::Format;
     app.add_option("--server", context.connection.server, "Address of rametd (RAMET_SERVER)")->capture_default_str();
@@ -41,6 +46,11 @@ void add_connection_options(CLI::App& app, ramet::cli::Context& context) {
             context.format = format == "json" ? Format::json : Format::table;
         },
         "json or table");
+    const CLI::Validator no_control([](const std::string& text) { return is_printable(text) ? "" : "has characters that a header cannot carry"; },
+                                    "TEXT");
+    app.add_option("--idempotency-key", context.connection.key, "A text of yours: a command that is repeated with it is not done twice")
+        ->check(no_control);
+    app.add_option("--web-hook", context.connection.web_hook, "http://... that the server posts the result of the job to")->check(no_control);
 }
 
 int run(int argc, char** argv) {

@@ -27,6 +27,10 @@ GARBAGE = ["garbage-surveyed", "garbage-decided", "garbage-put-aside", "garbage-
 # The first server dies at the one, the next, which takes the job up, at the other.
 TWICE = [("step-after-intent#2", point) for point in DO] + [("step-after-effect#1", DO[2]), ("captured-before-rows", "captured")]
 TWICE_BACK = [("undo-after-intent#2", UNDO[2]), ("undo-after-effect#4", UNDO[0]), ("undo-after-effect#4", UNDO[3])]
+MEMORY_STEPS = range(1, 9)  # capture, three times materialize, three times resume, the gate
+MEMORY_UNDONE = range(1, 8)
+MEMORY = ["qemu.memory.stopped", "qemu.memory.cut", "qemu.memory.streaming", "qemu.memory.captured", "memory-captured-before-row", "memory-used", "memory-used#3",
+          "qemu.launched", "qemu.memory.loaded", "memory-resumed", "memory-resumed#3", "gate-passed", "gate-passed#3"]
 FIRMWARE = ["firmware-taken", "firmware-given", "firmware-given#3", "qemu.tpm-launched", "qemu.snapshot.cut", "captured"]
 
 
@@ -134,6 +138,22 @@ class KillFirmware(Lanes):
 
     def test_firmware_points(self):
         self.sweep(FIRMWARE, systemTags=["tpmPolicy::copy"])
+
+
+class KillMemory(Lanes):
+    """The same with clones that go on from the source's memory. By day at some points; templates, which four clones share, too."""
+
+    def test_every_step_of_instant_clones(self):
+        self.sweep([f"{point}#{step}" for point in DO for step in (MEMORY_STEPS if NIGHTLY else (1, 5, 8))], memory=True)
+
+    @unittest.skipUnless(NIGHTLY, "named points by day: instant_test.py")
+    def test_between_intent_and_result(self):
+        self.sweep(MEMORY, memory=True)
+        self.sweep(MEMORY, memory=True, names=["a", "b", "c", "d"])
+
+    @unittest.skipUnless(NIGHTLY, "the undo of each step by day: of clones that boot")
+    def test_every_undo(self):
+        self.sweep([f"{point}#{step}" for point in UNDO for step in MEMORY_UNDONE], failing=True, atomic=True, memory=True)
 
 
 if __name__ == "__main__":

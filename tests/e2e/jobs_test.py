@@ -297,6 +297,22 @@ class Jobs(World):
         code, said = self.on_a_terminal("clone", "web01", "late-{1..2}", "--wait-for", "agent", "--wait-seconds", "1")
         self.assertEqual((1, 2), (code, said.count("the guest agent did not answer")), said)
 
+    def test_command_line_repeats_safely_and_has_a_hook_called(self):
+        receiver = HookReceiver()
+        receiver.closed = False
+        self.addCleanup(receiver.close)
+        command = ["-o", "json", "--idempotency-key", "nightly 7", "--web-hook", receiver.url, "clone", "web01", "again", "--strategy", "CreateStopped"]
+        answers = [self.ramet(*command) for _ in range(2)]
+        self.assertEqual([0, 0], [answer.returncode for answer in answers], answers)
+        self.assertEqual(*[json.loads(answer.stdout)["result"]["inventories"][0]["inventory"]["uuid"] for answer in answers])
+        self.assertEqual(1, len(self.api.rows("/vm-instances", "name=again")))
+        headers, body = self.until(lambda: receiver.received and receiver.received[0])
+        self.assertEqual(("true", 1), (headers["X-Job-Success"], body["result"]["numberOfClonedVm"]))
+        other = self.ramet(*command[:-1], "InstantStart")
+        self.assertEqual(1, other.returncode, other.stdout)
+        self.assertIn("dempotency-Key", other.stderr)
+        self.assertEqual(2, self.ramet("--web-hook", "http://x\r\nAuthorization: y", "vm", "list").returncode)
+
     def test_a_cancelled_job_leaves_the_layer_that_a_later_capture_stands_on(self):
         slow = self.slow_copy("slow", bandwidth=1 << 20)
         self.until(lambda: any(step["name"] == "materialize" for step in self.job(slow)["steps"]), 60)
