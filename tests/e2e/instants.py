@@ -39,7 +39,7 @@ class InstantWorld(World):
         super().setUpClass()
         cls.source = cls.api.create_vm("web01", cls.image["uuid"], **cls.source_arguments)
         cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
-        cls.agent.call("guest-ping")
+        cls.agent.call("guest-ping", 180)
         cls.agent.run(COUNTER)
         end = time.monotonic() + 30  # the identity keeper of a VM that has booted comes a moment later
         while cls.agent.run("hostname; cat /etc/machine-id").split() != ["web01", cls.source["uuid"]] and time.monotonic() < end:
