@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+WRITER = pathlib.Path(os.environ.get("RAMETD", ROOT / "build/release/bin/rametd")).parent / "guest-writer"
 
 
 class ApiError(Exception):

@@ -1,15 +1,12 @@
 """What a pause of a VM is to its guest, and to who speaks with it: a program in the guest (tests/guest/writer.c tick) sends a datagram every half
 millisecond, the kernel of this machine notes when each came."""
-import os
-import pathlib
 import socket
 import struct
 import threading
 import time
 
-from ramet_client import ROOT
+from ramet_client import WRITER
 
-WRITER = pathlib.Path(os.environ.get("RAMETD", ROOT / "build/release/bin/rametd")).parent / "guest-writer"
 PORT = 4000
 SO_TIMESTAMPNS = 35  # not in Python's socket module
 

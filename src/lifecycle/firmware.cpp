@@ -230,10 +230,8 @@ Result<void> remove_firmware(const std::string& data_dir, const std::string& own
     return {};
 }
 
-Result<void> compare_firmware(Parts& parts, std::vector<Finding>& findings) {
+Result<void> compare_firmware(Parts& parts, const std::vector<VmId>& domains, const std::vector<VmId>& tpms, std::vector<Finding>& findings) {
     std::error_code error;
-    TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());
-    TRY_ASSIGN(const std::vector<VmId> tpms, parts.hypervisor.running_tpms());
     for (const VmId& domain : domains) {
         // The tag may have come or gone since the VM's start: what it was started with has left its state.
         TRY_ASSIGN(const std::vector<std::string> tags,

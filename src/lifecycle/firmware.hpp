@@ -62,7 +62,8 @@ private:
 std::int64_t firmware_bytes(const std::string& data_dir, const std::string& keeper, std::string_view tpm_policy, const std::vector<std::string>& tags,
                             bool starts);
 Result<void> remove_firmware(const std::string& data_dir, const std::string& owner);  // a VM's or a capture's; absent is success
-Result<void> compare_firmware(Parts& parts, std::vector<Finding>& findings);
+// `domains` and `tpms`: what runs.
+Result<void> compare_firmware(Parts& parts, const std::vector<VmId>& domains, const std::vector<VmId>& tpms, std::vector<Finding>& findings);
 
 Result<std::string> set_vm_boot_mode(Parts& parts, const identity::Caller& caller, const api::SetVmBootMode& message);
 Result<std::string> delete_vm_boot_mode(Parts& parts, const api::DeleteVmBootMode& message);

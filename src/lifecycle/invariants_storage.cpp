@@ -83,7 +83,7 @@ bool is_being_changed(const Rows& rows, const Layer& layer) {
 
 Result<Findings> everything_is_owned(Parts& parts, const Survey& survey) {
     Findings findings;
-    TRY_ASSIGN(const std::vector<Finding> state, find_orphaned_state(parts));
+    TRY_ASSIGN(const std::vector<Finding> state, find_orphaned_state(parts, survey));
     for (const Finding& finding : state) findings.push_back(finding.kind + ": " + finding.what);
     for (const Unowned& thing : unowned(survey)) findings.push_back(thing.kind + ": " + (thing.root.empty() ? "" : thing.root + "/") + thing.what);
     for (const Garbage& thing : survey.rows.garbage)

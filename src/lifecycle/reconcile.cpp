@@ -109,15 +109,15 @@ Result<void> reconcile_at_start(Parts& parts) {
     return remove_doomed_layers(parts);
 }
 
-Result<std::vector<Finding>> find_orphaned_state(Parts& parts) {
+Result<std::vector<Finding>> find_orphaned_state(Parts& parts, const Survey& survey) {
     std::vector<Finding> findings;
-    TRY(compare_firmware(parts, findings));
+    TRY(compare_firmware(parts, survey.objects.domains, survey.objects.tpms, findings));
     TRY(compare_memory_images(parts, findings));
     return findings;
 }
 
 Result<std::vector<Finding>> find_orphans(Parts& parts, const Survey& survey) {
-    TRY_ASSIGN(std::vector<Finding> findings, find_orphaned_state(parts));
+    TRY_ASSIGN(std::vector<Finding> findings, find_orphaned_state(parts, survey));
     compare_layers(survey, findings);
     compare_vms(survey, findings);
     for (const Unowned& thing : unowned(survey)) findings.push_back({thing.kind, thing.what});

@@ -22,6 +22,6 @@ struct Finding {
 // While jobs run, what they are making shows up too.
 Result<std::vector<Finding>> find_orphans(Parts& parts, const Survey& survey);
 // Those of them that are firmware state, TPM processes and memory images.
-Result<std::vector<Finding>> find_orphaned_state(Parts& parts);
+Result<std::vector<Finding>> find_orphaned_state(Parts& parts, const Survey& survey);
 
 }  // namespace ramet::lifecycle

@@ -21,10 +21,7 @@ class DryRun(World):
         cls.api.put("/global-configurations/volume/backgroundMerge/actions", {"updateGlobalConfig": {"value": "false"}})
 
     def tearDown(self):
-        for checkpoint in self.api.rows("/checkpoints"):
-            self.api.delete("/checkpoints/" + checkpoint["uuid"])
-        for vm in self.api.rows("/vm-instances"):
-            self.expunge(vm["uuid"])
+        self.expunge_all()
         self.assert_nothing_left_over()
 
     def occupied(self):

@@ -62,10 +62,7 @@ class Firmware(World):
         cls.firmware = pathlib.Path(cls.server.data_dir) / "firmware"
 
     def tearDown(self):
-        for checkpoint in self.api.rows("/checkpoints"):
-            self.api.delete("/checkpoints/" + checkpoint["uuid"])
-        for vm in self.api.rows("/vm-instances"):
-            self.expunge(vm["uuid"])
+        self.expunge_all()
         self.assert_nothing_left_over()
         self.assertEqual([], list(self.firmware.glob("*")))
         self.assertEqual([], self.tpm_processes())

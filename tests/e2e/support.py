@@ -11,10 +11,9 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from ramet_client import Agent, Api, ApiError, Server  # noqa: E402,F401
+from ramet_client import WRITER, Agent, Api, ApiError, Server  # noqa: E402,F401
 
 TINY = pathlib.Path(os.environ.get("RAMET_TINY_IMAGE", ROOT / "build/guest/tiny.qcow2"))
-WRITER = pathlib.Path(os.environ.get("RAMETD", ROOT / "build/release/bin/rametd")).parent / "guest-writer"
 RAMET = os.environ.get("RAMET", str(ROOT / "build/release/bin/ramet"))
 
 
@@ -95,6 +94,12 @@ class World(unittest.TestCase):
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, "16M"], check=True)
             type(self).blank = self.api.add_image(path, name="blank")
         return self.api.create_vm(name, self.blank["uuid"])
+
+    def expunge_all(self):
+        for checkpoint in self.api.rows("/checkpoints"):
+            self.api.delete("/checkpoints/" + checkpoint["uuid"])
+        for vm in self.api.rows("/vm-instances"):
+            self.expunge(vm["uuid"])
 
     def expunge(self, vm):
         self.api.delete("/vm-instances/" + vm)

@@ -11,8 +11,8 @@ namespace ramet::hypervisor {
 
 namespace {
 
-// QEMU stops reading when it has an order to carry out, and ends itself when eight wait that it has read nevertheless: not seven of the shortest,
-// `{"execute":"stop"}`, fit in here.
+// QEMU stops reading when it has an order to carry out, but keeps the rest of what it has read: up to eight orders, at the ninth it ends itself. Seven of
+// the shortest, `{"execute":"stop"}`, fit in here.
 constexpr int kBytesAtOnce = 128;
 constexpr std::size_t kDeviceWords = 32;  // of QEMU's Chardev, in which its backend's address stands (QEMU 7.2: in the eleventh)
 
