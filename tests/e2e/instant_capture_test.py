@@ -99,9 +99,12 @@ class Tmpfs(KeptWorld, Way):
             self.clone("new")
             self.assertEqual((there, 1), (self.images(), len(list(own.iterdir()))))
             self.assertEqual([], self.doctor())
-            (there[0].parent / "stray").mkdir()
-            self.assertEqual([{"kind": "memory image without row", "what": "stray"}], self.doctor())
-            (there[0].parent / "stray").rmdir()
+            stray, foreign = there[0].parent / ("5" * 32), there[0].parent / "of-another-program"
+            for directory in (stray, foreign):
+                directory.mkdir()
+            self.assertEqual([{"kind": "memory image without row", "what": stray.name}], self.doctor())
+            for directory in (stray, foreign):
+                directory.rmdir()
             self.expunge(vm["uuid"])
             self.api.delete("/checkpoints/" + kept["uuid"])
             self.assertEqual([], self.images())
