@@ -5,7 +5,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstring>
 
 namespace ramet::hypervisor {
 
@@ -28,12 +30,9 @@ void* protect_part(void* argument) {
     return nullptr;
 }
 
-}  // namespace
-
-int protect_memory(IoControl call, int fd, uffdio_writeprotect* wanted) {
+int protect(IoControl call, int fd, uffdio_writeprotect* wanted) {
     const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
-    if ((wanted->mode & UFFDIO_WRITEPROTECT_MODE_WP) == 0 || wanted->range.len < kWorthIt || processors < 2)
-        return call(fd, UFFDIO_WRITEPROTECT, wanted);
+    if (wanted->range.len < kWorthIt || processors < 2) return call(fd, UFFDIO_WRITEPROTECT, wanted);
     const unsigned count = processors < static_cast<long>(kPartsMax) ? static_cast<unsigned>(processors) : kPartsMax;
     Part parts[kPartsMax];
     pthread_t threads[kPartsMax];
@@ -56,6 +55,50 @@ int protect_memory(IoControl call, int fd, uffdio_writeprotect* wanted) {
     }
     errno = error;
     return error == 0 ? 0 : -1;
+}
+
+// Of the capture that runs.
+std::atomic<int> captured = -1;  // its userfaultfd; other threads read from theirs
+unsigned long awaited = 0;       // an address in the page that the guest waits for; 0: it waits for none
+unsigned long held_from = 0;     // saved and not yet released, up to
+unsigned long saved_up_to = 0;   // which is where the page that was saved last ends
+
+int release_held(IoControl call, int fd) {
+    if (held_from == saved_up_to) return 0;
+    uffdio_writeprotect all{};
+    all.range = {held_from, saved_up_to - held_from};
+    held_from = saved_up_to;
+    return call(fd, UFFDIO_WRITEPROTECT, &all);
+}
+
+int release(IoControl call, int fd, uffdio_writeprotect* wanted) {
+    const unsigned long start = wanted->range.start, end = start + wanted->range.len;
+    const bool is_awaited = start <= awaited && awaited < end;
+    if (fd == captured && start == saved_up_to && !is_awaited) {
+        saved_up_to = end;
+        return end % kHugePage == 0 ? release_held(call, fd) : 0;
+    }
+    if (is_awaited) awaited = 0;
+    if (wanted->range.len >= kHugePage) captured = -1;  // a block of memory: the capture ends
+    if (release_held(call, fd) < 0) return -1;
+    held_from = saved_up_to = end;
+    return call(fd, UFFDIO_WRITEPROTECT, wanted);
+}
+
+}  // namespace
+
+int change_protection(IoControl call, int fd, uffdio_writeprotect* wanted) {
+    if ((wanted->mode & UFFDIO_WRITEPROTECT_MODE_WP) == 0) return release(call, fd, wanted);
+    captured = fd;
+    awaited = held_from = saved_up_to = 0;
+    return protect(call, fd, wanted);
+}
+
+void notice_faults(int fd, const void* said, ssize_t size) {
+    uffd_msg message;
+    if (fd != captured || size != static_cast<ssize_t>(sizeof message)) return;  // QEMU reads them one by one
+    std::memcpy(&message, said, sizeof message);
+    if (message.event == UFFD_EVENT_PAGEFAULT) awaited = message.arg.pagefault.address;
 }
 
 }  // namespace ramet::hypervisor

@@ -1,6 +1,9 @@
 // A guest whose memory is captured while it runs stands still for as long as all of it is write-protected: 82 ns for each page of 4 KiB, 22 ms per GiB,
-// by one processor. The others stand idle then, as the guest does.
+// by one processor. The others stand idle then, as the guest does. A huge page is protected as one, unless it was released in pieces by the capture
+// before: QEMU releases each page of 4 KiB that it has saved, and the kernel cuts the huge page of it in 512.
 #pragma once
+
+#include <sys/types.h>
 
 struct uffdio_writeprotect;
 
@@ -8,7 +11,13 @@ namespace ramet::hypervisor {
 
 using IoControl = int (*)(int fd, unsigned long request, ...);
 
-// UFFDIO_WRITEPROTECT through `call`, the C library's ioctl(): one of 128 MiB or more by several threads. As ioctl(): 0, or -1 and errno.
-int protect_memory(IoControl call, int fd, uffdio_writeprotect* wanted);
+// UFFDIO_WRITEPROTECT through `call`, the C library's ioctl(). As ioctl(): 0, or -1 and errno.
+// Protects 128 MiB or more by several threads. Releases pages that follow each other together, at the end of their huge page; a page that the guest
+// waits for, and one that does not follow the one before, at once. What is held back is released with the next of those at the latest, and QEMU
+// releases all when it ends a capture. One capture at a time; by the thread that saves the pages.
+int change_protection(IoControl call, int fd, uffdio_writeprotect* wanted);
+
+// `said`, which QEMU has read from `fd`, may name the pages of the userfaultfd `fd` that the guest waits for.
+void notice_faults(int fd, const void* said, ssize_t size);
 
 }  // namespace ramet::hypervisor

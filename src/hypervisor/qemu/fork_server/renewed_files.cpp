@@ -175,6 +175,14 @@ RAMET_EXPORT int io_uring_queue_init(unsigned entries, void* ring, unsigned flag
     return remembers || make == nullptr ? -ENOSYS : make(entries, ring, flags);
 }
 
+// As protected_memory.hpp says.
+RAMET_EXPORT ssize_t read(int fd, void* bytes, size_t size) {
+    static const auto call = reinterpret_cast<ssize_t (*)(int, void*, size_t)>(::dlsym(RTLD_NEXT, "read"));
+    const ssize_t result = call(fd, bytes, size);
+    notice_faults(fd, bytes, result);
+    return result;
+}
+
 // What is set on a tap is set on the fork's. Memory is protected as protected_memory.hpp says.
 RAMET_EXPORT int ioctl(int fd, unsigned long request, ...) {
     static const auto call = reinterpret_cast<IoControl>(::dlsym(RTLD_NEXT, "ioctl"));
@@ -182,7 +190,7 @@ RAMET_EXPORT int ioctl(int fd, unsigned long request, ...) {
     va_start(rest, request);
     void* const argument = va_arg(rest, void*);
     va_end(rest);
-    if (request == UFFDIO_WRITEPROTECT) return protect_memory(call, fd, static_cast<uffdio_writeprotect*>(argument));
+    if (request == UFFDIO_WRITEPROTECT) return change_protection(call, fd, static_cast<uffdio_writeprotect*>(argument));
     const int result = call(fd, request, argument);
     const bool kept =
         request == TUNSETOFFLOAD || request == TUNSETVNETHDRSZ || request == TUNSETSNDBUF || request == TUNSETVNETLE || request == TUNSETQUEUE;
