@@ -38,18 +38,19 @@ bool read_at(const void* place, Content& content) {
 
 }  // namespace
 
-void take_orders_at_once() {
+bool take_orders_at_once() {
     void* (*device_named)(const char*) = nullptr;
-    if (!find(known_can_read, "monitor_can_read") || !find(device_named, "qemu_chr_find")) return;
+    if (!find(known_can_read, "monitor_can_read") || !find(device_named, "qemu_chr_find")) return false;
     void* const device = device_named("qmp");
     void* words[kDeviceWords] = {};
-    if (device == nullptr || !read_at(device, words)) return;
+    if (device == nullptr || !read_at(device, words)) return false;
     for (void* const word : words) {
         Backend backend{};
         if (!read_at(word, backend) || backend.device != device || backend.can_read != known_can_read) continue;
         __atomic_store_n(&static_cast<Backend*>(word)->can_read, &can_read_more, __ATOMIC_RELEASE);  // the monitor's thread reads it
-        return;
+        return true;
     }
+    return false;
 }
 
 }  // namespace ramet::hypervisor

@@ -3,8 +3,8 @@
 
 namespace ramet::hypervisor {
 
-// On the main thread, its lock held, once, when the machine is complete: its QMP then reads up to 128 bytes at a time. Without effect where QEMU is
-// not as it is known, or its monitor's thread has not got that far.
-void take_orders_at_once();
+// On the main thread, its lock held: QMP then reads up to 128 bytes at a time. False, and without effect, where QEMU is not as it is known, or its
+// monitor's thread has not got that far.
+bool take_orders_at_once();
 
 }  // namespace ramet::hypervisor

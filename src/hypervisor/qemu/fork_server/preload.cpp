@@ -61,6 +61,7 @@ void (*end_layout)() = nullptr;
 bool (*runs_as)(int) = nullptr;
 bool collecting = false;     // QEMU's bracket is open since before main()
 bool laid_out_once = false;  // until the captured state is loaded
+int tries = 64;              // turns of the main loop in which the monitor's thread gets far enough
 Prepare glib_prepare = nullptr;
 Dispatch glib_dispatch = nullptr;
 
@@ -203,9 +204,10 @@ extern "C" __attribute__((visibility("default"))) int g_main_context_prepare(voi
         collecting = false;
         end_layout();
         give_back_code_at_rest();
-        take_orders_at_once();
+        if (take_orders_at_once()) tries = 0;
         serve_as_template();
     }
+    if (tries > 0 && is_main_thread()) tries = take_orders_at_once() ? 0 : tries - 1;
     if (glib_prepare == nullptr) glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
     return glib_prepare(context, priority);
 }

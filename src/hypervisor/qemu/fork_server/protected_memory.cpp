@@ -1,6 +1,7 @@
 #include "hypervisor/qemu/fork_server/protected_memory.hpp"
 
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 namespace ramet::hypervisor {
 
@@ -62,6 +64,23 @@ std::atomic<int> captured = -1;  // its userfaultfd; other threads read from the
 unsigned long awaited = 0;       // an address in the page that the guest waits for; 0: it waits for none
 unsigned long held_from = 0;     // saved and not yet released, up to
 unsigned long saved_up_to = 0;   // which is where the page that was saved last ends
+timespec guest_comes_first_until{};
+
+constexpr long kGuestComesFirst = 20'000'000;  // nanoseconds; half a thousand pages are written by a guest that has stood, most of them at once
+constexpr timespec kMomentToAsk{0, 500'000};
+
+timespec after(long nanoseconds) {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    now.tv_nsec += nanoseconds;
+    if (now.tv_nsec >= 1'000'000'000) now = {now.tv_sec + 1, now.tv_nsec - 1'000'000'000};
+    return now;
+}
+
+bool is_before(const timespec& end) {
+    const timespec now = after(0);
+    return now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec);
+}
 
 int release_held(IoControl call, int fd) {
     if (held_from == saved_up_to) return 0;
@@ -91,14 +110,24 @@ int change_protection(IoControl call, int fd, uffdio_writeprotect* wanted) {
     if ((wanted->mode & UFFDIO_WRITEPROTECT_MODE_WP) == 0) return release(call, fd, wanted);
     captured = fd;
     awaited = held_from = saved_up_to = 0;
-    return protect(call, fd, wanted);
+    const int result = protect(call, fd, wanted);
+    guest_comes_first_until = after(kGuestComesFirst);
+    return result;
 }
 
-void notice_faults(int fd, const void* said, ssize_t size) {
+ssize_t read_fault(Read call, int fd, void* bytes, size_t size) {
+    ssize_t result = call(fd, bytes, size);
+    if (fd != captured) return result;
+    if (result < 0 && errno == EAGAIN && is_before(guest_comes_first_until)) {
+        pollfd faults{fd, POLLIN, 0};
+        ::ppoll(&faults, 1, &kMomentToAsk, nullptr);
+        result = call(fd, bytes, size);
+    }
     uffd_msg message;
-    if (fd != captured || size != static_cast<ssize_t>(sizeof message)) return;  // QEMU reads them one by one
-    std::memcpy(&message, said, sizeof message);
+    if (result != static_cast<ssize_t>(sizeof message)) return result;  // QEMU reads them one by one
+    std::memcpy(&message, bytes, sizeof message);
     if (message.event == UFFD_EVENT_PAGEFAULT) awaited = message.arg.pagefault.address;
+    return result;
 }
 
 }  // namespace ramet::hypervisor

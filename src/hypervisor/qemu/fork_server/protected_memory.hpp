@@ -17,7 +17,10 @@ using IoControl = int (*)(int fd, unsigned long request, ...);
 // releases all when it ends a capture. One capture at a time; by the thread that saves the pages.
 int change_protection(IoControl call, int fd, uffdio_writeprotect* wanted);
 
-// `said`, which QEMU has read from `fd`, may name the pages of the userfaultfd `fd` that the guest waits for.
-void notice_faults(int fd, const void* said, ssize_t size);
+using Read = ssize_t (*)(int fd, void* bytes, size_t size);
+
+// read() through `call`, the C library's. QEMU asks its userfaultfd before each page that it saves what the guest waits for; as long as the guest has
+// just gone on, and waits for one page after the other, it is given a moment to ask.
+ssize_t read_fault(Read call, int fd, void* bytes, size_t size);
 
 }  // namespace ramet::hypervisor

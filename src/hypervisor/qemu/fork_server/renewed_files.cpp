@@ -177,10 +177,8 @@ RAMET_EXPORT int io_uring_queue_init(unsigned entries, void* ring, unsigned flag
 
 // As protected_memory.hpp says.
 RAMET_EXPORT ssize_t read(int fd, void* bytes, size_t size) {
-    static const auto call = reinterpret_cast<ssize_t (*)(int, void*, size_t)>(::dlsym(RTLD_NEXT, "read"));
-    const ssize_t result = call(fd, bytes, size);
-    notice_faults(fd, bytes, result);
-    return result;
+    static const auto call = reinterpret_cast<Read>(::dlsym(RTLD_NEXT, "read"));
+    return read_fault(call, fd, bytes, size);
 }
 
 // What is set on a tap is set on the fork's. Memory is protected as protected_memory.hpp says.
