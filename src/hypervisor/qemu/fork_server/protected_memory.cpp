@@ -93,12 +93,13 @@ int release_held(IoControl call, int fd) {
 int release(IoControl call, int fd, uffdio_writeprotect* wanted) {
     const unsigned long start = wanted->range.start, end = start + wanted->range.len;
     const bool is_awaited = start <= awaited && awaited < end;
-    if (fd == captured && start == saved_up_to && !is_awaited) {
+    const bool is_block = wanted->range.len >= kHugePage;  // of the guest's memory, whole: the capture ends
+    if (fd == captured && start == saved_up_to && !is_awaited && !is_block) {
         saved_up_to = end;
         return end % kHugePage == 0 ? release_held(call, fd) : 0;
     }
     if (is_awaited) awaited = 0;
-    if (wanted->range.len >= kHugePage) captured = -1;  // a block of memory: the capture ends
+    if (is_block) captured = -1;
     if (release_held(call, fd) < 0) return -1;
     held_from = saved_up_to = end;
     return call(fd, UFFDIO_WRITEPROTECT, wanted);
