@@ -1,4 +1,4 @@
-// job list, show, watch, cancel.
+// job list, show, watch, cancel, retry.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -89,6 +89,22 @@ Result<int> cancel(ApiClient& api, const std::string& job, Format format) {
     return fail(ErrorCode::operation_failed, fmt::format("the job ended as {} before it could be cancelled; see `ramet job show {}`", state, job));
 }
 
+// Asks, and follows the job to its new end.
+Result<int> retry(ApiClient& api, const std::string& job, Format format) {
+    TRY(api.call("PUT", "/jobs/" + job + "/actions", {{"retryJob", json::object{}}}));
+    JobScreen screen(JobScreen::Style::silent);
+    const InterruptNote note(job);
+    TRY_ASSIGN(const json::value end, watch_job(api, job, screen));
+    const std::string state = field_text(end, "state");
+    if (format == Format::json)
+        fmt::print("{}\n", pretty(end));
+    else
+        fmt::print("{} {}\n", job, state);
+    if (state != "Stuck") return kDone;
+    tell_errors(end);
+    return kFailed;
+}
+
 using Act = Result<int> (*)(ApiClient&, const std::string&, Format);
 
 void add_verb(CLI::App& group, Context& context, const std::string& verb, const std::string& help, Act act) {
@@ -110,6 +126,7 @@ void add_job_commands(CLI::App& app, Context& context) {
     add_verb(*job, context, "show", "Show a job with its steps and their times", &show);
     add_verb(*job, context, "watch", "Follow a job to its end; exit 0 done, 1 failed, 3 partly done", &watch);
     add_verb(*job, context, "cancel", "Cancel a job, and wait until all it did is undone", &cancel);
+    add_verb(*job, context, "retry", "Try again to undo what a Stuck job made, once what stood in the way is mended", &retry);
 }
 
 }  // namespace ramet::cli

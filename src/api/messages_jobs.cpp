@@ -27,6 +27,10 @@ template <> const TypeInfo& describe<api::CancelJob>() {
     static const TypeInfo info = object<api::CancelJob>("CancelJob", "Cancels a job.", job_uuid<&api::CancelJob::uuid>());
     return info;
 }
+template <> const TypeInfo& describe<api::RetryJob>() {
+    static const TypeInfo info = object<api::RetryJob>("RetryJob", "Tries again to undo a job.", job_uuid<&api::RetryJob::uuid>());
+    return info;
+}
 template <> const TypeInfo& describe<api::WatchJob>() {
     static const TypeInfo info = object<api::WatchJob>("WatchJob", "Follows a job.", job_uuid<&api::WatchJob::uuid>());
     return info;
@@ -153,6 +157,24 @@ template <> const MessageInfo& message<CancelJob>() {
     return info;
 }
 
+template <> const MessageInfo& message<RetryJob>() {
+    static const MessageInfo info{
+        .name = "RetryJob",
+        .category = kCategory,
+        .method = Method::put,
+        .path = "/jobs/{uuid}/actions",
+        .body_key = "retryJob",
+        .doc =
+            "Tries again to undo what a Stuck job of the caller has made, or any for an administrator, after what stood in the way is mended. The "
+            "answer says that it has begun; the job then ends as it would have, or is Stuck again.",
+        .since = "ramet 0.1",
+        .request = &describe<RetryJob>,
+        .request_example = "{}",
+        .response_example = "{}",
+        .make = &make_request<RetryJob>};
+    return info;
+}
+
 template <> const MessageInfo& message<WatchJob>() {
     static const MessageInfo info{
         .name = "WatchJob",
@@ -189,7 +211,7 @@ template <> const MessageInfo& message<GetTaskProgress>() {
 }
 
 std::vector<const MessageInfo*> job_messages() {
-    return {&query_job(), &message<GetJob>(), &message<CancelJob>(), &message<WatchJob>(), &message<GetTaskProgress>()};
+    return {&query_job(), &message<GetJob>(), &message<CancelJob>(), &message<RetryJob>(), &message<WatchJob>(), &message<GetTaskProgress>()};
 }
 
 }  // namespace api

@@ -17,6 +17,9 @@ struct GetJob {
 struct CancelJob {
     JobId uuid;
 };
+struct RetryJob {
+    JobId uuid;
+};
 struct WatchJob {
     JobId uuid;
 };
@@ -72,6 +75,7 @@ namespace ramet {
 
 RAMET_DECLARE_MESSAGE(GetJob)
 RAMET_DECLARE_MESSAGE(CancelJob)
+RAMET_DECLARE_MESSAGE(RetryJob)
 RAMET_DECLARE_MESSAGE(WatchJob)
 RAMET_DECLARE_MESSAGE(GetTaskProgress)
 template <> const TypeInfo& describe<api::JobStepView>();

@@ -19,6 +19,7 @@ http::JobAccess job_access(store::DatabaseSagaLog& log, workflow::Engine& engine
     jobs.look = [&engine](const JobId& job, std::size_t changes_from) { return engine.look(job, changes_from); };
     jobs.save_finished = [&log](const Job& job, const std::optional<IdempotencyKey>& key) { return log.save_finished(job, key); };
     jobs.cancel = [&engine](const JobId& job) { return engine.cancel(job); };
+    jobs.retry = [&engine](const JobId& job) { return engine.retry(job); };
     jobs.find_key = [&log](const std::string& uuid) { return log.find_key(uuid); };
     jobs.forget_key = [&log](const std::string& uuid) { return log.forget_key(uuid); };
     jobs.undelivered_hooks = [&log]() -> Result<std::vector<http::UndeliveredHook>> {

@@ -325,7 +325,10 @@ TEST(EdgeJobs, OwnersAndAdministratorsSeeAndCancelJobs) {
     EXPECT_EQ(world.ask("GET", path, "", "X-authorization: none\r\n").status, 400);
     EXPECT_TRUE(has(world.ask("GET", std::string("/zstack/v1/jobs/") + kMissing).body, "SYS.1003"));
     EXPECT_EQ(world.ask("PUT", path).status, 405);
-    EXPECT_TRUE(world.jobs.cancelled().empty());
+    EXPECT_TRUE(has(world.ask("PUT", path + "/actions", R"({"retryJob":{}})", user).body, "SYS.1006"));
+    EXPECT_TRUE(world.jobs.cancelled().empty() && world.jobs.retried().empty());
+    EXPECT_EQ(world.ask("PUT", path + "/actions", R"({"retryJob":{}})").body, "{}");
+    EXPECT_EQ(world.jobs.retried(), std::vector<JobId>{JobId::trusted(kJob)});
     EXPECT_EQ(world.ask("DELETE", path).body, "{}");
     EXPECT_EQ(world.jobs.cancelled(), std::vector<JobId>{JobId::trusted(kJob)});
 }

@@ -81,6 +81,7 @@ public:
     std::size_t size() const;
     JobId wait_for_one() const;  // the first job that was started
     std::vector<JobId> cancelled() const;
+    std::vector<JobId> retried() const;
     void show(const JobId& id, const workflow::LiveJob& live);  // what look() gives while the job runs
     std::vector<std::string> settled_hooks() const;
     void add_undelivered(const Job& job, std::int64_t tries);
@@ -90,6 +91,7 @@ private:
     mutable std::condition_variable changed_;
     std::map<JobId, Job> jobs_;
     std::vector<JobId> cancelled_;
+    std::vector<JobId> retried_;
     std::map<JobId, workflow::LiveJob> live_;
     std::map<std::string, IdempotencyKey> keys_;
     std::vector<std::string> settled_;

@@ -196,6 +196,11 @@ JobAccess FakeJobs::access() {
         cancelled_.push_back(id);
         return {};
     };
+    out.retry = [this](const JobId& id) -> Result<void> {
+        const std::lock_guard lock(mutex_);
+        retried_.push_back(id);
+        return {};
+    };
     return out;
 }
 
@@ -255,6 +260,11 @@ JobId FakeJobs::wait_for_one() const {
 std::vector<JobId> FakeJobs::cancelled() const {
     const std::lock_guard lock(mutex_);
     return cancelled_;
+}
+
+std::vector<JobId> FakeJobs::retried() const {
+    const std::lock_guard lock(mutex_);
+    return retried_;
 }
 
 World::World(std::chrono::milliseconds job_wait_max) {

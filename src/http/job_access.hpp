@@ -24,6 +24,7 @@ struct JobAccess {
     // Inserts a job that has ended already, with its key in the same transaction.
     std::function<Result<void>(const Job&, const std::optional<IdempotencyKey>&)> save_finished;
     std::function<Result<void>(const JobId&)> cancel;
+    std::function<Result<void>(const JobId&)> retry;  // of a stuck one
 
     std::function<Result<std::optional<IdempotencyKey>>(const std::string& uuid)> find_key;
     std::function<Result<void>(const std::string& uuid)> forget_key;

@@ -13,8 +13,7 @@ Result<Job> own_job(const JobAccess& jobs, const identity::Caller& caller, const
     TRY_ASSIGN(std::optional<Job> job, jobs.find(uuid));
     if (!job) return fail(ErrorCode::not_found, "no job has the uuid " + uuid.text() + ", or it has expired");
     if (!caller.admin && job->account_uuid != caller.account) {
-        return fail(ErrorCode::not_owner,
-                    "job " + uuid.text() + " belongs to another account; only its owner and administrators may see or cancel it");
+        return fail(ErrorCode::not_owner, "job " + uuid.text() + " belongs to another account; only its owner and administrators may do that");
     }
     return std::move(*job);
 }
@@ -43,11 +42,18 @@ Result<std::string> cancel(const JobAccess& jobs, const identity::Caller& caller
     return std::string("{}");
 }
 
+Result<std::string> retry(const JobAccess& jobs, const identity::Caller& caller, const JobId& uuid) {
+    TRY(own_job(jobs, caller, uuid));
+    TRY(jobs.retry(uuid));
+    return std::string("{}");
+}
+
 }  // namespace
 
 void bind_job_routes(Routes& routes, const JobAccess& jobs) {
     routes.bind<api::GetJob>([jobs](const Call& call, auto& message) { return answer_of(show(jobs, call.caller, message.uuid)); });
     routes.bind<api::CancelJob>([jobs](const Call& call, auto& message) { return answer_of(cancel(jobs, call.caller, message.uuid)); });
+    routes.bind<api::RetryJob>([jobs](const Call& call, auto& message) { return answer_of(retry(jobs, call.caller, message.uuid)); });
     routes.bind<api::WatchJob>([jobs](const Call& call, auto& message) -> Result<Answer> {
         TRY(own_job(jobs, call.caller, message.uuid));
         return Answer{Watching{message.uuid}};

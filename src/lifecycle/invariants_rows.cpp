@@ -182,8 +182,11 @@ Result<Findings> clones_have_the_uuids_of_their_jobs(Parts& parts, const Survey&
 
 Result<Findings> no_job_is_stuck(Parts&, const Survey& survey) {
     Findings findings;
-    for (const Job& job : survey.rows.unfinished)
-        if (job.state == JobState::stuck) findings.push_back("job " + job.uuid.text() + " (" + job.api_name + ") is stuck; its undo failed");
+    for (const Job& job : survey.rows.unfinished) {
+        if (job.state != JobState::stuck) continue;
+        findings.push_back("job " + job.uuid.text() + " (" + job.api_name +
+                           ") is stuck, its undo failed: `ramet job show` says why, `ramet job retry` tries again");
+    }
     return findings;
 }
 

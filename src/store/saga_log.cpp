@@ -1,13 +1,12 @@
 #include "store/saga_log.hpp"
 
 #include "store/table.hpp"
+#include "workflow/step_state.hpp"
 
 namespace ramet::store {
 namespace {
 
-bool is_terminal(JobState state) {
-    return state == JobState::succeeded || state == JobState::failed || state == JobState::cancelled || state == JobState::stuck;
-}
+using workflow::is_terminal;
 
 // For statements whose order a plain list() cannot have: rows begun in the same millisecond keep the order of their insertion.
 template <class Row>
@@ -116,6 +115,23 @@ Result<std::vector<Job>> DatabaseSagaLog::unfinished_jobs() {
         const auto text = [](JobState state) { return std::string(name_of(state)); };
         return select_rows<Job>(transaction, "WHERE t.\"state\" IN ($1, $2, $3) ORDER BY t.\"createDate\", t.rowid",
                                 {text(JobState::queued), text(JobState::running), text(JobState::undoing)});
+    });
+}
+
+Result<bool> DatabaseSagaLog::reopen(const JobId& job) {
+    return write(database_, [&](Transaction& transaction) -> Result<bool> {
+        TRY_ASSIGN(std::optional<Job> row, find<Job>(transaction, {{"uuid", job.text()}}));
+        if (!row || row->state != JobState::stuck) return false;
+        TRY_ASSIGN(std::vector<JobStep> steps, list<JobStep>(transaction, {{"jobUuid", job.text()}}));
+        for (JobStep& step : steps) {
+            if (step.status != StepStatus::stuck) continue;
+            workflow::reopen(step);
+            TRY(update(transaction, step));
+        }
+        workflow::reopen(*row, steps);
+        TRY(update(transaction, *row));
+        TRY(erase<PendingWebHook>(transaction, {{"jobUuid", job.text()}}));  // it is told of the job's new end
+        return true;
     });
 }
 

@@ -8,7 +8,7 @@
 namespace ramet::store {
 
 // The transaction that makes a job terminal also notes its web hook.
-// A job that succeeded, failed, was cancelled or is stuck stays as it is: saving it again changes nothing and is no error.
+// A job that succeeded, failed, was cancelled or is stuck stays as it is: saving it again changes nothing and is no error. A stuck one can be reopened.
 class DatabaseSagaLog final : public workflow::SagaLog {
 public:
     explicit DatabaseSagaLog(Database& database) : database_(database) {}
@@ -17,6 +17,7 @@ public:
     Result<std::optional<Job>> find_job(const JobId& job) override;
     Result<std::vector<JobStep>> steps_of(const JobId& job) override;
     Result<std::vector<Job>> unfinished_jobs() override;
+    Result<bool> reopen(const JobId& job) override;
 
     // A call that has ended without a saga, as a job that has ended; with its key, if it has one, in the same transaction.
     Result<void> save_finished(const Job& job, const std::optional<IdempotencyKey>& key);

@@ -124,16 +124,19 @@ public:
         return asked;
     }
 
+    Result<void> retry(const JobId& job) {
+        TRY_ASSIGN(const bool reopened, log_.reopen(job));
+        TRY_ASSIGN(const std::optional<Job> row, log_.find_job(job));
+        if (!row) return Result<void>(no_such_job(job));
+        if (!reopened)
+            return fail(ErrorCode::wrong_state, "only a job that is Stuck can be tried again; this one is " + std::string(name_of(row->state)));
+        TRY(take_up({*row}));
+        return {};
+    }
+
     Result<std::size_t> recover() {
         TRY_ASSIGN(const std::vector<Job> jobs, log_.unfinished_jobs());
-        std::vector<std::shared_ptr<Run>> runs;
-        for (const Job& job : jobs) {
-            if (known(job.uuid) != nullptr) continue;
-            runs.push_back(std::make_shared<Run>(services_, job, true));
-            if (job.state != JobState::queued) runs.back()->take_up();
-        }
-        for (const std::shared_ptr<Run>& run : runs) TRY(enqueue(run));
-        return runs.size();
+        return take_up(jobs);
     }
 
     std::optional<LiveJob> look(const JobId& job, std::size_t changes_from) const {
@@ -168,6 +171,17 @@ private:
         }
         if (!factory) return fail(ErrorCode::internal, "this server does not know jobs of kind '" + job.kind + "'; was it made by a newer version?");
         return factory(job);
+    }
+
+    Result<std::size_t> take_up(const std::vector<Job>& jobs) {
+        std::vector<std::shared_ptr<Run>> runs;
+        for (const Job& job : jobs) {
+            if (known(job.uuid) != nullptr) continue;
+            runs.push_back(std::make_shared<Run>(services_, job, true));
+            if (job.state != JobState::queued) runs.back()->take_up();
+        }
+        for (const std::shared_ptr<Run>& run : runs) TRY(enqueue(run));
+        return runs.size();
     }
 
     std::shared_ptr<Run> known(const JobId& job) const {
@@ -293,6 +307,7 @@ void Engine::add_kind(std::string kind, SagaFactory factory, Pace pace) { impl_-
 Result<void> Engine::start(const Job& job) { return impl_->start(job); }
 Result<Job> Engine::wait(const JobId& job, std::chrono::milliseconds patience) { return impl_->wait(job, patience); }
 Result<void> Engine::cancel(const JobId& job) { return impl_->cancel(job); }
+Result<void> Engine::retry(const JobId& job) { return impl_->retry(job); }
 void Engine::on_finished(std::function<void(const Job&)> listener) { impl_->add_listener(std::move(listener)); }
 Result<std::size_t> Engine::recover() { return impl_->recover(); }
 std::optional<LiveJob> Engine::look(const JobId& job, std::size_t changes_from) const { return impl_->look(job, changes_from); }

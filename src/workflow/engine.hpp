@@ -6,7 +6,7 @@
 // Job states:
 //   queued ──► running ──► succeeded
 //      │          └──► undoing ──► failed | cancelled     every step reverted
-//      └► cancelled       └──────► stuck                  an undo failed kStepRetryMax times; an operator decides
+//      └► cancelled       └──────► stuck                  an undo failed kStepRetryMax times; an operator decides, and retry() takes it up
 // An undo that meets a full disk waits for room.
 #pragma once
 
@@ -39,6 +39,8 @@ public:
     virtual Result<std::optional<Job>> find_job(const JobId& job) = 0;
     virtual Result<std::vector<JobStep>> steps_of(const JobId& job) = 0;  // in order of start
     virtual Result<std::vector<Job>> unfinished_jobs() = 0;               // queued, running, undoing; oldest first
+    // A stuck job as it was before the undo that gave up: undoing; or running, if what is undone is one of its branches alone. False: it is not stuck.
+    virtual Result<bool> reopen(const JobId& job) = 0;
 };
 
 // Builds a saga from a stored job alone, so that recovery rebuilds exactly the same list.
@@ -77,6 +79,8 @@ public:
     Result<Job> wait(const JobId& job, std::chrono::milliseconds patience);
     // Asks; wait() tells. Durable when it returns. The job goes back at once, whatever else the engine is busy with.
     Result<void> cancel(const JobId& job);
+    // Takes a stuck job up again: what gave up is undone, and then what lies before it. wrong_state for any other. Durable when it returns.
+    Result<void> retry(const JobId& job);
     // From memory; nothing for a job that has ended or that this engine does not know.
     std::optional<LiveJob> look(const JobId& job, std::size_t changes_from = 0) const;
     // Calls `listener` once for each job that becomes terminal (webhooks, metrics). Before recover().

@@ -255,6 +255,42 @@ TEST(Engine, LetsTheOtherBranchesEndWhenOneIsStuck) {
     EXPECT_EQ(toys.world.fake_log().step(job.uuid, "", "tidy")->status, StepStatus::done);
 }
 
+TEST(Engine, TakesAStuckJobUpAgainWhereItsUndoGaveUp) {
+    ToyShape shape = trunk_only();
+    shape.faults["/tidy"].kind = ToyFault::Kind::fail_after;
+    shape.faults["/capture"].undo_failures = 2 * limits::kStepRetryMax;
+    Toys toys(shape);
+    const JobId id = toys.end_of(toys.start()).uuid;
+    EXPECT_TRUE(toys.engine.retry(id).has_value());
+    EXPECT_EQ(toys.end_of(id).state, JobState::stuck);
+    EXPECT_TRUE(toys.engine.retry(id).has_value());
+    const Job job = toys.end_of(id);
+    EXPECT_EQ(job.state, JobState::failed);
+    EXPECT_THAT(job.error.value_or(""), HasSubstr("/tidy was made to fail"));
+    EXPECT_EQ(toys.world.leftovers(), "");
+    EXPECT_THAT(toys.world.fake_log().violations(), IsEmpty());
+    EXPECT_THAT(toys.engine.retry(id).error().message, HasSubstr("Stuck"));
+    EXPECT_EQ(toys.engine.retry(JobId::random()).error().code, ErrorCode::not_found);
+}
+
+TEST(Engine, TakesUpAgainNoMoreThanTheStuckBranchOfAJobWhoseOthersCameThrough) {
+    ToyShape shape;
+    shape.faults["1/start"].kind = ToyFault::Kind::fail_after;
+    Toys whole(shape);
+    EXPECT_EQ(whole.end_of(whole.start()).state, JobState::succeeded);
+    shape.faults["1/nic"].undo_failures = limits::kStepRetryMax;
+    Toys toys(shape);
+    const JobId id = toys.end_of(toys.start()).uuid;
+    EXPECT_EQ(toys.world.fake_log().job(id).state, JobState::stuck);
+    EXPECT_TRUE(toys.engine.retry(id).has_value());
+    const Job job = toys.end_of(id);
+    EXPECT_EQ(job.state, JobState::succeeded);
+    EXPECT_EQ(job.error, std::nullopt);
+    EXPECT_THAT(job.result.value_or(""), HasSubstr("0=ok 1=1/start was made to fail(detail of 1/start) 2=ok"));
+    EXPECT_EQ(toys.world.leftovers(), whole.world.leftovers());
+    EXPECT_THAT(toys.world.fake_log().violations(), IsEmpty());
+}
+
 TEST(Engine, UndoesWhatCameAfterAStuckBranchButNothingBeforeIt) {
     ToyShape shape;
     shape.faults["1/start"].kind = ToyFault::Kind::fail_after;

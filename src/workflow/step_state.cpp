@@ -1,5 +1,7 @@
 #include "workflow/step_state.hpp"
 
+#include <algorithm>
+
 #include "workflow/step_error.hpp"
 
 namespace ramet::workflow {
@@ -29,6 +31,18 @@ JobStep cause_row(const JobId& job, const Error& error, Timestamp now) {
     row.start_date = now;
     row.finish_date = now;
     return row;
+}
+
+void reopen(JobStep& step) {
+    step.status = StepStatus::undoing;
+    step.finish_date.reset();
+}
+
+void reopen(Job& job, const std::vector<JobStep>& steps) {
+    const bool all_is_undone = std::ranges::any_of(steps, [](const JobStep& step) { return step.name == kCauseRow; });
+    job.state = all_is_undone ? JobState::undoing : JobState::running;
+    if (!all_is_undone) job.error.reset();  // it was the undo's
+    job.finish_date.reset();
 }
 
 }  // namespace ramet::workflow

@@ -3,6 +3,7 @@
 //   pending ──► running ──► done ──► undoing ──► undone
 //                  │                    ▲  └───► stuck      its undo failed kStepRetryMax times
 //                  └──► failed ─────────┘
+// Of a job that is reopened a stuck step is `undoing` again.
 //
 // `failed` is passed through in one commit with `undoing`: the row that says that an undo begins also says why.
 #pragma once
@@ -10,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "model/account.hpp"
@@ -68,5 +70,9 @@ inline constexpr std::string_view kCauseRow = "@cause";
 std::string step_uuid(const JobId& job, std::string_view branch, std::string_view step);  // "<job>/<branch>/<step>"
 JobStep new_step_row(const JobId& job, std::string_view branch, std::string_view step);   // pending
 JobStep cause_row(const JobId& job, const Error& error, Timestamp now);
+
+// A stuck step's row, and a stuck job's with all its steps, as they were before the undo gave up.
+void reopen(JobStep& step);
+void reopen(Job& job, const std::vector<JobStep>& steps);
 
 }  // namespace ramet::workflow

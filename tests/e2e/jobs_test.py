@@ -4,6 +4,7 @@ import fcntl
 import http.server
 import json
 import os
+import pathlib
 import pty
 import re
 import struct
@@ -326,6 +327,26 @@ class Jobs(World):
         self.api.action(self.source["uuid"], "rebootVmInstance")
         self.agent.call("guest-ping", 120)
         self.agent.run("test -s /root/between")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can make a directory immutable")
+    def test_a_job_whose_undo_gave_up_is_taken_up_again(self):
+        job = self.slow_copy("kept", bandwidth=1 << 20)
+        self.until(lambda: any(branch.get("done", 0) > 0 for branch in self.job(job)["branches"]), 60)
+        folders = {str(file.parent) for file in pathlib.Path(self.directory, "second").rglob("*") if file.is_file()}
+        subprocess.run(["chattr", "+i", *folders], check=True)
+        try:
+            self.assertEqual(1, self.ramet("job", "cancel", job).returncode)
+            self.assertEqual("Stuck", self.job(job)["state"])
+            again = self.ramet("job", "retry", job)
+            self.assertEqual((1, f"{job} Stuck\n"), (again.returncode, again.stdout), again.stderr)
+            self.assertIn("ramet job retry", self.ramet("doctor").stdout)
+        finally:
+            subprocess.run(["chattr", "-i", *folders], check=True)
+        again = self.ramet("job", "retry", job)
+        self.assertEqual((0, f"{job} Canceled\n"), (again.returncode, again.stdout), again.stderr)
+        refused = self.ramet("job", "retry", job)
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("only a job that is Stuck can be tried again; this one is Canceled", refused.stderr)
 
     def test_command_line_watches_shows_and_cancels(self):
         job = self.slow_copy("cli-a", *[f"more-{i}" for i in range(11)])

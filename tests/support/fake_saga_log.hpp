@@ -68,6 +68,23 @@ public:
         return found;
     }
 
+    Result<bool> reopen(const JobId& job) override {
+        const std::lock_guard lock(mutex_);
+        bool reopened = false;
+        TRY(call([&] {
+            const auto present = jobs_.find(job);
+            if (present == jobs_.end() || present->second.state != JobState::stuck) return;
+            std::vector<JobStep> steps;
+            for (auto& [uuid, step] : steps_) {
+                if (step.job_uuid == job && step.status == StepStatus::stuck) workflow::reopen(step);
+                if (step.job_uuid == job) steps.push_back(step);
+            }
+            workflow::reopen(present->second, steps);
+            reopened = true;
+        }));
+        return reopened;
+    }
+
     // --- faults; calls are counted from now on, the next one is call 1
     void fail_call(std::int64_t nth) { set_fault(nth, nth + 1, Death::before_commit); }
     void run_full_at_call(std::int64_t nth, std::int64_t calls) { set_fault(nth, nth + calls, Death::before_commit, ErrorCode::storage_full); }

@@ -164,5 +164,39 @@ TEST_F(SagaLogOnSqlite, OldJobsGoWithTheirKeysAndHooksAndStuckOnesStay) {
     EXPECT_EQ(count_rows<PendingWebHook>(), 1);
 }
 
+TEST_F(SagaLogOnSqlite, AStuckJobIsReopenedWithItsStuckSteps) {
+    DatabaseSagaLog log(*database_);
+    for (const bool all_is_undone : {false, true}) {
+        Job job = make_job(JobState::stuck, 1);
+        job.web_hook = "http://127.0.0.1/";
+        job.error = "e";
+        job.finish_date = Timestamp{10};
+        ASSERT_TRUE(log.save_finished(job, std::nullopt).has_value());
+        JobStep stuck = workflow::new_step_row(job.uuid, "0", "disk"), done = workflow::new_step_row(job.uuid, "1", "disk");
+        stuck.status = StepStatus::stuck;
+        stuck.error = "why";
+        done.status = StepStatus::done;
+        ASSERT_TRUE(log.save_step(stuck).has_value() && log.save_step(done).has_value());
+        if (all_is_undone) ASSERT_TRUE(log.save_step(workflow::cause_row(job.uuid, Error{}, Timestamp{2})).has_value());
+        EXPECT_TRUE(log.reopen(job.uuid).value());
+        const Job now = log.find_job(job.uuid).value().value();
+        EXPECT_EQ(now.state, all_is_undone ? JobState::undoing : JobState::running);
+        EXPECT_EQ(now.error, all_is_undone ? std::optional<std::string>("e") : std::nullopt);
+        EXPECT_EQ(now.finish_date, std::nullopt);
+        for (const JobStep& step : log.steps_of(job.uuid).value()) {
+            const StepStatus expected = step.uuid == stuck.uuid ? StepStatus::undoing : step.uuid == done.uuid ? StepStatus::done : step.status;
+            EXPECT_EQ(step.status, expected) << step.uuid;
+            EXPECT_TRUE(step.uuid != stuck.uuid || step.error == stuck.error);
+        }
+        EXPECT_EQ(count_rows<PendingWebHook>(), 0);  // or its new end could not be noted
+        EXPECT_FALSE(log.reopen(job.uuid).value());
+        job.state = JobState::failed;
+        EXPECT_TRUE(log.save_job(job).has_value());
+        EXPECT_EQ(log.find_job(job.uuid).value()->state, JobState::failed);
+        ASSERT_TRUE(log.drop_hook(job.uuid).has_value());
+    }
+    EXPECT_FALSE(log.reopen(JobId::random()).value());
+}
+
 }  // namespace
 }  // namespace ramet::store
