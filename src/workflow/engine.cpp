@@ -176,7 +176,7 @@ private:
     Result<std::size_t> take_up(const std::vector<Job>& jobs) {
         std::vector<std::shared_ptr<Run>> runs;
         for (const Job& job : jobs) {
-            if (known(job.uuid) != nullptr) continue;
+            if (const std::shared_ptr<Run> run = known(job.uuid); run != nullptr && !run->ended()) continue;
             runs.push_back(std::make_shared<Run>(services_, job, true));
             if (job.state != JobState::queued) runs.back()->take_up();
         }
@@ -192,10 +192,11 @@ private:
 
     Result<void> enqueue(const std::shared_ptr<Run>& run) {
         const std::lock_guard lock(mutex_);
-        if (runs_.contains(run->job().uuid)) return {};
+        const auto found = runs_.find(run->job().uuid);
+        if (found != runs_.end() && !found->second->ended()) return {};
         if (stopping_) return fail(ErrorCode::overloaded, "the server is stopping; the job starts when it is up again");
         if (runs_.size() >= limits::kJobQueueMax) return fail(ErrorCode::overloaded, "too many jobs are waiting; try again later");
-        runs_.emplace(run->job().uuid, run);
+        runs_.insert_or_assign(run->job().uuid, run);  // one that has ended may not have left yet
         push(run);
         return {};
     }
@@ -268,8 +269,10 @@ private:
         std::vector<std::function<void(const Job&)>> listeners;
         {
             const std::lock_guard lock(mutex_);
-            runs_.erase(job.uuid);
-            woken_.erase(job.uuid);
+            if (const auto found = runs_.find(job.uuid); found != runs_.end() && found->second == run) {
+                runs_.erase(found);
+                woken_.erase(job.uuid);
+            }
             listeners = listeners_;
         }
         if (!is_terminal(job.state)) return;

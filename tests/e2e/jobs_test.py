@@ -330,10 +330,11 @@ class Jobs(World):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can make a directory immutable")
     def test_a_job_whose_undo_gave_up_is_taken_up_again(self):
-        job = self.slow_copy("kept", bandwidth=1 << 20)
-        self.until(lambda: any(branch.get("done", 0) > 0 for branch in self.job(job)["branches"]), 60)
-        folders = {str(file.parent) for file in pathlib.Path(self.directory, "second").rglob("*") if file.is_file()}
-        subprocess.run(["chattr", "+i", *folders], check=True)
+        job = self.start_clone("kept", waitFor="ip")
+        clone = self.until(lambda: self.api.rows("/vm-instances?q=name=kept"), 60)[0]
+        directory = pathlib.Path(self.server.data_dir, "run", clone["uuid"])
+        self.until(lambda: (directory / "pid").exists(), 60)
+        subprocess.run(["chattr", "+i", directory], check=True)
         try:
             self.assertEqual(1, self.ramet("job", "cancel", job).returncode)
             self.assertEqual("Stuck", self.job(job)["state"])
@@ -341,7 +342,7 @@ class Jobs(World):
             self.assertEqual((1, f"{job} Stuck\n"), (again.returncode, again.stdout), again.stderr)
             self.assertIn("ramet job retry", self.ramet("doctor").stdout)
         finally:
-            subprocess.run(["chattr", "-i", *folders], check=True)
+            subprocess.run(["chattr", "-i", directory], check=True)
         again = self.ramet("job", "retry", job)
         self.assertEqual((0, f"{job} Canceled\n"), (again.returncode, again.stdout), again.stderr)
         refused = self.ramet("job", "retry", job)

@@ -1,6 +1,7 @@
 #include "store/saga_log.hpp"
 
 #include "store/sqlite/store_fixture_test.hpp"
+#include "workflow/step_state.hpp"
 
 namespace ramet::store {
 namespace {
@@ -177,13 +178,18 @@ TEST_F(SagaLogOnSqlite, AStuckJobIsReopenedWithItsStuckSteps) {
         stuck.error = "why";
         done.status = StepStatus::done;
         ASSERT_TRUE(log.save_step(stuck).has_value() && log.save_step(done).has_value());
-        if (all_is_undone) ASSERT_TRUE(log.save_step(workflow::cause_row(job.uuid, Error{}, Timestamp{2})).has_value());
+        if (all_is_undone) {
+            ASSERT_TRUE(log.save_step(workflow::cause_row(job.uuid, Error{}, Timestamp{2})).has_value());
+        }
         EXPECT_TRUE(log.reopen(job.uuid).value());
-        const Job now = log.find_job(job.uuid).value().value();
+        const std::optional<Job> found = log.find_job(job.uuid).value();
+        ASSERT_TRUE(found.has_value());
+        const Job& now = *found;
         EXPECT_EQ(now.state, all_is_undone ? JobState::undoing : JobState::running);
         EXPECT_EQ(now.error, all_is_undone ? std::optional<std::string>("e") : std::nullopt);
         EXPECT_EQ(now.finish_date, std::nullopt);
-        for (const JobStep& step : log.steps_of(job.uuid).value()) {
+        const std::vector<JobStep> steps = log.steps_of(job.uuid).value();
+        for (const JobStep& step : steps) {
             const StepStatus expected = step.uuid == stuck.uuid ? StepStatus::undoing : step.uuid == done.uuid ? StepStatus::done : step.status;
             EXPECT_EQ(step.status, expected) << step.uuid;
             EXPECT_TRUE(step.uuid != stuck.uuid || step.error == stuck.error);
