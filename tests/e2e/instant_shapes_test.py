@@ -1,0 +1,24 @@
+"""Machines of many shapes go on from an instant: BIOS and UEFI, 1 and 4 processors, 1 to 3 disks, 0 to 2 NICs. All of them: tests/nightly/shapes_test.py."""
+import time
+import unittest
+
+from instants import MIB, translated_code
+from shapes import Shape, ShapesWorld
+
+
+class Shapes(ShapesWorld):
+    def test_one_processor_three_disks_and_no_nic(self):
+        self.go_on(Shape("Legacy", 1, 3, 0))
+
+    def test_four_processors_one_disk_and_two_nics(self):
+        self.go_on(Shape("Legacy", 4, 1, 2))
+
+    def test_uefi_four_processors_three_disks_and_two_nics(self):
+        self.go_on(Shape("UEFI", 4, 3, 2))
+
+    def test_uefi_four_processors_three_disks_and_no_nic(self):
+        self.go_on(Shape("UEFI", 4, 3, 0))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
