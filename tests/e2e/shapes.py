@@ -1,7 +1,6 @@
 """What the tests of instant clones of machines of many shapes share: a source of a shape, and all that a clone must have of the instant and of its own."""
 import os
 import socket
-import subprocess
 import time
 import typing
 
@@ -79,6 +78,7 @@ class ShapesWorld(WithWriter, InstantWorld):
         if sniffer:
             self.no_frame_of_the_source(sniffer.close(), [clone])
         checked = time.monotonic()
+        self.api.action(self.source["uuid"], "stopVmInstance", type="cold")
         self.reboot(guest)
         self.agent = guest  # who knows the clone's devices
         self.is_whole(guest, clone, shape, self.devices_of(clone))
@@ -88,7 +88,7 @@ class ShapesWorld(WithWriter, InstantWorld):
 
     def make_source(self, shape):
         arguments = {"defaultL3NetworkUuid": self.networks[0]} if shape.nics > 1 else {}
-        vm = self.api.create_vm(shape.name, self.guest_image()["uuid"], cpuNum=shape.processors, memorySize=self.memory[shape.mode], l3NetworkUuids=self.networks[:shape.nics],
+        vm = self.api.create_vm(shape.name, self.image["uuid"], cpuNum=shape.processors, memorySize=self.memory[shape.mode], l3NetworkUuids=self.networks[:shape.nics],
                                 clusterUuid=self.api.rows("/clusters")[0]["uuid"], strategy="CreateStopped", systemTags=["bootMode::" + shape.mode], **arguments)
         for index in range(1, shape.disks):
             volume = self.api.post("/volumes/data", {"params": {"name": f"d{index}", "diskSize": 16 * MIB}})["inventory"]
@@ -98,9 +98,6 @@ class ShapesWorld(WithWriter, InstantWorld):
         self.agent = self.guest(vm)
         self.agent.call("guest-ping", self.patience)
         self.become(self.agent, self.source)
-
-    def guest_image(self):
-        return self.image
 
     def become(self, guest, vm):
         """The identity keeper of a VM that has booted comes a moment later."""
@@ -121,17 +118,14 @@ class ShapesWorld(WithWriter, InstantWorld):
     def prepare_disks(self):
         disks = self.devices_of(self.source)
         self.write_marks(self.agent, disks, "instant")
-        self.carry_writer_to(self.agent)
+        type(self).agent = self.agent
+        self.carry_writer()
         self.in_background(f"/run/writer instant /root/instant {' '.join(disks)} /run/instant")
         end = time.monotonic() + self.patience
         while not self.agent.run("cat /run/instant 2>/dev/null; true", self.patience):
             self.assertLess(time.monotonic(), end, "the guest does not begin to write")
             time.sleep(0.1)
         return disks
-
-    def carry_writer_to(self, agent):
-        type(self).agent = agent
-        self.carry_writer()
 
     def write_marks(self, guest, disks, word):
         script = f"echo {word}-0 >/root/mark; sync; "
