@@ -1,4 +1,4 @@
-"""What the tests of instant clones of machines of many shapes share: a source of a shape, and all that a clone must have of the instant and of its own."""
+"""What the tests of instant clones of many shapes share: a source of a shape, and all that a clone must have of the instant and of its own."""
 import os
 import socket
 import time
@@ -85,11 +85,13 @@ class ShapesWorld(WithWriter, InstantWorld):
         self.assertEqual("", guest.run("cat /run/token 2>/dev/null; true", self.patience))
         print(f"\n  {shape.name}: {booted - begun:.0f} s until it was up, {checked - booted:.0f} s until its clone was seen to be whole, "
               f"{time.monotonic() - checked:.0f} s until it was so after a reboot", flush=True)
+        return clone, guest
 
     def make_source(self, shape):
-        arguments = {"defaultL3NetworkUuid": self.networks[0]} if shape.nics > 1 else {}
-        vm = self.api.create_vm(shape.name, self.image["uuid"], cpuNum=shape.processors, memorySize=self.memory[shape.mode], l3NetworkUuids=self.networks[:shape.nics],
-                                clusterUuid=self.api.rows("/clusters")[0]["uuid"], strategy="CreateStopped", systemTags=["bootMode::" + shape.mode], **arguments)
+        of_several = {"defaultL3NetworkUuid": self.networks[0]} if shape.nics > 1 else {}
+        vm = self.api.create_vm(shape.name, self.image["uuid"], cpuNum=shape.processors, memorySize=self.memory[shape.mode],
+                                systemTags=["bootMode::" + shape.mode], l3NetworkUuids=self.networks[:shape.nics], **of_several,
+                                clusterUuid=self.api.rows("/clusters")[0]["uuid"], strategy="CreateStopped")
         for index in range(1, shape.disks):
             volume = self.api.post("/volumes/data", {"params": {"name": f"d{index}", "diskSize": 16 * MIB}})["inventory"]
             self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{vm['uuid']}", {"params": {}})
@@ -166,7 +168,8 @@ class ShapesWorld(WithWriter, InstantWorld):
         """All are online, each does work and has its own timer."""
         self.assertEqual(f"0-{count - 1}" if count > 1 else "0", guest.run("cat /sys/devices/system/cpu/online", self.patience))
         before = self.ticks(guest)
-        ran_on = guest.run(f"for cpu in {' '.join(map(str, range(count)))}; do taskset $(printf %x $((1 << cpu))) sh -c '{WORK}' & done; wait", self.patience)
+        work = f"for cpu in {' '.join(map(str, range(count)))}; do taskset $(printf %x $((1 << cpu))) sh -c '{WORK}' & done; wait"
+        ran_on = guest.run(work, self.patience)
         self.assertEqual(list(range(count)), sorted(map(int, ran_on.split())))
         after = self.ticks(guest)
         self.assertEqual([count, count], [len(before), len(after)])

@@ -1,4 +1,6 @@
-"""Instant clones of the small guest in every shape: BIOS and UEFI, 1 and 4 processors, 1 to 3 disks, 0 to 2 NICs. RAMET_SHAPES names those wanted (uefi-432,...)."""
+"""Instant clones of the small guest in every shape: BIOS and UEFI, 1 and 4 processors, 1 to 3 disks, 0 to 2 NICs.
+
+RAMET_SHAPES names those wanted: legacy-110,uefi-432."""
 import itertools
 import os
 import pathlib
