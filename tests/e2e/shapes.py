@@ -68,7 +68,7 @@ class ShapesWorld(WithWriter, InstantWorld):
         booted = time.monotonic()
         token, disks = self.agent.run(TOKEN, self.patience), self.prepare_disks()
         sniffer = Sniffer() if PRIVILEGED else None
-        (clone,), _ = self.clone(shape.name + "-c", full=True, patience=self.patience)
+        (clone,), detail = self.clone(shape.name + "-c", full=True, patience=self.patience)
         guest = self.guest(clone)
         self.assertEqual(token, guest.run("cat /run/token", self.patience))
         self.write_marks(self.agent, disks, "later")
@@ -83,7 +83,8 @@ class ShapesWorld(WithWriter, InstantWorld):
         self.agent = guest  # who knows the clone's devices
         self.is_whole(guest, clone, shape, self.devices_of(clone))
         self.assertEqual("", guest.run("cat /run/token 2>/dev/null; true", self.patience))
-        print(f"\n  {shape.name}: {booted - begun:.0f} s until it was up, {checked - booted:.0f} s until its clone was seen to be whole, "
+        print(f"\n  {shape.name}: {booted - begun:.0f} s until it was up, its clone's gate {detail['gate'][0]['gateMilliseconds'] / 1000:.1f} s, "
+              f"{checked - booted:.0f} s until the clone was seen to be whole, "
               f"{time.monotonic() - checked:.0f} s until it was so after a reboot", flush=True)
         return clone, guest
 
