@@ -12,7 +12,7 @@ from support import WithWriter
 MARK_AT = MIB
 TOKEN = "head -c 8 /dev/urandom | md5sum | cut -c1-16 >/run/token; cat /run/token"
 # On each processor, long enough for several ticks of its timer; says where it ran.
-WORK = "i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done; set -- $(cat /proc/$$/stat); echo ${39}"
+WORK = "i=0; while [ $i -lt 15000 ]; do i=$((i+1)); done; set -- $(cat /proc/$$/stat); echo ${39}"
 
 
 class Shape(typing.NamedTuple):
