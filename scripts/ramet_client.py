@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import secrets
+import select
 import signal
 import socket
 import subprocess
@@ -34,6 +35,8 @@ class ApiError(Exception):
 class Api:
     """Calls below /zstack/v1; a 202 is polled until its job ends."""
 
+    job_seconds = 1800  # more than any job that is right
+
     def __init__(self, url, account="admin", password=None):
         self.url, self.session = url, None
         if password is not None:
@@ -56,9 +59,11 @@ class Api:
 
     def call(self, method, path, body=None, headers=None):
         status, text, _ = self.send(method, "/zstack/v1" + path, body, headers)
-        job = path.rsplit("/", 1)[1]
+        job, end = path.rsplit("/", 1)[1], time.monotonic() + self.job_seconds
         while status == 202:
             job = json.loads(text).get("location", job).rsplit("/", 1)[-1]
+            if time.monotonic() > end:
+                raise TimeoutError(f"{method} {path}: job {job} has not ended in {self.job_seconds} s")
             time.sleep(0.05)
             status, text, _ = self.send("GET", "/zstack/v1/api-jobs/" + job)
         if status != 200:
@@ -119,25 +124,31 @@ class Server:
         self.environment = dict(os.environ, RAMET_ADMIN_PASSWORD=self.password, **(environment or {}))
         self.arguments = list(arguments)
         self.process = None
+        self.log = pathlib.Path(str(self.data_dir) + ".log")
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, wait=True, **environment):
+    def start(self, wait=True, patience=300, **environment):
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
-        self.log = open(str(self.data_dir) + ".log", "ab")
-        self.process = subprocess.Popen([self.binary, "--data-dir", str(self.data_dir), "--listen", f"127.0.0.1:{self.port}", *self.arguments],
-                                        stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL, env={**self.environment, **environment}, start_new_session=True, text=True)
+        self.close_output()  # of one that was killed
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([self.binary, "--data-dir", str(self.data_dir), "--listen", f"127.0.0.1:{self.port}", *self.arguments],
+                                            stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, env={**self.environment, **environment},
+                                            start_new_session=True, text=True)
         if wait:
-            line = self.process.stdout.readline()
-            if "ready" not in line:
-                raise RuntimeError(f"rametd did not start; see {self.data_dir}.log: {self.log_tail()}")
+            speaks, _, _ = select.select([self.process.stdout], [], [], patience)
+            if not speaks or "ready" not in self.process.stdout.readline():
+                raise RuntimeError(f"rametd did not start; see {self.log}: {self.log_tail()}")
         return self
 
+    def close_output(self):
+        if self.process and self.process.poll() is not None:
+            self.process.stdout.close()
+
     def log_tail(self, lines=15):
-        text = pathlib.Path(str(self.data_dir) + ".log").read_text(errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def api(self):
         return Api(self.url, "admin", self.password)
@@ -146,10 +157,17 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
             self.process.wait(patience)
+        self.close_output()
 
     def teardown(self):
-        self.stop()
-        return subprocess.run([self.binary, "--data-dir", str(self.data_dir), "--teardown"], env=self.environment, capture_output=True, text=True, timeout=120)
+        """Removes all that the server made outside of its data directory; one that does not end by itself is an error, but ends too."""
+        try:
+            self.stop()
+        finally:
+            if self.process and self.process.poll() is None:
+                self.stop(signal.SIGKILL)
+            done = subprocess.run([self.binary, "--data-dir", str(self.data_dir), "--teardown"], env=self.environment, capture_output=True, text=True, timeout=120)
+        return done
 
 
 class Agent:

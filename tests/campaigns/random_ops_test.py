@@ -110,8 +110,6 @@ class World:
 
     def close(self):
         self.server.teardown()
-        self.server.process.stdout.close()
-        self.server.log.close()
         remove_tree(self.directory)
 
 
@@ -240,7 +238,7 @@ def play(seed, operations, histories=None):
         seconds = time.monotonic() - begun
         findings = [finding for finding in findings if finding] or world.findings(clients)
         if findings and histories is None:
-            shutil.copy(world.server.log.name, kept_file(seed, "log"))
+            shutil.copy(world.server.log, kept_file(seed, "log"))
         counts = {name: sum(client.counts.get(name, 0) for client in clients) for name in OPERATIONS}
         return findings, [client.history for client in clients], counts, seconds
     finally:

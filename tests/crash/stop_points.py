@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 
+CALL_SECONDS = 300  # more than a request is waited for
+
 
 class StopPoints:
     """For a World."""
@@ -15,6 +17,12 @@ class StopPoints:
             self.assertLess(time.monotonic(), end, what)
             time.sleep(0.01)
 
+    def end_of_job(self, job, point):
+        """(status, text) of its answer."""
+        self.wait_until(lambda: self.api.send("GET", "/zstack/v1/api-jobs/" + job)[0] != 202, f"the job does not end after {point}")
+        status, text, _ = self.api.send("GET", "/zstack/v1/api-jobs/" + job)
+        return status, text
+
     def pid_of(self, vm):
         return int((pathlib.Path(self.server.data_dir) / "run" / vm / "pid").read_text().split()[0])
 
@@ -24,15 +32,17 @@ class StopPoints:
 
     @contextlib.contextmanager
     def stopped_at(self, point, call):
-        """A new server, which `call` makes stop at the point; it goes on afterwards, and the call has returned then."""
+        """A new server, which `call` makes stop at the point; it goes on afterwards, whatever happened meanwhile, and the call has returned then."""
         self.server.stop()
-        self.server.start(RAMET_STOP_POINT=point)
-        type(self).api = self.server.api()
-        caller = threading.Thread(target=call)  # the answer may come after the stop
-        caller.start()
+        caller = threading.Thread(target=call, daemon=True)  # the answer may come after the stop
         try:
+            self.server.start(RAMET_STOP_POINT=point)
+            type(self).api = self.server.api()
+            caller.start()
             self.wait_until(self.server_is_stopped, f"{point} was never passed", 20)
             yield
         finally:
             self.server.process.send_signal(signal.SIGCONT)
-            caller.join()
+            if caller.ident is not None:
+                caller.join(CALL_SECONDS)
+                self.assertFalse(caller.is_alive(), f"the call that passed {point} does not return")

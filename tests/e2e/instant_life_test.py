@@ -1,13 +1,13 @@
-"""Instant clones are VMs like any other: five generations, volumes, snapshots, cold starts, in any order; machines of many shapes; old captures."""
+"""Instant clones are VMs like any other: five generations, volumes, snapshots, cold starts, in any order; old captures."""
 import os
 import pathlib
 import time
 import unittest
 
 from frames import Sniffer
-from instants import MIB, PRIVILEGED, InstantWorld, translated_code
+from instants import MIB, PRIVILEGED, InstantWorld
 from screen import picture
-from support import WRITER, Agent, World
+from support import WRITER
 
 CLONES = int(os.environ.get("RAMET_CLONES", "10"))
 AT_ONCE = 10
@@ -116,62 +116,6 @@ class Life(InstantWorld):
         self.api.delete("/checkpoints/" + checkpoint["uuid"])
         print(f"\n  clock of {CLONES} clones wrong by {max(errors) * 1000:.0f} ms at most")
         self.assertLess(max(errors), 0.5)
-
-
-class Shapes(World):
-    """1 and 4 CPUs, 1 to 3 disks, 0 to 2 NICs."""
-
-    def tearDown(self):
-        for vm in self.api.rows("/vm-instances"):
-            self.expunge(vm["uuid"])
-        for volume in self.api.rows("/volumes", "type=Data"):
-            self.api.delete("/volumes/" + volume["uuid"])
-            self.api.put(f"/volumes/{volume['uuid']}/actions", {"expungeDataVolume": {}})
-        self.assert_nothing_left_over()
-
-    def test_machines_of_many_shapes_go_on(self):
-        default = self.api.rows("/l3-networks", "name=default")[0]
-        other = self.api.post("/l3-networks", {"params": {"name": "elsewhere", "l2NetworkUuid": default["l2NetworkUuid"]}})["inventory"]
-        networks, cluster = [default["uuid"], other["uuid"]], self.api.rows("/clusters")[0]["uuid"]
-        for cpus, disks, nics in ((1, 3, 0), (4, 1, 2), (1, 2, 1)):
-            with self.subTest(cpus=cpus, disks=disks, nics=nics):
-                name = f"s{cpus}{disks}{nics}"
-                source = self.api.create_vm(name, self.image["uuid"], cpuNum=cpus, l3NetworkUuids=networks[:nics], clusterUuid=cluster, strategy="CreateStopped",
-                                            **({"defaultL3NetworkUuid": default["uuid"]} if nics > 1 else {}))
-                for index in range(1, disks):
-                    volume = self.api.post("/volumes/data", {"params": {"name": f"d{index}", "diskSize": 16 * MIB}})["inventory"]
-                    self.api.post(f"/volumes/{volume['uuid']}/vm-instances/{source['uuid']}", {"params": {}})
-                self.api.action(source["uuid"], "startVmInstance")
-                agent = self.agent_of(source)
-                agent.call("guest-ping", 120)
-                end = time.monotonic() + 60
-                while agent.run("hostname") != name and time.monotonic() < end:  # then its agent is known
-                    time.sleep(0.2)
-                agent.run("echo here >/run/token")
-                clone = self.api.clone(source["uuid"], [name + "c"], memory=True, full=True)["inventories"][0]["inventory"]
-                guest = self.agent_of(clone)
-                self.assertEqual(["here", name + "c", str(cpus)], guest.run("cat /run/token; hostname; grep -c ^processor /proc/cpuinfo", 90).split())
-                self.assertEqual(disks, len(clone["allVolumes"]))
-                macs = guest.run("cat /sys/class/net/eth*/address 2>/dev/null; true").split()
-                self.assertEqual(sorted(nic["mac"] for nic in clone["vmNics"]), sorted(macs))
-                self.assertEqual(nics, len(macs))
-                if cpus > 1:
-                    self.gives_back_at_rest(clone, guest)
-                for vm in (clone, source):
-                    self.expunge(vm["uuid"])
-
-    def gives_back_at_rest(self, vm, guest, patience=90):
-        """What QEMU translated of the guest's code, once the guest rests; then the guest goes on as before."""
-        self.assertGreater(translated_code(self.server.data_dir, vm), 8 * MIB)
-        end = time.monotonic() + patience
-        while translated_code(self.server.data_dir, vm) > 8 * MIB and time.monotonic() < end:
-            time.sleep(1)
-        self.assertLess(translated_code(self.server.data_dir, vm), 8 * MIB)
-        for _ in range(3):
-            self.assertEqual("here", guest.run("md5sum /bin/busybox >/dev/null & cat /run/token; wait", 60))
-
-    def agent_of(self, vm):
-        return Agent(self.server.data_dir, vm["uuid"])
 
 
 if __name__ == "__main__":

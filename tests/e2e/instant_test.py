@@ -316,17 +316,13 @@ class Full(World):
 
     @classmethod
     def setUpClass(cls):
-        cls.memory = pathlib.Path("/tmp") / f"ramet-e2e-memory-{os.getpid()}"
-        cls.memory.mkdir()
-        cls.arguments = ("--memory-dir", str(cls.memory / "images"))
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "ramet-e2e", cls.memory], check=True)
+        memory = pathlib.Path("/tmp") / f"ramet-e2e-memory-{os.getpid()}"
+        memory.mkdir()
+        cls.addClassCleanup(memory.rmdir)
+        cls.arguments = ("--memory-dir", str(memory / "images"))
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "ramet-e2e", memory], check=True)
+        cls.addClassCleanup(subprocess.run, ["umount", memory], check=True)
         super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        subprocess.run(["umount", cls.memory], check=True)
-        cls.memory.rmdir()
 
     def test_a_full_disk_is_an_error_that_says_so_and_the_source_runs_on(self):
         source = self.api.create_vm("web01", self.image["uuid"])

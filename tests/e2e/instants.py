@@ -144,7 +144,8 @@ class InstantWorld(World):
         sources = {nic["deviceId"]: Identity(nic["mac"], nic["ip"], self.source["name"]) for nic in self.source["vmNics"]}
         nics = {taps[nic["uuid"]]: (Identity(nic["mac"], nic["ip"], vm["name"]), sources[nic["deviceId"]]) for vm in clones for nic in vm["vmNics"]}
         sent = [(*nics[tap], frame) for tap, frame in caught if tap in nics]
-        self.assertEqual([], [f"{own.name}: {fault}" for own, source, frame in sent for fault in faults_of(frame, own, source)])
+        faults = [f"{own.name} ({own.mac} {own.ip}, of the source's {source.mac} {source.ip}): {fault}" for own, source, frame in sent for fault in faults_of(frame, own, source)]
+        self.assertEqual([], faults)
         announced = {own.mac for own, _, frame in sent if announces(frame, own.mac)}
         self.assertEqual({own.mac for own, _ in nics.values()}, announced)
 

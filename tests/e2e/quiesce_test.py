@@ -294,8 +294,6 @@ class Quiesce(OrderOfWrites, QuiesceWorld):
 
     def restart(self, **environment):
         self.server.stop()
-        self.server.process.stdout.close()
-        self.server.log.close()
         self.server.start(**environment)
         type(self).api = self.server.api()
 

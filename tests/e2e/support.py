@@ -32,17 +32,26 @@ class World(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.mkdtemp(prefix="ramet-e2e-")
-        cls.server = Server(pathlib.Path(cls.directory) / "data", binary=cls.binary, arguments=cls.arguments).start()
+        cls.server = Server(pathlib.Path(cls.directory) / "data", binary=cls.binary, arguments=cls.arguments)
+        cls.addClassCleanup(cls.remove)  # where a setUpClass() fails there is no tearDownClass()
+        cls.server.start()
         cls.api = cls.server.api()
         cls.image = cls.api.add_image(TINY)
 
     @classmethod
     def tearDownClass(cls):
         violated = cls.violated()
+        cls.remove()
+        assert not violated, f"invariants are violated at the end: {violated}"
+
+    @classmethod
+    def remove(cls):
+        """Server, VMs and directory, unless they are gone."""
+        if not os.path.exists(cls.directory):
+            return
         done = cls.server.teardown()
         remove_tree(cls.directory)
         assert done.returncode == 0, done.stderr
-        assert not violated, f"invariants are violated at the end: {violated}"
 
     def _callTestMethod(self, method):  # unittest's own seam; a cleanup would come after tearDown(), which removes what there is to look at
         super()._callTestMethod(method)

@@ -1,8 +1,9 @@
 /* Runs inside a test guest. Its tasks:
  *   writer stall FILE REPORT            appends to FILE and fsyncs every 10 ms; REPORT gets "LONGEST_STALL_MS WRITES" after each write
  *   writer order DISK_A DISK_B REPORT   writes an ever larger number to sector 0 of A, fsyncs, then of B, fsyncs; REPORT gets the number
- *   writer instant DISK_A DISK_B REPORT as order, and what it last wrote must be what it reads from the disks themselves before each write and after it:
- *                                       else REPORT gets "-NUMBER READ" for the last time. So memory and disks that are not of one instant are seen.
+ *   writer instant DISK... REPORT       as order, on up to eight disks or files, and what it last wrote to each must be what it reads from the disks
+ *                                       themselves before each write: else REPORT gets "-NUMBER READ" for the last time. So memory and disks that
+ *                                       are not of one instant are seen.
  *   writer tick PORT                    waits for a datagram, then sends its sender one every half millisecond: TICK, and the microseconds since the
  *                                       last one by the guest's clock, which stands while the VM does (two numbers, lowest byte first)
  *   writer random BYTES                 shows the next random bytes of the kernel (getrandom), and ends
@@ -19,6 +20,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { DISKS_MAX = 8 };
 
 static int64_t now_us(void) {
     struct timespec time;
@@ -85,17 +88,17 @@ static void require_number(int disk, int64_t number, int64_t at, int report_file
     exit(5);
 }
 
-static void instant(const char* first, const char* second, int report_file) {
-    const int a = open_or_die(first, O_RDWR | O_DIRECT), b = open_or_die(second, O_RDWR | O_DIRECT);
-    put_number(a, 0);
-    put_number(b, 0);
+static void instant(char* const* paths, int count, int report_file) {
+    int disks[DISKS_MAX];
+    for (int i = 0; i < count; ++i) {
+        disks[i] = open_or_die(paths[i], O_RDWR | O_CREAT | O_DIRECT);
+        put_number(disks[i], 0);
+    }
     for (int64_t number = 1;; ++number) {
-        require_number(a, number - 1, number, report_file);
-        require_number(b, number - 1, number, report_file);
-        put_number(a, number);
-        require_number(a, number, number, report_file);
-        require_number(b, number - 1, number, report_file);
-        put_number(b, number);
+        for (int next = 0; next < count; ++next) {
+            for (int i = 0; i < count; ++i) require_number(disks[i], i < next ? number : number - 1, number, report_file);
+            put_number(disks[next], number);
+        }
         report(report_file, number, now_ms());
     }
 }
@@ -133,7 +136,9 @@ static int show_random(size_t count) {
 int main(int argc, char** argv) {
     if (argc == 4 && strcmp(argv[1], "stall") == 0) stall(argv[2], open_or_die(argv[3], O_WRONLY | O_CREAT));
     if (argc == 5 && strcmp(argv[1], "order") == 0) order(argv[2], argv[3], open_or_die(argv[4], O_WRONLY | O_CREAT));
-    if (argc == 5 && strcmp(argv[1], "instant") == 0) instant(argv[2], argv[3], open_or_die(argv[4], O_WRONLY | O_CREAT));
+    if (argc >= 4 && argc <= 3 + DISKS_MAX && strcmp(argv[1], "instant") == 0) {
+        instant(argv + 2, argc - 3, open_or_die(argv[argc - 1], O_WRONLY | O_CREAT));
+    }
     if (argc == 3 && strcmp(argv[1], "tick") == 0) tick((uint16_t)atoi(argv[2]));
     if (argc == 3 && strcmp(argv[1], "random") == 0) return show_random(strtoul(argv[2], NULL, 10));
     fprintf(stderr, "see the head of writer.c\n");

@@ -23,6 +23,15 @@ constexpr std::uint64_t kBlockBytesMax = 1ULL << 52;
 enum Section : std::uint8_t { eof = 0, start = 1, part = 2, end = 3, full = 4, configuration = 7, description = 6, footer = 0x7e };
 enum RamFlag : std::uint64_t { zero = 0x02, mem_size = 0x04, whole_page = 0x08, eos = 0x10, same_block = 0x20 };
 
+// What may be cut short, as people are told.
+constexpr const char* kHeader = "the header";
+constexpr const char* kHead = "the head of a section";
+constexpr const char* kBlockList = "the list of memory blocks";
+constexpr const char* kRecord = "a page's record";
+constexpr const char* kContent = "a page's content";
+constexpr const char* kFooter = "the end of a section";
+constexpr const char* kDevices = "the device state or the VM description after it";
+
 std::unexpected<Error> unknown(const std::string& what) {
     return fail(ErrorCode::operation_failed, "QEMU's stream of the VM's state holds something this version does not know; see the server's log",
                 what);
@@ -39,6 +48,7 @@ public:
     Result<std::string> run() {
         TRY(header());
         while (true) {
+            part_ = kHead;
             TRY_ASSIGN(const std::uint8_t kind, byte());
             switch (kind) {
             case Section::start: TRY(ram_start()); break;
@@ -52,11 +62,21 @@ public:
 
 private:
     // --- input
-    Result<void> refill() {
-        TRY_ASSIGN(const std::size_t count, source_.read(buffer_));
-        if (count == 0) return fail(ErrorCode::operation_failed, "QEMU's stream of the VM's state ended early", "truncated");
+    std::unexpected<Error> ended_early() const {
+        std::string what = "after " + std::to_string(received_) + " bytes, in " + part_;
+        if (part_ == kContent) what += " of memory block " + block_->first;
+        return fail(ErrorCode::operation_failed, "QEMU's stream of the VM's state ended early", what);
+    }
+    // False at the end.
+    Result<bool> receive() {
+        TRY_ASSIGN(filled_, source_.read(buffer_));
         position_ = 0;
-        filled_ = count;
+        received_ += filled_;
+        return filled_ > 0;
+    }
+    Result<void> refill() {
+        TRY_ASSIGN(const bool is_more, receive());
+        if (!is_more) return ended_early();
         return {};
     }
     Result<void> read(std::byte* to, std::size_t count) {
@@ -129,6 +149,7 @@ private:
 
     Result<void> ram_start() {
         if (ram_section_) return unknown("a second section that is sent in parts");
+        part_ = kBlockList;
         TRY_ASSIGN(const auto id, number<std::uint32_t>());
         TRY_ASSIGN(const std::string name, short_text());
         TRY_ASSIGN(const auto instance, number<std::uint32_t>());
@@ -173,6 +194,7 @@ private:
         TRY_ASSIGN(const auto id, number<std::uint32_t>());
         if (ram_section_ != id || ended_) return unknown("a part of section " + std::to_string(id));
         while (true) {
+            part_ = kRecord;
             TRY_ASSIGN(const auto word, number<std::uint64_t>());
             if (word == RamFlag::eos) break;
             TRY(ram_record(word));
@@ -202,6 +224,7 @@ private:
         std::array<std::byte, kGuestPageBytes> page;
         std::span<const std::byte> bytes;
         if (kind == RamFlag::whole_page) {
+            part_ = kContent;
             TRY(read(page.data(), page.size()));
             bytes = page;
         } else {
@@ -236,6 +259,7 @@ private:
     }
 
     Result<void> section_footer(bool kept) {
+        part_ = kFooter;
         TRY_ASSIGN(const std::uint8_t mark, byte());
         TRY_ASSIGN(const auto id, number<std::uint32_t>());
         if (mark != Section::footer || ram_section_ != id) return unknown("a section without its footer");
@@ -262,16 +286,14 @@ private:
     }
 
     Result<std::string> rest() {
+        part_ = kDevices;
         const std::size_t begun = out_.size();
-        while (true) {
+        for (bool is_more = true; is_more;) {
             out_.append(reinterpret_cast<const char*>(buffer_.data() + position_), filled_ - position_);
             TRY(check_room());
-            TRY_ASSIGN(filled_, source_.read(buffer_));
-            position_ = 0;
-            if (filled_ == 0) break;
+            TRY_ASSIGN(is_more, receive());
         }
-        if (!ends_whole(std::string_view(out_).substr(begun)))
-            return fail(ErrorCode::operation_failed, "QEMU's stream of the VM's state ended early", "no VM description at the end");
+        if (!ends_whole(std::string_view(out_).substr(begun))) return ended_early();
         return std::move(out_);
     }
 
@@ -297,6 +319,8 @@ private:
     const StreamExpectation& expectation_;
     std::vector<std::byte> buffer_;
     std::size_t position_ = 0, filled_ = 0;
+    std::uint64_t received_ = 0;
+    const char* part_ = kHeader;  // what is being read
     std::string out_;
     std::map<std::string, std::uint64_t> blocks_;  // name, bytes
     using Block = std::map<std::string, std::uint64_t>::value_type;

@@ -42,7 +42,8 @@ struct StreamExpectation {
     std::string blank_block{};  // one that is all zeros in a process that starts: its zeros are left out; may be empty or not there
 };
 
-// The stream without the memory's pages. operation_failed for a stream that ends early or holds what is not known.
+// The stream without the memory's pages. operation_failed for a stream that ends early, with how far it came and what is cut short, or holds what
+// is not known.
 Result<std::string> split_stream(ByteSource& source, PageSink& sink, const StreamExpectation& expectation);
 
 }  // namespace ramet::hypervisor

@@ -103,10 +103,60 @@ TEST(StreamSplitter, EndsTheMemorySectionThatABackgroundSnapshotLeavesOpen) {
     EXPECT_EQ(split_stream(open, pages, kExpected).value(), split_stream(closed, pages, kExpected).value());
 }
 
-TEST(StreamSplitter, RefusesAStreamCutAtAnyByte) {
-    const std::string whole = usual().ram_end().devices("some device state").text();
-    ASSERT_EQ(refusal(whole), "");
-    for (std::size_t length = 0; length < whole.size(); ++length) ASSERT_NE(refusal(whole.substr(0, length)), "") << "cut to " << length << " bytes";
+// As a capture does it: whatever was written until then goes with the directory.
+std::string refusal_that_leaves_nothing(const std::string& stream, const TempDir& directory) {
+    const hypervisor::MemoryPlace place{directory.file("memory")};
+    const hypervisor::MemoryFiles files = hypervisor::MemoryFiles::make(place, kExpected.memory_bytes).value();
+    hypervisor::MemoryWriter writer(files.memory(), kExpected.memory_bytes);
+    TextSource source(stream);
+    const Result<std::string> split = split_stream(source, writer, kExpected);
+    EXPECT_TRUE(writer.finish().has_value());
+    EXPECT_TRUE(hypervisor::remove_memory_files(place).has_value());
+    EXPECT_NE(::access(place.directory.c_str(), F_OK), 0);
+    return split.has_value() ? "" : split.error().detail;
+}
+
+TEST(StreamSplitter, RefusesAStreamCutAtAnyByteAndSaysWhatIsCutShort) {
+    StreamBuilder stream;
+    std::vector<std::pair<std::size_t, std::string>> parts;  // where each ends
+    const auto ends = [&](const char* name, std::size_t after = 0) { parts.emplace_back(stream.text().size() + after, name); };
+    const auto page = [&](const char* block, bool same) {
+        stream.page(block, 4096, 'x', same);
+        parts.emplace_back(stream.text().size() - kGuestPageBytes, "a page's record");
+        parts.emplace_back(stream.text().size(), std::string("a page's content of memory block ") + block);
+    };
+    constexpr std::size_t kFooterBytes = 5, kHeadBytes = 5;
+    stream.header("pc-q35-7.2");
+    ends("the header");
+    ends("the head of a section", 1);
+    stream.ram_start({{"ram0", 64 * 1024}, {"pc.bios", 8192}});
+    parts.emplace_back(stream.text().size() - kFooterBytes, "the list of memory blocks");
+    ends("the end of a section");
+    stream.part();
+    ends("the head of a section");
+    page("ram0", false);
+    page("pc.bios", false);
+    page("pc.bios", true);
+    stream.zero("ram0", 8192, false).end_part();
+    parts.emplace_back(stream.text().size() - kFooterBytes, "a page's record");
+    ends("the end of a section");
+    ends("the head of a section", kHeadBytes);
+    stream.ram_end();
+    parts.emplace_back(stream.text().size() - kFooterBytes, "a page's record");
+    ends("the end of a section");
+    ends("the head of a section", 1);
+    stream.devices("some device state");
+    ends("the device state or the VM description after it");
+    const TempDir directory;
+    const std::string whole = stream.text();
+    ASSERT_EQ(refusal_that_leaves_nothing(whole, directory), "");
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+        const auto cut = std::find_if(parts.begin(), parts.end(), [&](const auto& part) { return part.first > length; });
+        const std::string expected = "after " + std::to_string(length) + " bytes, in " + cut->second;
+        ASSERT_EQ(refusal(whole.substr(0, length)), expected);
+        if (!cut->second.starts_with("a page's content") || length % 64 == 0)  // there one length leaves as much as another
+            ASSERT_EQ(refusal_that_leaves_nothing(whole.substr(0, length), directory), expected);
+    }
 }
 
 TEST(StreamSplitter, RefusesWhatItDoesNotKnow) {
