@@ -17,7 +17,8 @@ public:
     explicit Tree(const json::object& answer) : layers_(list_field(answer, "layers")) {
         for (const json::value& layer : layers_) by_uuid_[field_text(layer, "uuid")] = &layer;
         for (const json::value& vm : list_field(answer, "vms")) {
-            for (const json::value& volume : list_field(vm, "volumes"))
+            if (!vm.is_object()) continue;
+            for (const json::value& volume : list_field(vm.as_object(), "volumes"))
                 add_volume(volume, fmt::format("{} ({})", field_text(vm, "name"), field_text(vm, "state")));
         }
         for (const json::value& volume : list_field(answer, "volumes")) add_volume(volume, "no VM");

@@ -87,8 +87,7 @@ Result<int> delete_several(ApiClient& api, const std::vector<std::string>& doome
     }
     json::array results;
     const auto take = [&results](const json::object& answer) {
-        const json::array& gone = list_field(answer, "results");
-        results.insert(results.end(), gone.begin(), gone.end());
+        for (const json::value& gone : list_field(answer, "results")) results.push_back(gone);
     };
     if (!single.empty()) {
         const json::object parameters{{"uuids", single}};

@@ -27,7 +27,7 @@ std::string line_of(const json::value& leaf) {
 
 void print_leaf(const json::value& leaf, const std::string& indent, bool last) {
     fmt::print("{}{}{}\n", indent, last ? "└─ " : "├─ ", line_of(leaf));
-    const json::array& children = list_field(leaf, "children");
+    const json::array& children = list_field(leaf.as_object(), "children");
     for (const json::value& child : children) print_leaf(child, indent + (last ? "   " : "│  "), &child == &children.back());
 }
 

@@ -47,9 +47,9 @@ std::int64_t number_field(const json::value& row, const char* field) {
     return value != nullptr && value->is_int64() ? value->as_int64() : 0;
 }
 
-const json::array& list_field(const json::value& row, const char* field) {
+const json::array& list_field(const json::object& row, const char* field) {
     static const json::array kNone;
-    const json::value* value = child(row, field);
+    const json::value* value = row.if_contains(field);
     return value != nullptr && value->is_array() ? value->as_array() : kNone;
 }
 
