@@ -135,7 +135,7 @@ class Client:
         text = json.loads(answer.read() or b"{}")
         self.last_answer = time.monotonic()
         if answer.status == 202 and not job:
-            return self.ended("/api-jobs/" + text["location"].rsplit("/", 1)[-1])
+            return self.ended("/api-jobs/" + text.get("location", path).rsplit("/", 1)[-1])
         return answer.status, text
 
     def ended(self, job):
