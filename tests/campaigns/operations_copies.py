@@ -6,19 +6,19 @@ from model import CANCELLED, FAILED, NO_ADDRESS, NOT_FOUND, WRONG_STATE, require
 from operations import VMS_MAX, a_vm, add_clone, add_vm, any_vm, choose_clone, clone_body, one_of, operation, room_for
 
 
-def state_of(client, layers=True):
-    """All that can be seen of a client's VMs and volumes, also of those that the model does not know of; without `layers`, but for the file that a
-    volume goes on with."""
+def state_of(client):
+    """All that can be seen of a client's VMs and volumes, also of those that the model does not know of, but for the file that a volume goes on with:
+    long chains are made shorter at any time, and what was captured for a job that is cancelled stays below its source."""
     vms = client.rows("/vm-instances", f"name~={client.model.prefix}-%")
     volumes = client.rows("/volumes", f"name~=%{client.model.prefix}-%")
-    for volume in [] if layers else volumes + [volume for vm in vms for volume in vm["allVolumes"]]:
+    for volume in volumes + [volume for vm in vms for volume in vm["allVolumes"]]:
         for field in ("installPath", "actualSize"):
             volume.pop(field, None)
     return {row["uuid"]: row for row in vms + volumes}
 
 
-def require_unchanged(before, client, what, layers=True):
-    after = state_of(client, layers)
+def require_unchanged(before, client, what):
+    after = state_of(client)
     changed = {uuid for uuid in set(before) | set(after) if before.get(uuid) != after.get(uuid)}
     require(not changed, f"{what} changed {[(before.get(uuid), after.get(uuid)) for uuid in changed]}")
 
@@ -55,7 +55,7 @@ def cancel_clone(client, vm, made, full, strategy, tags, copy, after):
     source = model.vms.get(vm)
     if source is None or source.held or source.state != "Stopped":
         return
-    job, before = uuid.uuid4().hex, state_of(client, layers=False)  # what was captured may stay below its source
+    job, before = uuid.uuid4().hex, state_of(client)
     body = {"cloneVmInstance": clone_body(client, made, full, strategy, tags, copy)}
     status, answer = client.send("PUT", f"/vm-instances/{source.uuid}/actions", body, job)
     require(status == 202, f"the job is not taken: HTTP {status} {answer}")
@@ -67,7 +67,7 @@ def cancel_clone(client, vm, made, full, strategy, tags, copy, after):
     if status == 200:
         return client.made_clones(vm, made, full, strategy, tags, answer["result"])
     require(answer["error"]["code"] == CANCELLED, f"a cancelled job ended with {answer}")
-    require_unchanged(before, client, "a cancelled job", layers=False)
+    require_unchanged(before, client, "a cancelled job")
 
 
 def choose_atomic(model, random):
