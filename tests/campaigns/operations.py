@@ -100,6 +100,10 @@ def create_vm(client, made, strategy, tags):
 
 def choose_clone(model, random):
     room_for(model.vms, VMS_MAX)
+    return choose_plan(model, random)
+
+
+def choose_plan(model, random):
     return {"vm": a_vm(model, random), "made": [model.label("v") for _ in range(random.choice([1, 1, 2, 3]))], "full": random.random() < 0.4,
             "strategy": random.choice(["CreateStopped", "CreateStopped", "JustCreate"]), "tags": random.randrange(2),
             "copy": random.choice(["auto", "auto", "linked", "full"])}

@@ -3,7 +3,7 @@ import time
 import uuid
 
 from model import CANCELLED, FAILED, NO_ADDRESS, NOT_FOUND, WRONG_STATE, require, require_row
-from operations import VMS_MAX, a_vm, add_clone, add_vm, any_vm, choose_clone, clone_body, one_of, operation, room_for
+from operations import VMS_MAX, a_vm, add_clone, add_vm, any_vm, choose_clone, choose_plan, clone_body, one_of, operation, room_for
 
 
 def state_of(client):
@@ -25,7 +25,7 @@ def require_unchanged(before, client, what):
 
 # --- clones
 
-@operation(4, choose_clone)
+@operation(4, choose_plan)
 def plan_clone(client, vm, made, full, strategy, tags, copy):
     """A dry run: it is refused as the call would be, and changes nothing."""
     model = client.model
@@ -48,7 +48,7 @@ def choose_cancelled(model, random):
     return {**choose_clone(model, random), "after": random.choice([0, 0.002, 0.005, 0.01, 0.03, 0.1])}
 
 
-@operation(4, choose_cancelled)
+@operation(12, choose_cancelled)
 def cancel_clone(client, vm, made, full, strategy, tags, copy, after):
     """The job is cancelled while it is at work: all of its clones are there, or none."""
     model = client.model
@@ -76,7 +76,7 @@ def choose_atomic(model, random):
     return {"vm": held, "made": [model.label("v") for _ in range(random.choice([2, 2, 3, 4]))]}
 
 
-@operation(2, choose_atomic)
+@operation(12, choose_atomic)
 def clone_atomically(client, vm, made):
     """On the network whose six addresses all clients want: every name gets one, or nothing happens."""
     model, ledger = client.model, client.world.ledger
@@ -99,7 +99,7 @@ def clone_atomically(client, vm, made):
         clone.held = ledger.claimed(clone.ip, called, answered)
 
 
-@operation(1, lambda model, random: {"made": (room_for(model.vms, VMS_MAX), model.label("v"))[1]})
+@operation(4, lambda model, random: {"made": (room_for(model.vms, VMS_MAX), model.label("v"))[1]})
 def clone_with_memory(client, made):
     """Of the VM that runs all the while. It keeps its identity, so its link is down; then it is stopped, like all VMs of the model."""
     body = {"names": [client.model.name(made)], "memory": True, "identity": "keep"}
