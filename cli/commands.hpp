@@ -46,6 +46,9 @@ void add_flatten_command(CLI::App& group, Context& context, const FlattenTarget&
 void add_job_commands(CLI::App& app, Context& context);
 void add_lease_commands(CLI::App& vm, Context& context);  // of `vm`
 void add_event_commands(CLI::App& app, Context& context);
+void add_snapshot_tree_and_check(CLI::App& snapshot, Context& context);  // of `snapshot`
+void add_vm_settings_commands(CLI::App& vm, Context& context);           // of `vm`
+void add_config_commands(CLI::App& app, Context& context);
 
 // A snapshot of a whole VM, or of one volume when none has that name: its path below /zstack/v1.
 Result<std::string> resolve_snapshot(ApiClient& api, const std::string& wanted);

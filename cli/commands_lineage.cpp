@@ -1,7 +1,6 @@
 // lineage: a tree of layers and the VMs on them.
 #include <fmt/format.h>
 
-#include <array>
 #include <map>
 #include <memory>
 
@@ -13,38 +12,16 @@ namespace json = boost::json;
 
 namespace {
 
-std::int64_t number_of(const json::value& row, const char* field) {
-    const json::value* value = row.is_object() ? row.as_object().if_contains(field) : nullptr;
-    return value != nullptr && value->is_int64() ? value->as_int64() : 0;
-}
-
-std::string human(std::int64_t bytes) {
-    constexpr std::array<std::string_view, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
-    auto value = static_cast<double>(bytes);
-    std::size_t unit = 0;
-    while (value >= 1024 && unit + 1 < kUnits.size()) {
-        value /= 1024;
-        ++unit;
-    }
-    return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
-const json::array& list_of(const json::object& answer, const char* field) {
-    static const json::array kNone;
-    const json::value* value = answer.if_contains(field);
-    return value != nullptr && value->is_array() ? value->as_array() : kNone;
-}
-
 class Tree {
 public:
-    explicit Tree(const json::object& answer) : layers_(list_of(answer, "layers")) {
+    explicit Tree(const json::object& answer) : layers_(list_field(answer, "layers")) {
         for (const json::value& layer : layers_) by_uuid_[field_text(layer, "uuid")] = &layer;
-        for (const json::value& vm : list_of(answer, "vms")) {
+        for (const json::value& vm : list_field(answer, "vms")) {
             if (!vm.is_object()) continue;
-            for (const json::value& volume : list_of(vm.as_object(), "volumes"))
+            for (const json::value& volume : list_field(vm.as_object(), "volumes"))
                 add_volume(volume, fmt::format("{} ({})", field_text(vm, "name"), field_text(vm, "state")));
         }
-        for (const json::value& volume : list_of(answer, "volumes")) add_volume(volume, "no VM");
+        for (const json::value& volume : list_field(answer, "volumes")) add_volume(volume, "no VM");
         for (const json::value& layer : layers_) {
             const std::string parent = field_text(layer, "parentUuid");
             children_[by_uuid_.contains(parent) ? parent : ""].push_back(&layer);
@@ -69,12 +46,12 @@ private:
             const User& user = users->second.front();
             const bool root = field_text(*user.volume, "type") == "Root";
             return fmt::format("{}{}  own {}, shared {}, depth {}", user.owner, root ? "" : " data volume " + field_text(*user.volume, "name"),
-                               human(number_of(*user.volume, "ownBytes")), human(number_of(*user.volume, "sharedBytes")),
-                               number_of(*user.volume, "depth"));
+                               human_bytes(number_field(*user.volume, "ownBytes")), human_bytes(number_field(*user.volume, "sharedBytes")),
+                               number_field(*user.volume, "depth"));
         }
-        const std::int64_t volumes = number_of(layer, "volumes"), foreign = number_of(layer, "foreignVolumes");
-        std::string line = fmt::format("{} {}  {}, {} volume{}", field_text(layer, "kind"), uuid.substr(0, 8), human(number_of(layer, "bytes")),
-                                       volumes, volumes == 1 ? "" : "s");
+        const std::int64_t volumes = number_field(layer, "volumes"), foreign = number_field(layer, "foreignVolumes");
+        std::string line = fmt::format("{} {}  {}, {} volume{}", field_text(layer, "kind"), uuid.substr(0, 8),
+                                       human_bytes(number_field(layer, "bytes")), volumes, volumes == 1 ? "" : "s");
         if (foreign > 0) line += fmt::format(" ({} of other accounts)", foreign);
         return line;
     }
@@ -114,7 +91,7 @@ void add_lineage_command(CLI::App& app, Context& context) {
                 return kDone;
             }
             Tree(answer).print();
-            fmt::print("total {}\n", human(number_of(answer, "totalBytes")));
+            fmt::print("total {}\n", human_bytes(number_field(answer, "totalBytes")));
             return kDone;
         };
     });

@@ -225,6 +225,13 @@ void add_volume_commands(CLI::App& app, Context& context) {
     add_flatten_command(*volume, context, {"VOLUME", "/volumes", "volume", "flattenVolume", "Copy what a volume shares with others into it"});
     add_volume_action(*volume, context, "delete", "Delete a data volume", false,
                       [](ApiClient& api, const std::string& id, const std::string&) { return api.call("DELETE", "/volumes/" + id, {}); });
+    const auto add_verb = [&](const std::string& name, const std::string& key, const std::string& help) {
+        add_volume_action(*volume, context, name, help, false, [key](ApiClient& api, const std::string& id, const std::string&) {
+            return api.call("PUT", "/volumes/" + id + "/actions", {{key, json::object{}}});
+        });
+    };
+    add_verb("recover", "recoverDataVolume", "Bring a deleted data volume back");
+    add_verb("expunge", "expungeDataVolume", "Remove a deleted data volume for ever");
 }
 
 void add_place_commands(CLI::App& app, Context& context) {

@@ -1,4 +1,4 @@
-// snapshot create, list, delete, revert, update, ungroup; checkpoint create, list, delete.
+// snapshot create, list, delete, revert, update, ungroup; checkpoint create, list, update, delete.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -73,13 +73,43 @@ void add_snapshot_list(CLI::App& snapshot, Context& context) {
     });
 }
 
+// One call for all snapshots of volumes, so that either all of them go or none; then the snapshots of VMs, each by itself. Nothing is deleted
+// before all are found.
+Result<int> delete_several(ApiClient& api, const std::vector<std::string>& doomed, Format format) {
+    json::array single;
+    std::vector<std::string> groups;
+    for (const std::string& wanted : doomed) {
+        TRY_ASSIGN(const std::string path, resolve_snapshot(api, wanted));
+        if (path.starts_with(kGroups + "/"))
+            groups.push_back(path);
+        else
+            single.emplace_back(path.substr(kSnapshots.size() + 1));
+    }
+    json::array results;
+    const auto take = [&results](const json::object& answer) {
+        for (const json::value& gone : list_field(answer, "results")) results.push_back(gone);
+    };
+    if (!single.empty()) {
+        const json::object parameters{{"uuids", single}};
+        TRY_ASSIGN(const json::object answer, api.call("PUT", kSnapshots + "/batch-delete", {{"batchDeleteVolumeSnapshot", parameters}}));
+        take(answer);
+    }
+    for (const std::string& path : groups) {
+        TRY_ASSIGN(const json::object answer, api.call("DELETE", path, {}));
+        take(answer);
+    }
+    print_rows(results, {{"SNAPSHOT", "snapshotUuid"}, {"VOLUME", "volumeUuid"}, {"DELETED", "success"}, {"ERROR", "error.details"}}, format);
+    return kDone;
+}
+
 void add_snapshot_delete_and_revert(CLI::App& snapshot, Context& context) {
-    auto doomed = std::make_shared<std::string>();
-    CLI::App* remove = snapshot.add_subcommand("delete", "Delete a snapshot; later snapshots and clones stay");
-    remove->add_option("SNAPSHOT", *doomed, "Name or uuid of a VM's or a volume's snapshot")->required();
+    auto doomed = std::make_shared<std::vector<std::string>>();
+    CLI::App* remove = snapshot.add_subcommand("delete", "Delete snapshots; later snapshots and clones stay");
+    remove->add_option("SNAPSHOTS", *doomed, "Names or uuids of VMs' or volumes' snapshots")->required();
     remove->callback([&context, doomed] {
         context.command = [&context, doomed](ApiClient& api) -> Result<int> {
-            TRY_ASSIGN(const std::string path, resolve_snapshot(api, *doomed));
+            if (doomed->size() > 1) return delete_several(api, *doomed, context.format);
+            TRY_ASSIGN(const std::string path, resolve_snapshot(api, doomed->front()));
             TRY(api.call("DELETE", path, {}));
             print_done(context.format);
             return kDone;
@@ -99,20 +129,29 @@ void add_snapshot_delete_and_revert(CLI::App& snapshot, Context& context) {
     });
 }
 
+void add_news(CLI::App& update, SnapshotOptions& options) {
+    CLI::Option_group* const news = update.add_option_group("news");
+    news->add_option("--name", options.name, "Its new name");
+    news->add_option("--description", options.description, "Its new description");
+    news->require_option(1, 2);
+}
+
+json::object news_of(const SnapshotOptions& options) {
+    json::object parameters;
+    if (!options.name.empty()) parameters["name"] = options.name;
+    if (!options.description.empty()) parameters["description"] = options.description;
+    return parameters;
+}
+
 void add_snapshot_update_and_ungroup(CLI::App& snapshot, Context& context) {
     auto options = std::make_shared<SnapshotOptions>();
     CLI::App* update = snapshot.add_subcommand("update", "Give a snapshot another name or description");
     update->add_option("SNAPSHOT", options->target, "Name or uuid of a VM's or a volume's snapshot")->required();
-    CLI::Option_group* const news = update->add_option_group("news");
-    news->add_option("--name", options->name, "Its new name");
-    news->add_option("--description", options->description, "Its new description");
-    news->require_option(1, 2);
+    add_news(*update, *options);
     update->callback([&context, options] {
         context.command = [&context, options](ApiClient& api) -> Result<int> {
             TRY_ASSIGN(const std::string path, resolve_snapshot(api, options->target));
-            json::object parameters;
-            if (!options->name.empty()) parameters["name"] = options->name;
-            if (!options->description.empty()) parameters["description"] = options->description;
+            const json::object parameters = news_of(*options);
             const bool is_group = path.starts_with(kGroups + "/");
             const std::string key = is_group ? "updateVolumeSnapshotGroup" : "updateVolumeSnapshot";
             TRY_ASSIGN(const json::object answer, api.call("PUT", path + "/actions", {{key, parameters}}));
@@ -183,12 +222,25 @@ void add_snapshot_commands(CLI::App& app, Context& context) {
     add_snapshot_list(*snapshot, context);
     add_snapshot_delete_and_revert(*snapshot, context);
     add_snapshot_update_and_ungroup(*snapshot, context);
+    add_snapshot_tree_and_check(*snapshot, context);
 }
 
 void add_checkpoint_commands(CLI::App& app, Context& context) {
     CLI::App* checkpoint = app.add_subcommand("checkpoint", "Kept captures of VMs, to clone from")->require_subcommand(1);
     add_checkpoint_create(*checkpoint, context);
     add_list_command(*checkpoint, context, {"/checkpoints", kCheckpointColumns, "List checkpoints", "vmInstanceName=web01"});
+    auto options = std::make_shared<SnapshotOptions>();
+    CLI::App* update = checkpoint->add_subcommand("update", "Give a checkpoint another name or description");
+    update->add_option("CHECKPOINT", options->target, "Name or uuid")->required();
+    add_news(*update, *options);
+    update->callback([&context, options] {
+        context.command = [&context, options](ApiClient& api) -> Result<int> {
+            TRY_ASSIGN(const std::string uuid, api.resolve("/checkpoints", "checkpoint", options->target));
+            TRY_ASSIGN(const json::object answer, api.call("PUT", "/checkpoints/" + uuid + "/actions", {{"updateCheckpoint", news_of(*options)}}));
+            print_rows({answer.at("inventory")}, kCheckpointColumns, context.format);
+            return kDone;
+        };
+    });
     auto target = std::make_shared<std::string>();
     CLI::App* remove = checkpoint->add_subcommand("delete", "Delete a checkpoint; its clones stay, and their disk space with them");
     remove->add_option("CHECKPOINT", *target, "Name or uuid")->required();

@@ -334,6 +334,7 @@ void add_vm_commands(CLI::App& app, Context& context) {
     add_identity(*vm, context);
     add_stop_and_destroy(*vm, context);
     add_lease_commands(*vm, context);
+    add_vm_settings_commands(*vm, context);
     add_action(*vm, context, "start", "startVmInstance", "Start a VM");
     add_action(*vm, context, "reboot", "rebootVmInstance", "Restart a VM");
     add_action(*vm, context, "pause", "pauseVmInstance", "Stop a VM's vCPUs");

@@ -11,6 +11,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::size_t kShownBytesMax = 500;
+constexpr std::size_t kDepthMax = 1000;  // each of a line of 128 snapshots is two levels below the one before
 
 std::optional<json::object> error_in(const HttpReply& reply) {
     boost::system::error_code failed;
@@ -54,8 +55,10 @@ Error error_of(const HttpReply& reply) {
 }
 
 Result<json::object> object_of(const HttpReply& reply) {
+    json::parse_options options;
+    options.max_depth = kDepthMax;
     boost::system::error_code failed;
-    json::value parsed = json::parse(reply.body, failed);
+    json::value parsed = json::parse(reply.body, failed, {}, options);
     if (failed || !parsed.is_object()) return fail(ErrorCode::operation_failed, "the server's answer is no JSON object; is --server right?");
     return std::move(parsed.as_object());
 }

@@ -16,6 +16,17 @@ TEST(HttpReply, TellsAnErrorOfTheServerWithItsCode) {
     EXPECT_EQ(error_of({503, R"({"error":{"code":"ID.1001","description":"expired"}})"}).code, ErrorCode::session_invalid);
 }
 
+TEST(HttpReply, ReadsATreeAsDeepAsALineOfSnapshotsMayBeAndNothingWithoutEnd) {
+    const auto nested = [](int levels) {
+        std::string text;
+        for (int level = 0; level < levels; ++level) text += R"({"children":[)";
+        for (int level = 0; level < levels; ++level) text += "]}";
+        return text;
+    };
+    EXPECT_TRUE(object_of({200, nested(130)}).has_value());
+    EXPECT_FALSE(object_of({200, nested(100'000)}).has_value());
+}
+
 TEST(HttpReply, TellsAServerThatIsAwayFromAJobThatFailed) {
     EXPECT_TRUE(is_nobody_there({502, "<html>Bad Gateway</html>"}));
     EXPECT_TRUE(is_nobody_there({503, "too many connections\n"}));

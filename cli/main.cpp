@@ -76,6 +76,7 @@ int run(int argc, char** argv) {
     add_job_commands(app, context);
     add_event_commands(app, context);
     add_doctor_command(app, context);
+    add_config_commands(app, context);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

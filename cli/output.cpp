@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace ramet::cli {
@@ -39,6 +40,28 @@ std::string field_text(const json::value& row, std::string_view field) {
     if (value == nullptr || value->is_null()) return {};
     if (value->is_string()) return printable(std::string_view(value->as_string()));
     return json::serialize(*value);
+}
+
+std::int64_t number_field(const json::value& row, const char* field) {
+    const json::value* value = child(row, field);
+    return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+}
+
+const json::array& list_field(const json::object& row, const char* field) {
+    static const json::array kNone;
+    const json::value* value = row.if_contains(field);
+    return value != nullptr && value->is_array() ? value->as_array() : kNone;
+}
+
+std::string human_bytes(std::int64_t bytes) {
+    constexpr std::array<std::string_view, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+    auto value = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    while (value >= 1024 && unit + 1 < kUnits.size()) {
+        value /= 1024;
+        ++unit;
+    }
+    return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
 std::string capture_text(const json::value& row, const std::string& field) {

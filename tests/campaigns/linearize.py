@@ -20,7 +20,7 @@ class Ledger:
     def __init__(self, things):
         self.mutex = threading.Lock()
         self.holds = {thing: [] for thing in things}
-        self.refusals = []  # (thing or None for any of them, called, answered)
+        self.refusals = []  # (thing or None for any of them, called, answered, how many were wanted)
 
     def claimed(self, thing, called, answered):
         hold = Hold(called, answered)
@@ -28,9 +28,9 @@ class Ledger:
             self.holds[thing].append(hold)
         return hold
 
-    def refused(self, thing, called, answered):
+    def refused(self, thing, called, answered, wanted=1):
         with self.mutex:
-            self.refusals.append((thing, called, answered))
+            self.refusals.append((thing, called, answered, wanted))
 
     def findings(self):
         found = []
@@ -40,11 +40,13 @@ class Ledger:
                 for other in holds[i + 1:]:
                     if max(one.claim_answered, other.claim_answered) < min(one.release_called, other.release_called):
                         found.append(f"{thing} was given twice: {one} and {other}")
-        for thing, called, answered in self.refusals:
-            # Of `None` all things must have been taken; each at some moment of the call is what can be said without an order of them all.
-            for one in [thing] if thing else list(self.holds):
-                if not any(hold.claim_called < answered and called < hold.release_answered for hold in self.holds[one]):
-                    found.append(f"{one} was refused from {called:.3f} to {answered:.3f}, when nobody had it")
+        for thing, called, answered, wanted in self.refusals:
+            # Of `None` so few were free that not all that were wanted could be had; each at some moment of the call is what can be said without
+            # an order of them all.
+            things = [thing] if thing else list(self.holds)
+            free = [one for one in things if not any(hold.claim_called < answered and called < hold.release_answered for hold in self.holds[one])]
+            if len(free) >= wanted:
+                found.append(f"{wanted} were refused from {called:.3f} to {answered:.3f}, when nobody had {free}")
         return found
 
 

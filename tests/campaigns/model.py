@@ -4,6 +4,7 @@ import dataclasses
 from typing import Optional
 
 FAILED, INVALID, ATTACH_FAILED, DETACH_FAILED, NOT_FOUND = "SYS.1006", "SYS.1007", "VM.1005", "VM.1006", "SYS.1003"
+NO_ADDRESS, CANCELLED, WRONG_STATE = "L3.1000", "SYS.1017", "VM.1010"
 
 
 class Mismatch(Exception):

@@ -100,28 +100,31 @@ def create_vm(client, made, strategy, tags):
 
 def choose_clone(model, random):
     room_for(model.vms, VMS_MAX)
+    return choose_plan(model, random)
+
+
+def choose_plan(model, random):
     return {"vm": a_vm(model, random), "made": [model.label("v") for _ in range(random.choice([1, 1, 2, 3]))], "full": random.random() < 0.4,
-            "strategy": random.choice(["CreateStopped", "CreateStopped", "JustCreate"]), "tags": random.randrange(2)}
+            "strategy": random.choice(["CreateStopped", "CreateStopped", "JustCreate"]), "tags": random.randrange(2),
+            "copy": random.choice(["auto", "auto", "linked", "full"])}
+
+
+def clone_body(client, made, full, strategy, tags, copy):
+    texts = [f"tag{i}" for i in range(tags)]
+    return {"names": [client.model.name(label) for label in made], "strategy": strategy, "full": full, "userTags": texts, "copy": copy}
 
 
 @operation(14, choose_clone)
-def clone_vm(client, vm, made, full, strategy, tags):
+def clone_vm(client, vm, made, full, strategy, tags, copy):
     model = client.model
     source = model.vms.get(vm)
     if source and source.held:
         return  # its network is too small for this; clone_from_small does it
-    disks = model.disks_of(vm) if full else []
     refusal = NOT_FOUND if source is None else None if source.state == "Stopped" else FAILED
-    texts = [f"tag{i}" for i in range(tags)]
-    body = {"names": [model.name(label) for label in made], "strategy": strategy, "full": full, "userTags": texts}
+    body = clone_body(client, made, full, strategy, tags, copy)
     answer = client.action("/vm-instances", model.gone.get(vm) or source.uuid, "cloneVmInstance", body, refusal)
-    if answer is None:
-        return
-    settings = {"description": source.description, "link": source.link}
-    client.check_clones(answer["result"], made)
-    for label, entry in zip(made, answer["result"]["inventories"]):
-        clone = add_clone(client, label, entry["inventory"], strategy, [(disk.slot, disk.size) for disk in disks], settings, source.network)
-        client.adopt_tags(clone.uuid, texts)
+    if answer is not None:
+        client.made_clones(vm, made, full, strategy, tags, answer["result"])
 
 
 @operation(6, lambda model, random: {"made": (room_for(model.vms, VMS_MAX), model.label("v"))[1]})

@@ -2,7 +2,7 @@
 import time
 import urllib.parse
 
-from model import FAILED, NOT_FOUND, Checkpoint, Group, Mismatch, require, require_row
+from model import FAILED, NO_ADDRESS, NOT_FOUND, Checkpoint, Group, Mismatch, require, require_row
 from operations import SNAPSHOTS_MAX, VMS_MAX, a_vm, add_clone, add_vm, any_vm, one_of, operation, room_for
 
 
@@ -229,7 +229,7 @@ def compete(client, made, address, method, path, body, row_of):
     row = row_of(answer) if status == 200 else None
     if row is None:
         code = answer.get("error", {}).get("code")
-        require(status == 200 or code == "L3.1000", f"refused with {code}: {answer}")
+        require(status == 200 or code == NO_ADDRESS, f"refused with {code}: {answer}")
         world.ledger.refused(address, called, answered)
         return False
     vm = add_vm(client, made, row, "Stopped", "small")

@@ -23,7 +23,8 @@ import urllib.parse
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from linearize import Ledger, SharedVm  # noqa: E402
 from model import Mismatch, Model, require, require_row  # noqa: E402
-from operations import OPERATIONS, choose_operation  # noqa: E402
+from operations import OPERATIONS, add_clone, choose_operation  # noqa: E402
+import operations_copies  # noqa: E402,F401
 import operations_kept  # noqa: E402,F401
 from support import Server, remove_tree  # noqa: E402
 
@@ -122,18 +123,23 @@ class Client:
         self.headers = {"Content-Type": "application/json", "Authorization": "OAuth " + world.api.session}
         self.history, self.counts, self.last_answer = [], {}, time.monotonic()
 
-    def send(self, method, path, body=None):
-        """(status, body) of a call that has ended."""
+    def send(self, method, path, body=None, job=None):
+        """(status, body) of a call that has ended; with `job`, its uuid, as soon as it is taken."""
         if time.monotonic() - self.last_answer > 20:  # the server closes what is idle for longer
             self.connection.close()
-        self.connection.request(method, "/zstack/v1" + path, None if body is None else json.dumps(body), self.headers)
+        headers = {**self.headers, "X-Job-UUID": job} if job else self.headers
+        self.connection.request(method, "/zstack/v1" + path, None if body is None else json.dumps(body), headers)
         answer = self.connection.getresponse()
         text = json.loads(answer.read() or b"{}")
         self.last_answer = time.monotonic()
-        if answer.status == 202:
-            time.sleep(0.05)
-            return self.send("GET", "/api-jobs/" + text["location"].rsplit("/", 1)[-1])
+        if answer.status == 202 and not job:
+            return self.ended("/api-jobs/" + text.get("location", path).rsplit("/", 1)[-1])
         return answer.status, text
+
+    def ended(self, job):
+        """(status, body) of a job when it has ended."""
+        time.sleep(0.05)
+        return self.send("GET", job)
 
     def call(self, method, path, body=None, refusal=None):
         """The answer; None if the call was refused as it should be."""
@@ -156,6 +162,15 @@ class Client:
     def check_clones(self, result, made):
         names = [entry.get("inventory", {}).get("name") for entry in result["inventories"]]
         require(result["numberOfClonedVm"] == len(made) and names == [self.model.name(label) for label in made], f"clones {made}: {json.dumps(result)}")
+
+    def made_clones(self, vm, made, full, strategy, tags, result):
+        """Of a VM of the model, by a call that was accepted."""
+        source = self.model.vms[vm]
+        disks = [(disk.slot, disk.size) for disk in self.model.disks_of(vm)] if full else []
+        self.check_clones(result, made)
+        for label, entry in zip(made, result["inventories"]):
+            clone = add_clone(self, label, entry["inventory"], strategy, disks, {"description": source.description, "link": source.link}, source.network)
+            self.adopt_tags(clone.uuid, [f"tag{i}" for i in range(tags)])
 
     def adopt_tags(self, resource, texts):
         rows = self.rows("/user-tags", "resourceUuid=" + resource)
