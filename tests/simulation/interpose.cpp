@@ -49,18 +49,36 @@ std::int64_t deadline_of(clockid_t clock, const timespec& time) {
     return deadline > 0 ? deadline : 1;
 }
 
-int lock(pthread_mutex_t* mutex) {
-    for (;;) {
-        const int outcome = real().try_lock(mutex);
-        if (outcome != EBUSY) return outcome;
-        scheduler().block_on(mutex, 0);
+// The C library knows a mutex's owner by the kernel's thread, which all threads share here: its fields are filled with the scheduler's.
+bool is_recursive(const pthread_mutex_t* mutex) { return (mutex->__data.__kind & 3) == PTHREAD_MUTEX_RECURSIVE_NP; }
+
+int try_lock(pthread_mutex_t* mutex) {
+    auto& data = mutex->__data;
+    if (data.__lock == 0) {
+        data.__lock = 1;
+        data.__owner = scheduler().number();
+        data.__count = 1;
+        return 0;
     }
+    if (!is_recursive(mutex) || data.__owner != scheduler().number()) return EBUSY;
+    ++data.__count;
+    return 0;
+}
+
+int lock(pthread_mutex_t* mutex) {
+    while (try_lock(mutex) == EBUSY) scheduler().block_on(mutex, 0);
+    return 0;
 }
 
 int unlock(pthread_mutex_t* mutex) {
-    const int outcome = real().unlock(mutex);
+    auto& data = mutex->__data;
+    if (!is_recursive(mutex) || --data.__count == 0) {
+        data.__lock = 0;
+        data.__owner = 0;
+        data.__count = 0;
+    }
     scheduler().wake(mutex, SIZE_MAX);
-    return outcome;
+    return 0;
 }
 
 int wait(pthread_cond_t* condition, pthread_mutex_t* mutex, std::int64_t deadline) {
@@ -158,6 +176,8 @@ const RealFunctions& real() {
     find(found.create, "pthread_create");
     find(found.join, "pthread_join");
     find(found.lock, "pthread_mutex_lock");
+    find(found.detach, "pthread_detach");
+    find(found.self, "pthread_self");
     find(found.try_lock, "pthread_mutex_trylock");
     find(found.unlock, "pthread_mutex_unlock");
     // The C library keeps an older kind of condition variables under the same names.
@@ -191,16 +211,18 @@ extern "C" {
 
 int pthread_create(pthread_t* handle, const pthread_attr_t* attributes, void* (*function)(void*), void* argument) noexcept {
     if (!simulated) return real().create(handle, attributes, function, argument);
-    return scheduler().create(handle, attributes, function, argument);
+    return scheduler().create(handle, function, argument);
 }
 
 int pthread_join(pthread_t handle, void** answer) {
-    // Its last steps are the C library's and wait for nobody.
-    if (simulated) scheduler().wait_for_end(handle);
+    if (simulated && scheduler().wait_for_end(handle, answer)) return 0;
     return real().join(handle, answer);
 }
+int pthread_detach(pthread_t handle) noexcept { return simulated ? 0 : real().detach(handle); }
+pthread_t pthread_self() noexcept { return simulated ? scheduler().self() : real().self(); }
 
 int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept { return simulated ? ramet::sim::lock(mutex) : real().lock(mutex); }
+int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return simulated ? ramet::sim::try_lock(mutex) : real().try_lock(mutex); }
 int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept { return simulated ? ramet::sim::unlock(mutex) : real().unlock(mutex); }
 
 int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) {

@@ -12,6 +12,8 @@ struct RealFunctions {
     int (*create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
     int (*join)(pthread_t, void**);
     int (*lock)(pthread_mutex_t*);
+    int (*detach)(pthread_t);
+    pthread_t (*self)();
     int (*try_lock)(pthread_mutex_t*);
     int (*unlock)(pthread_mutex_t*);
     int (*wait)(pthread_cond_t*, pthread_mutex_t*);
@@ -30,10 +32,5 @@ const RealFunctions& real();
 void simulate_from_now_on();
 // Beside each log of SQLite there is, under its name with this behind it, the log as it was last synced: what a power cut would leave of it.
 inline constexpr std::string_view kSyncedCopy = ".synced";
-
-template <class... Arguments>
-long raw_syscall(long number, Arguments... arguments) {
-    return real().system_call(number, arguments...);
-}
 
 }  // namespace ramet::sim

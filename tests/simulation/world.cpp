@@ -155,7 +155,7 @@ void World::run() {
     seam_.on_death([this] {
         ++tally_.deaths;
         scheduler().note("the server dies");
-        scheduler().die_and_come_back();
+        scheduler().drop_other_threads();
         static_cast<void>(server_.release());  // its memory is no more than that: its threads are gone
         machine_.outlive_the_server();
         if (script_.power_cut && script_.power_cut()) {
