@@ -4,8 +4,6 @@
 #include <pthread.h>
 #include <time.h>
 
-#include <string_view>
-
 namespace ramet::sim {
 
 struct RealFunctions {
@@ -26,11 +24,9 @@ struct RealFunctions {
     int (*clock_nanosleep)(clockid_t, int, const timespec*, timespec*);
     int (*sched_yield)();
     long (*system_call)(long, ...);
-    int (*fdatasync)(int);
 };
 const RealFunctions& real();
+void draw_from_seed();  // the random numbers alone
 void simulate_from_now_on();
-// Beside each log of SQLite there is, under its name with this behind it, the log as it was last synced: what a power cut would leave of it.
-inline constexpr std::string_view kSyncedCopy = ".synced";
 
 }  // namespace ramet::sim

@@ -111,6 +111,7 @@ Slot::Slot() {
     if (lock_ < 0) throw std::runtime_error("no slot is free for a simulation");
     remove_tree(root_);
     fs::create_directories(data_dir());
+    draw_from_seed();  // the same pool for every worker, and each time
     make_pool(data_dir());
     fs::rename(data_dir(), root_ + "/empty");
 }
