@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <new>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,14 +23,22 @@ namespace ramet::sim {
 
 namespace {
 
+constexpr int kLookasideSize = 1200, kLookasides = 400;  // ten times SQLite's own: they are what compiling a statement needs most of
 constexpr int kSlots = SQLITE_SHM_NLOCK;
-constexpr const char* kLog = "-wal";  // behind the database's name
+constexpr std::size_t kLogRoom = 6 << 20;  // bytes: more than it has when it begins anew, so that it is not moved as it grows
+constexpr const char* kLog = "-wal";       // behind the database's name
 
 // What all that have opened one file share.
 struct Contents {
     std::string bytes;
-    std::string synced;              // what a power cut leaves
-    std::size_t same_as_synced = 0;  // so many bytes of both, from the beginning
+    // Of a log: what a power cut leaves. As bytes are seldom written anew that have been synced, they are copied only then.
+    bool is_log = false;
+    std::size_t synced_size = 0;
+    std::optional<std::string> synced;  // none: the first `synced_size` of the bytes
+
+    void keep_synced(std::size_t before_a_write_at) {
+        if (is_log && before_a_write_at < synced_size && !synced) synced = bytes.substr(0, synced_size);
+    }
     // Of the file's locks: how many have SHARED, and who has more.
     int readers = 0;
     const void* writer = nullptr;   // RESERVED and beyond
@@ -70,24 +79,23 @@ int read(sqlite3_file* file, void* to, int wanted, sqlite3_int64 offset) {
 int write(sqlite3_file* file, const void* from, int wanted, sqlite3_int64 offset) {
     Contents& contents = *of(file).contents;
     const auto at = static_cast<std::size_t>(offset), size = static_cast<std::size_t>(wanted);
-    if (contents.bytes.size() < at + size) contents.bytes.resize(at + size);
-    std::memcpy(contents.bytes.data() + at, from, size);
-    contents.same_as_synced = std::min(contents.same_as_synced, at);
+    contents.keep_synced(at);
+    if (contents.bytes.size() < at) contents.bytes.resize(at);
+    contents.bytes.replace(at, size, static_cast<const char*>(from), size);
     return SQLITE_OK;
 }
 
 int truncate(sqlite3_file* file, sqlite3_int64 size) {
     Contents& contents = *of(file).contents;
+    contents.keep_synced(static_cast<std::size_t>(size));
     contents.bytes.resize(static_cast<std::size_t>(size));
-    contents.same_as_synced = std::min(contents.same_as_synced, contents.bytes.size());
     return SQLITE_OK;
 }
 
 int sync(sqlite3_file* file, int) {
     Contents& contents = *of(file).contents;
-    contents.synced.resize(contents.same_as_synced);
-    contents.synced.append(contents.bytes, contents.same_as_synced);
-    contents.same_as_synced = contents.bytes.size();
+    contents.synced.reset();
+    contents.synced_size = contents.bytes.size();
     return SQLITE_OK;
 }
 
@@ -210,6 +218,8 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* fla
     } else {
         if ((flags & (SQLITE_OPEN_CREATE | SQLITE_OPEN_READWRITE)) == 0) return SQLITE_CANTOPEN;
         contents = files()[name] = std::make_shared<Contents>();
+        contents->is_log = (flags & SQLITE_OPEN_WAL) != 0;
+        if (contents->is_log) contents->bytes.reserve(kLogRoom);
     }
     new (file) OpenFile{{&kMethods}, std::move(contents), SQLITE_LOCK_NONE, false, {}, {}};
     if (flags_out != nullptr) *flags_out = flags;
@@ -271,8 +281,10 @@ void keep_databases_in_memory() {
     system.xSleep = &sleep;
     system.xGetLastError = &last_error;
     system.xCurrentTimeInt64 = &current_time;
-    // One thread is at work at a time, and counting what it allocates takes a mutex each time.
+    // Nothing of SQLite waits while another thread goes on, so it needs no mutexes.
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, kLookasideSize, kLookasides);
     if (sqlite3_vfs_register(&system, 1) != SQLITE_OK) std::abort();
 }
 
@@ -280,19 +292,22 @@ void let_go_of_database(const std::string& file) {
     for (const std::string& name : {file, file + kLog}) {
         const auto known = files().find(name);
         if (known == files().end()) continue;
-        Contents left;
-        left.bytes = std::move(known->second->bytes);
-        left.synced = std::move(known->second->synced);
-        left.same_as_synced = known->second->same_as_synced;
-        known->second = std::make_shared<Contents>(std::move(left));
+        Contents& dead = *known->second;
+        auto left = std::make_shared<Contents>();
+        left->bytes = std::move(dead.bytes);
+        left->is_log = dead.is_log;
+        left->synced_size = dead.synced_size;
+        left->synced = std::move(dead.synced);
+        known->second = std::move(left);
     }
 }
 
 void lose_unsynced_log(const std::string& file) {
     const auto log = files().find(file + kLog);
     if (log == files().end()) return;
-    log->second->bytes = log->second->synced;
-    log->second->same_as_synced = log->second->bytes.size();
+    Contents& contents = *log->second;
+    if (contents.synced) contents.bytes = std::move(*std::exchange(contents.synced, std::nullopt));
+    contents.bytes.resize(contents.synced_size);
 }
 
 }  // namespace ramet::sim
