@@ -4,22 +4,14 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <sodium.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdarg>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <string>
 
 #include "simulation/scheduler.hpp"
 
@@ -49,18 +41,36 @@ std::int64_t deadline_of(clockid_t clock, const timespec& time) {
     return deadline > 0 ? deadline : 1;
 }
 
-int lock(pthread_mutex_t* mutex) {
-    for (;;) {
-        const int outcome = real().try_lock(mutex);
-        if (outcome != EBUSY) return outcome;
-        scheduler().block_on(mutex, 0);
+// The C library knows a mutex's owner by the kernel's thread, which all threads share here: its fields are filled with the scheduler's.
+bool is_recursive(const pthread_mutex_t* mutex) { return (mutex->__data.__kind & 3) == PTHREAD_MUTEX_RECURSIVE_NP; }
+
+int try_lock(pthread_mutex_t* mutex) {
+    auto& data = mutex->__data;
+    if (data.__lock == 0) {
+        data.__lock = 1;
+        data.__owner = scheduler().number();
+        data.__count = 1;
+        return 0;
     }
+    if (!is_recursive(mutex) || data.__owner != scheduler().number()) return EBUSY;
+    ++data.__count;
+    return 0;
+}
+
+int lock(pthread_mutex_t* mutex) {
+    while (try_lock(mutex) == EBUSY) scheduler().block_on(mutex, 0);
+    return 0;
 }
 
 int unlock(pthread_mutex_t* mutex) {
-    const int outcome = real().unlock(mutex);
+    auto& data = mutex->__data;
+    if (!is_recursive(mutex) || --data.__count == 0) {
+        data.__lock = 0;
+        data.__owner = 0;
+        data.__count = 0;
+    }
     scheduler().wake(mutex, SIZE_MAX);
-    return outcome;
+    return 0;
 }
 
 int wait(pthread_cond_t* condition, pthread_mutex_t* mutex, std::int64_t deadline) {
@@ -95,55 +105,6 @@ long futex(const void* address, long operation, unsigned value, const timespec* 
     static_cast<void>(mask);
 }
 
-// What a power cut would leave of SQLite's log, in a file beside it. Copying all of it at each sync took a third of a run: frames up to a commit are
-// never written again until the log begins anew with another header, so those that the copy has are left out.
-// Source of the layout: SQLite's "WAL-mode File Format", https://www.sqlite.org/walformat.html
-class SyncedLog {
-public:
-    void copy(int fd) {
-        constexpr std::string_view kLog = "ramet.db-wal";
-        const std::string link = "/proc/self/fd/" + std::to_string(fd);
-        std::array<char, PATH_MAX> path{};
-        const ssize_t size = ::readlink(link.c_str(), path.data(), path.size());
-        const std::string file(path.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-        if (!file.ends_with(kLog)) return;
-        const int from = ::open(link.c_str(), O_RDONLY | O_CLOEXEC);
-        const int to = ::open((file + std::string(kSyncedCopy)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        struct stat status{};
-        std::array<unsigned char, kHeader> header{};
-        if (from < 0 || to < 0 || ::fstat(from, &status) != 0 || ::pread(from, header.data(), kHeader, 0) < 0) std::abort();
-        if (status.st_ino != inode_ || header != header_) committed_ = 0;  // another file, or a log that began anew
-        inode_ = status.st_ino;
-        header_ = header;
-        off_t at = ::lseek(to, committed_, SEEK_SET);
-        while (::sendfile(to, from, &at, 1 << 20) > 0) {}
-        if (::ftruncate(to, at) != 0) std::abort();
-        committed_ = end_of_commits(from, std::max<off_t>(committed_, kHeader), at);
-        ::close(from);
-        ::close(to);
-    }
-
-private:
-    static constexpr std::size_t kHeader = 32, kFrameHeader = 24, kSalts = 16;  // bytes, and where the log's header has its salts
-    static constexpr off_t kFrame = kFrameHeader + 4096;
-
-    // Of the frames of this log from `at` on, behind the last one that is a commit.
-    off_t end_of_commits(int log, off_t at, const off_t file_end) const {
-        off_t end = committed_;
-        for (std::array<unsigned char, kFrameHeader> frame{}; at + kFrame <= file_end; at += kFrame) {
-            if (::pread(log, frame.data(), kFrameHeader, at) != static_cast<ssize_t>(kFrameHeader)) std::abort();
-            if (std::memcmp(&frame[8], &header_[kSalts], 8) != 0) break;
-            if (std::any_of(&frame[4], &frame[8], [](unsigned char byte) { return byte != 0; })) end = at + kFrame;
-        }
-        return end;
-    }
-
-    ino_t inode_ = 0;
-    std::array<unsigned char, kHeader> header_{};
-    off_t committed_ = 0;  // so much of the copy will not change while the log goes on; 0: none of it
-};
-SyncedLog synced_log;
-
 std::uint32_t random_number() { return static_cast<std::uint32_t>(scheduler().random()); }
 void random_bytes(void* const buffer, const size_t size) {
     for (size_t i = 0; i < size; ++i) static_cast<unsigned char*>(buffer)[i] = static_cast<unsigned char>(scheduler().random());
@@ -158,6 +119,8 @@ const RealFunctions& real() {
     find(found.create, "pthread_create");
     find(found.join, "pthread_join");
     find(found.lock, "pthread_mutex_lock");
+    find(found.detach, "pthread_detach");
+    find(found.self, "pthread_self");
     find(found.try_lock, "pthread_mutex_trylock");
     find(found.unlock, "pthread_mutex_unlock");
     // The C library keeps an older kind of condition variables under the same names.
@@ -170,14 +133,15 @@ const RealFunctions& real() {
     find(found.nanosleep, "nanosleep");
     find(found.clock_nanosleep, "clock_nanosleep");
     find(found.sched_yield, "sched_yield");
-    find(found.fdatasync, "fdatasync");
     find(found.system_call, "syscall");
     return found;
 }
 
+void draw_from_seed() { randombytes_set_implementation(&random_source); }
+
 void simulate_from_now_on() {
     real();
-    randombytes_set_implementation(&random_source);
+    draw_from_seed();
     simulated = true;
 }
 
@@ -191,16 +155,18 @@ extern "C" {
 
 int pthread_create(pthread_t* handle, const pthread_attr_t* attributes, void* (*function)(void*), void* argument) noexcept {
     if (!simulated) return real().create(handle, attributes, function, argument);
-    return scheduler().create(handle, attributes, function, argument);
+    return scheduler().create(handle, function, argument);
 }
 
 int pthread_join(pthread_t handle, void** answer) {
-    // Its last steps are the C library's and wait for nobody.
-    if (simulated) scheduler().wait_for_end(handle);
+    if (simulated && scheduler().wait_for_end(handle, answer)) return 0;
     return real().join(handle, answer);
 }
+int pthread_detach(pthread_t handle) noexcept { return simulated ? 0 : real().detach(handle); }
+pthread_t pthread_self() noexcept { return simulated ? scheduler().self() : real().self(); }
 
 int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept { return simulated ? ramet::sim::lock(mutex) : real().lock(mutex); }
+int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept { return simulated ? ramet::sim::try_lock(mutex) : real().try_lock(mutex); }
 int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept { return simulated ? ramet::sim::unlock(mutex) : real().unlock(mutex); }
 
 int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mutex) {
@@ -245,11 +211,6 @@ int clock_nanosleep(clockid_t clock, int flags, const timespec* time, timespec* 
     const bool absolute = (flags & TIMER_ABSTIME) != 0;
     scheduler().sleep(absolute ? ramet::sim::deadline_of(clock, *time) - scheduler().monotonic() : ramet::sim::nanoseconds(*time));
     return 0;
-}
-int fdatasync(int fd) {
-    const int outcome = real().fdatasync(fd);
-    if (simulated && outcome == 0) ramet::sim::synced_log.copy(fd);
-    return outcome;
 }
 int sched_yield() noexcept {
     if (!simulated) return real().sched_yield();

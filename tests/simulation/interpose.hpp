@@ -4,14 +4,14 @@
 #include <pthread.h>
 #include <time.h>
 
-#include <string_view>
-
 namespace ramet::sim {
 
 struct RealFunctions {
     int (*create)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
     int (*join)(pthread_t, void**);
     int (*lock)(pthread_mutex_t*);
+    int (*detach)(pthread_t);
+    pthread_t (*self)();
     int (*try_lock)(pthread_mutex_t*);
     int (*unlock)(pthread_mutex_t*);
     int (*wait)(pthread_cond_t*, pthread_mutex_t*);
@@ -24,16 +24,9 @@ struct RealFunctions {
     int (*clock_nanosleep)(clockid_t, int, const timespec*, timespec*);
     int (*sched_yield)();
     long (*system_call)(long, ...);
-    int (*fdatasync)(int);
 };
 const RealFunctions& real();
+void draw_from_seed();  // the random numbers alone
 void simulate_from_now_on();
-// Beside each log of SQLite there is, under its name with this behind it, the log as it was last synced: what a power cut would leave of it.
-inline constexpr std::string_view kSyncedCopy = ".synced";
-
-template <class... Arguments>
-long raw_syscall(long number, Arguments... arguments) {
-    return real().system_call(number, arguments...);
-}
 
 }  // namespace ramet::sim

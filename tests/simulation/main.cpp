@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "simulation/campaigns.hpp"
+#include "simulation/memory_files.hpp"
 #include "telemetry/log.hpp"
 
 namespace {
@@ -29,6 +30,7 @@ int main(int argc, char** argv) {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TOP_PAD, 16 << 20);
     mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    ramet::sim::keep_databases_in_memory();
     options.workers = std::max(1U, std::thread::hardware_concurrency());
     CLI::App app("Proof campaigns on a simulated machine");
     app.add_option("campaign", options.campaign)->required()->check(CLI::IsMember({"random", "kills", "calls", "mutants", "replay"}));

@@ -1,15 +1,12 @@
 #include "simulation/scheduler.hpp"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 
+#include "simulation/fiber.hpp"
 #include "simulation/interpose.hpp"
 
 namespace ramet::sim {
@@ -40,8 +37,9 @@ struct Scheduler::Thread {
     pthread_t handle{};
     void* (*function)(void*) = nullptr;
     void* argument = nullptr;
-    std::atomic<int> turn{0};
-    bool ended = false;
+    void* answer = nullptr;
+    std::unique_ptr<Fiber> fiber;
+    bool ended = false, joined = false;
     const void* waits_for = nullptr;  // null: it can go on
     std::int64_t deadline = 0;
     bool timed_out = false;
@@ -60,7 +58,8 @@ void Scheduler::begin(std::uint64_t seed, std::function<void(const std::string&)
     wall_offset_ = kWallNanoseconds;
     threads_.push_back(std::make_unique<Thread>());
     current_ = threads_.back().get();
-    current_->handle = pthread_self();
+    current_->handle = real().self();
+    current_->fiber = std::make_unique<Fiber>();
     active_ = true;
 }
 
@@ -109,10 +108,7 @@ void Scheduler::hand_over(Thread* next) {
     Thread* const self = current_;
     if (next == self) return;
     current_ = next;
-    next->turn.store(1);
-    raw_syscall(SYS_futex, &next->turn, FUTEX_WAKE_PRIVATE, 1);
-    while (self->turn.load() == 0) raw_syscall(SYS_futex, &self->turn, FUTEX_WAIT_PRIVATE, 0, nullptr);
-    self->turn.store(0);
+    self->fiber->change_to(*next->fiber);
 }
 
 void Scheduler::point() {
@@ -155,59 +151,49 @@ void Scheduler::wake(const void* object, std::size_t count) {
     }
 }
 
-int Scheduler::create(pthread_t* handle, const pthread_attr_t* attributes, void* (*function)(void*), void* argument) {
-    std::erase_if(threads_, [](const auto& thread) { return thread->ended && thread->handle == 0; });
+int Scheduler::create(pthread_t* handle, void* (*function)(void*), void* argument) {
+    std::erase_if(threads_, [](const auto& thread) { return thread->ended && thread->joined; });
     threads_.push_back(std::make_unique<Thread>());
     Thread* const thread = threads_.back().get();
     thread->number = ++threads_made_;
     thread->function = function;
     thread->argument = argument;
-    const int failed = real().create(&thread->handle, attributes, &Scheduler::run_thread, thread);
-    if (failed != 0) fail("no more threads");
+    thread->handle = reinterpret_cast<pthread_t>(thread);
+    thread->fiber = std::make_unique<Fiber>(&Scheduler::run_thread, thread);
     *handle = thread->handle;
     return 0;
 }
 
-void* Scheduler::run_thread(void* argument) {
+void Scheduler::run_thread(void* argument) {
     auto* const self = static_cast<Thread*>(argument);
-    while (self->turn.load() == 0) raw_syscall(SYS_futex, &self->turn, FUTEX_WAIT_PRIVATE, 0, nullptr);
-    self->turn.store(0);
-    void* const answer = self->function(self->argument);
-    scheduler().leave(self);
-    return answer;
+    self->answer = self->function(self->argument);
+    self->ended = true;
+    scheduler().wake(self, SIZE_MAX);
+    Thread* const next = scheduler().pick(nullptr);
+    if (next == nullptr) scheduler().fail("the last thread that could go on has ended");
+    scheduler().hand_over(next);  // for ever
 }
 
-void Scheduler::leave(Thread* ended) {
-    ended->ended = true;
-    wake(ended, threads_.size());
-    Thread* const next = pick(nullptr);
-    if (next == nullptr) fail("the last thread that could go on has ended");
-    current_ = next;
-    next->turn.store(1);
-    raw_syscall(SYS_futex, &next->turn, FUTEX_WAKE_PRIVATE, 1);
-}
-
-bool Scheduler::wait_for_end(pthread_t handle) {
+bool Scheduler::wait_for_end(pthread_t handle, void** answer) {
     const auto found =
-        std::ranges::find_if(threads_, [&](const auto& thread) { return thread->handle == handle && thread.get() != current_ && handle != 0; });
+        std::ranges::find_if(threads_, [&](const auto& thread) { return thread->handle == handle && thread.get() != current_ && !thread->joined; });
     if (found == threads_.end()) return false;
     Thread* const thread = found->get();
     while (!thread->ended) block_on(thread, 0);
-    thread->handle = 0;
+    thread->joined = true;
+    if (answer != nullptr) *answer = thread->answer;
     return true;
 }
 
-void Scheduler::die_and_come_back() {
-    const pid_t child = ::fork();
-    if (child < 0) fail("no more processes");
-    if (child > 0) ::_exit(0);
-    Thread* const self = current_;
+pthread_t Scheduler::self() const { return current_->handle; }
+int Scheduler::number() const { return static_cast<int>(current_->number); }
+
+void Scheduler::drop_other_threads() {
     for (auto& thread : threads_) {
-        // What waits in them is gone with the parent; the records are few.
-        if (thread.get() != self) static_cast<void>(thread.release());
+        // They never go on, and what waits in them was the dead server's; the records are few.
+        if (thread.get() != current_) static_cast<void>(thread.release());
     }
     std::erase_if(threads_, [](const auto& thread) { return thread == nullptr; });
-    self->handle = pthread_self();
 }
 
 }  // namespace ramet::sim

@@ -4,8 +4,8 @@
 //
 // Time stands still while anybody can work; when nobody can, it jumps to the next deadline. An hour of waiting costs nothing.
 //
-// The process dies by a fork of the thread that is at work: the child has its memory and no other thread, as the machine has its processes
-// and files when a server was killed; the parent ends at once.
+// The threads are fibers of one real thread (fiber.hpp). A server dies when all of them but the one at work are dropped with what they hold: the
+// machine has its processes and files, as when a server was killed.
 #pragma once
 
 #include <pthread.h>
@@ -65,14 +65,15 @@ public:
     std::int64_t wall() const { return now_ + wall_offset_; }
     void note(std::string_view event);  // into the digest and, when it is wanted, the trace
     std::uint64_t digest() const { return digest_.value(); }
-    // Returns in the child, which has this thread alone.
-    void die_and_come_back();
+    void drop_other_threads();
     std::uint64_t turns() const { return turns_; }
 
     // --- for interpose.cpp
     struct Thread;
-    int create(pthread_t* handle, const pthread_attr_t* attributes, void* (*function)(void*), void* argument);
-    bool wait_for_end(pthread_t handle);  // false: not one of ours
+    int create(pthread_t* handle, void* (*function)(void*), void* argument);
+    bool wait_for_end(pthread_t handle, void** answer);  // false: not one of ours
+    pthread_t self() const;
+    int number() const;  // of the thread at work
     // Blocks until somebody wakes `object`, or until the deadline (simulated, 0: none). False: the deadline came.
     bool block_on(const void* object, std::int64_t deadline);
     void wake(const void* object, std::size_t count);
@@ -81,11 +82,10 @@ public:
     std::uint64_t random() { return numbers_.next(); }
 
 private:
-    static void* run_thread(void* thread);
+    static void run_thread(void* thread);
     Thread* pick(Thread* except);
     void hand_over(Thread* next);
-    void leave(Thread* ended);
-    void fail(const std::string& why);
+    [[noreturn]] void fail(const std::string& why);
     void count_turn();
 
     friend class Uninterrupted;

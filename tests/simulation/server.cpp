@@ -1,7 +1,5 @@
 #include "simulation/server.hpp"
 
-#include <filesystem>
-#include <fstream>
 #include <stdexcept>
 
 #include "api/json.hpp"
@@ -19,13 +17,11 @@
 #include "lifecycle/snapshots.hpp"
 #include "lifecycle/volumes.hpp"
 #include "resources/images.hpp"
-#include "simulation/interpose.hpp"
+#include "simulation/memory_files.hpp"
 #include "store/sqlite/database.hpp"
 #include "store/table.hpp"
 
 namespace ramet::sim {
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -50,16 +46,8 @@ constexpr std::size_t kReaders = 2;  // one thread runs at a time, and every lif
 
 }  // namespace
 
-// The dead server's connections are still open in this process, and SQLite remembers their locks by inode: the next server gets the files as
-// they are under inodes of its own.
 void Machine::outlive_the_server() {
-    for (const char* name : {"/ramet.db", "/ramet.db-wal"}) {
-        const std::string file = data_dir + name;
-        if (!fs::exists(file)) continue;
-        fs::copy_file(file, file + ".copy", fs::copy_options::overwrite_existing);
-        fs::rename(file + ".copy", file);
-    }
-    fs::remove(data_dir + "/ramet.db-shm");
+    let_go_of_database(data_dir + "/ramet.db");
     auto vms = std::make_unique<test::FakeHypervisor>();
     vms->take_over(*hypervisor);
     static_cast<void>(hypervisor.release());  // who held its lock is gone
@@ -78,11 +66,7 @@ void Machine::lose_power() {
         });
     }
     plumbing = std::make_unique<test::FakePlumbing>();
-    const std::string log = data_dir + "/ramet.db-wal", synced = log + std::string(kSyncedCopy);
-    if (fs::exists(synced))
-        fs::copy_file(synced, log, fs::copy_options::overwrite_existing);
-    else
-        std::ofstream(log).close();
+    lose_unsynced_log(data_dir + "/ramet.db");
 }
 
 Server::Server(Machine& machine, Seam& seam)

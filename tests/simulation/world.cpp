@@ -111,6 +111,7 @@ Slot::Slot() {
     if (lock_ < 0) throw std::runtime_error("no slot is free for a simulation");
     remove_tree(root_);
     fs::create_directories(data_dir());
+    draw_from_seed();  // the same pool for every worker, and each time
     make_pool(data_dir());
     fs::rename(data_dir(), root_ + "/empty");
 }
@@ -155,7 +156,7 @@ void World::run() {
     seam_.on_death([this] {
         ++tally_.deaths;
         scheduler().note("the server dies");
-        scheduler().die_and_come_back();
+        scheduler().drop_other_threads();
         static_cast<void>(server_.release());  // its memory is no more than that: its threads are gone
         machine_.outlive_the_server();
         if (script_.power_cut && script_.power_cut()) {
