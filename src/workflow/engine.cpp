@@ -167,7 +167,9 @@ private:
             if (found != kinds_.end()) factory = found->second.factory;
         }
         if (!factory) return fail(ErrorCode::internal, "this server does not know jobs of kind '" + job.kind + "'; was it made by a newer version?");
-        return factory(job);
+        Result<Saga> saga = factory(job);
+        if (saga.has_value() && options_.on_built) options_.on_built(*saga);
+        return saga;
     }
 
     std::shared_ptr<Run> known(const JobId& job) const {
