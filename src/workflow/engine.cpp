@@ -170,7 +170,9 @@ private:
             if (found != kinds_.end()) factory = found->second.factory;
         }
         if (!factory) return fail(ErrorCode::internal, "this server does not know jobs of kind '" + job.kind + "'; was it made by a newer version?");
-        return factory(job);
+        Result<Saga> saga = factory(job);
+        if (saga.has_value() && options_.on_built) options_.on_built(*saga);
+        return saga;
     }
 
     Result<std::size_t> take_up(const std::vector<Job>& jobs) {

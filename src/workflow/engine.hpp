@@ -59,6 +59,7 @@ struct EngineOptions {
     std::chrono::milliseconds undo_pause{50};  // before the second try of an undo; grows fourfold
     std::size_t slow_job_threads = 1;
     std::size_t slow_branch_threads = 1;  // for fan-outs that are FanOut::slow
+    std::function<void(Saga&)> on_built;  // a test's: sees each saga before its first step, and may put steps of its own around them
 };
 
 // A job that is queued or running here, as it is this moment.

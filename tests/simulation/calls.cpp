@@ -66,6 +66,8 @@ std::vector<std::string> recorded_calls(SideBySide& all, const Scenario& scenari
     tally.recording = true;
     all.one_run(slot, tally, kSeed, Script{scenario.prepare, scenario.act});
     tally.recording = false;
+    if (tally.refused > 0) tally.violation("simulation: the scenario asks for what is refused");
+    if (tally.violations[0] != '\0') SideBySide::report_failure("scenario '" + scenario.name + "' without a fault", tally);
     std::vector<std::string> sites;
     for (std::size_t i = 0; i < std::min(tally.calls_with_faults, Tally::kCalls); ++i) sites.emplace_back(tally.sites[tally.called[i]].name.data());
     return sites;

@@ -18,6 +18,7 @@ lifecycle::Request Client::request() { return {identity::admin_caller(), JobId::
 std::optional<Job> Client::wait(const Result<JobId>& job) {
     if (!job.has_value()) {
         scheduler().note("refused: " + job.error().message);
+        server_.note_refusal();
         return std::nullopt;
     }
     const Result<Job> end = server_.engine().wait(*job, kPatience);

@@ -20,7 +20,10 @@ namespace ramet::sim {
 
 class FaultyStorage final : public storage::PrimaryStorage {
 public:
-    FaultyStorage(Seam& seam, std::shared_ptr<storage::PrimaryStorage> inner) : seam_(seam), inner_(std::move(inner)) {}
+    FaultyStorage(Seam& seam, std::shared_ptr<storage::PrimaryStorage> inner, const bool& claims_to_share_blocks)
+        : seam_(seam),
+          inner_(std::move(inner)),
+          claims_to_share_blocks_(claims_to_share_blocks) {}
     const std::string& root() const override { return inner_->root(); }
     Result<storage::Capacity> capacity() override {
         return call("capacity", {}, [&] { return inner_->capacity(); });
@@ -40,14 +43,20 @@ public:
     }
     Result<void> reflink_copy(const std::vector<storage::Place>& chain, const std::string& path, std::int64_t size,
                               const storage::CopyObserver& observer, std::stop_token stop) override {
-        return writing("reflink_copy", path, stop, [&] { return inner_->reflink_copy(chain, path, size, observer, stop); });
+        return writing("reflink_copy", path, stop, [&] {
+            if (!claims_to_share_blocks_) return inner_->reflink_copy(chain, path, size, observer, stop);
+            return inner_->full_copy(chain, path, size, storage::Provisioning::thin, observer, stop, nullptr);
+        });
     }
     Result<storage::CopyEstimate> estimate_copy(const std::vector<storage::Place>& chain, std::int64_t size,
                                                 storage::Provisioning provisioning) override {
         return call("estimate_copy", {}, [&] { return inner_->estimate_copy(chain, size, provisioning); });
     }
     Result<storage::CopyEstimate> estimate_reflink(const std::vector<storage::Place>& chain, std::int64_t size) override {
-        return call("estimate_reflink", {}, [&] { return inner_->estimate_reflink(chain, size); });
+        return call("estimate_reflink", {}, [&] {
+            if (!claims_to_share_blocks_) return inner_->estimate_reflink(chain, size);
+            return inner_->estimate_copy(chain, size, storage::Provisioning::thin);
+        });
     }
     Result<storage::CopySpeed> copy_speed() override {
         return call("copy_speed", {}, [&] { return inner_->copy_speed(); });
@@ -100,23 +109,28 @@ private:
     }
     Seam& seam_;
     std::shared_ptr<storage::PrimaryStorage> inner_;
+    const bool& claims_to_share_blocks_;  // the machine's
 };
 
 class FaultyStorages final : public storage::PrimaryStorages {
 public:
-    FaultyStorages(Seam& seam, storage::PrimaryStorages& inner) : seam_(seam), inner_(inner) {}
+    FaultyStorages(Seam& seam, storage::PrimaryStorages& inner, const bool& claims_to_share_blocks)
+        : seam_(seam),
+          inner_(inner),
+          claims_to_share_blocks_(claims_to_share_blocks) {}
     Result<std::shared_ptr<storage::PrimaryStorage>> open(const std::string& root) override {
         const std::lock_guard lock(mutex_);
         auto& known = open_[root];
         if (known != nullptr) return known;
         TRY_ASSIGN(std::shared_ptr<storage::PrimaryStorage> inner, inner_.open(root));
-        known = std::make_shared<FaultyStorage>(seam_, std::move(inner));
+        known = std::make_shared<FaultyStorage>(seam_, std::move(inner), claims_to_share_blocks_);
         return known;
     }
 
 private:
     Seam& seam_;
     storage::PrimaryStorages& inner_;
+    const bool& claims_to_share_blocks_;
     std::mutex mutex_;
     std::map<std::string, std::shared_ptr<storage::PrimaryStorage>> open_;
 };

@@ -87,6 +87,7 @@ private:
         run_with(faults, {});
         calls_ = tally_.calls_with_faults;
         tally_.recording = false;
+        if (!faults && tally_.refused > 0) tally_.violation("simulation: the scenario asks for what is refused");
         if (tally_.violations[0] != '\0') SideBySide::report_failure("scenario '" + scenario_.name + "' without a kill", tally_);
         return recorded(tally_);
     }

@@ -55,6 +55,13 @@ std::map<std::string, std::shared_ptr<Contents>>& files() {
     return *all;
 }
 
+// The memory of a removed log, for the next one: it would have to be got from the system page by page.
+std::string& spare_log() {
+    static auto* const one = new std::string;
+    one->clear();
+    return *one;
+}
+
 struct OpenFile {
     sqlite3_file base;  // SQLite sees no more than this
     std::shared_ptr<Contents> contents;
@@ -219,6 +226,7 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* fla
         if ((flags & (SQLITE_OPEN_CREATE | SQLITE_OPEN_READWRITE)) == 0) return SQLITE_CANTOPEN;
         contents = files()[name] = std::make_shared<Contents>();
         contents->is_log = (flags & SQLITE_OPEN_WAL) != 0;
+        if (contents->is_log) contents->bytes.swap(spare_log());
         if (contents->is_log) contents->bytes.reserve(kLogRoom);
     }
     new (file) OpenFile{{&kMethods}, std::move(contents), SQLITE_LOCK_NONE, false, {}, {}};
@@ -229,6 +237,7 @@ int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* fla
 int remove(sqlite3_vfs*, const char* name, int) {
     const auto known = files().find(name);
     if (known == files().end()) return SQLITE_IOERR_DELETE_NOENT;
+    if (known->second->is_log) spare_log().swap(known->second->bytes);
     files().erase(known);
     return SQLITE_OK;
 }

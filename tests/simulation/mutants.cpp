@@ -45,6 +45,11 @@ Script script_of(const Mutant& mutant, const Scenario& scenario) {
     }
     if (!mutant.leaves_out_sql.empty())
         script.leaves_out = [begin = mutant.leaves_out_sql](std::string_view sql) { return without_quotes(sql).starts_with(begin); };
+    if (!mutant.step_without_locks.empty()) {
+        script.step_without_locks = mutant.step_without_locks;
+        // The other job has the time to come between.
+        script.faults = [](const Call& call, std::uint64_t) { return call.operation == "snapshot_disks" ? Fault::delay : Fault::none; };
+    }
     script.damage = mutant.damage;
     script.judge_at_once = true;
     return script;

@@ -14,9 +14,11 @@ struct Mutant {
     std::string scenario;  // in which it shows
     std::string told_by;   // what must tell of it: "I5", "orphan", ...
     std::string may_tell;  // what else may, separated by blanks
-    // One of these: an effect that is left out though the call says it was done, a statement that is, or damage to what has settled.
+    // One of these: an effect that is left out though the call says it was done, a statement that is, a step that
+    // holds nothing, or damage to what has settled.
     std::function<bool(const Call&)> leaves_out_call{};
     std::string leaves_out_sql{};  // beginning of the statement, without quotes
+    std::string step_without_locks{};
     std::function<void(Client&)> damage{};
 };
 

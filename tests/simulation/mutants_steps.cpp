@@ -16,6 +16,12 @@ Mutant without_sql(const std::string& scenario, const std::string& statement, co
     return mutant;
 }
 
+Mutant without_locks(const std::string& scenario, const std::string& step, const std::string& told_by, const std::string& may_tell) {
+    Mutant mutant{"step '" + step + "' holds no locks", scenario, told_by, may_tell};
+    mutant.step_without_locks = step;
+    return mutant;
+}
+
 }  // namespace
 
 std::vector<Mutant> step_mutants() {
@@ -43,6 +49,7 @@ std::vector<Mutant> step_mutants() {
         without_sql("clone 3 of a running source", "UPDATE volume", "orphan", "I1 I2 I4 I5"),
         without_sql("clone 3 of a running source", "UPDATE vm_instance", "I25", "I1 I27 I13 I14 I15 orphan"),
         without_sql("expunge", "DELETE FROM layer", "orphan", "I1"),
+        without_locks("snapshot and pause at once", "take-snapshots", "overlap", "job I10"),
     };
 }
 

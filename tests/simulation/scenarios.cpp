@@ -60,10 +60,11 @@ void delete_group(Client& client, const std::string& name) {
     client.wait(lifecycle::delete_snapshot_group(client.parts(), Client::request(), {group(client, name)}));
 }
 
-void take_checkpoint(Client& client) {
+void take_checkpoint(Client& client, bool memory) {
     api::CreateCheckpoint message;
     message.vm_instance_uuid = client.must_vm("source").uuid;
     message.name = "checkpoint";
+    message.memory = memory;
     client.wait(lifecycle::create_checkpoint(client.parts(), Client::request(), message));
 }
 
@@ -121,8 +122,14 @@ void add_clones(std::vector<Scenario>& all) {
     }
     all.push_back({"clone 3 and start none", with_source("running"), clones(3, [](auto& message) { message.strategy = "CreateStopped"; })});
     all.push_back({"clone 3 atomically", with_source("running"), clones(3, [](auto& message) { message.atomic = true; })});
-    all.push_back({"clone 3 with memory", with_source("running"), clones(3, [](auto& message) { message.memory = true; })});
-    all.push_back({"clone 1 with memory of a paused source", with_source("paused"), clones(1, [](auto& message) { message.memory = true; })});
+    const auto with_memory = [](auto& message) { message.memory = message.full = true; };  // a guest's memory knows all of its disks
+    all.push_back({"clone 3 with memory", with_source("running"), clones(3, with_memory)});
+    all.push_back({"clone 4 with memory", with_source("running"), clones(4, with_memory)});
+    all.push_back({"clone 1 with memory of a paused source", with_source("paused"), clones(1, with_memory)});
+    const Act shares_blocks = [](Client& client) { client.server().machine().claims_to_share_blocks = true; };
+    for (const std::string& state : {std::string("running"), std::string("stopped")})
+        all.push_back({"reflinked clone 3 of a " + state + " source", after(with_source(state), shares_blocks),
+                       clones(3, [](auto& message) { message.copy = "reflink"; })});
     all.push_back({"clone 2 with a lease", with_source("running"), [](Client& client) {
                        client.wait(client.clone("source", 2, [](auto& message) { message.expires_in = 120; }));
                        scheduler().sleep(300 * kSecond);
@@ -185,16 +192,29 @@ void add_snapshots(std::vector<Scenario>& all) {
     all.push_back({"delete a snapshot group", after(with_source("running"), take), [](Client& client) { delete_group(client, "group"); }});
     all.push_back({"revert a VM", after(with_source("stopped"), take),
                    [](Client& client) { client.wait(lifecycle::revert_vm(client.parts(), Client::request(), {group(client, "group")})); }});
-    all.push_back({"take a checkpoint", with_source("running"), &take_checkpoint});
-    all.push_back({"clone 3 of a checkpoint", after(with_source("running"), &take_checkpoint), [](Client& client) {
-                       const CheckpointId id = checkpoint(client);
-                       client.wait(client.clone("source", 3, [&](auto& message) {
-                           message.vm_instance_uuid = VmId();
-                           message.checkpoint_uuid = id;
-                       }));
+    all.push_back({"snapshot and pause at once", with_source("running"), [](Client& client) {
+                       const Result<JobId> taken = client.snapshot_group("source", "group");
+                       client.wait(lifecycle::pause_vm(client.parts(), Client::request(), {client.must_vm("source").uuid}));
+                       client.wait(taken);
                    }});
-    all.push_back({"delete a checkpoint", after(with_source("running"), &take_checkpoint),
-                   [](Client& client) { client.wait(lifecycle::delete_checkpoint(client.parts(), Client::request(), {checkpoint(client)})); }});
+}
+
+void add_checkpoints(std::vector<Scenario>& all) {
+    for (const bool memory : {false, true}) {
+        const std::string kind = memory ? "checkpoint with memory" : "checkpoint";
+        const Act take = [memory](Client& client) { take_checkpoint(client, memory); };
+        all.push_back({"take a " + kind, with_source("running"), take});
+        all.push_back({"clone 3 of a " + kind, after(with_source("running"), take), [memory](Client& client) {
+                           const CheckpointId id = checkpoint(client);
+                           client.wait(client.clone("source", 3, [&](auto& message) {
+                               message.vm_instance_uuid = VmId();
+                               message.checkpoint_uuid = id;
+                               message.memory = message.full = memory;
+                           }));
+                       }});
+        all.push_back({"delete a " + kind, after(with_source("running"), take),
+                       [](Client& client) { client.wait(lifecycle::delete_checkpoint(client.parts(), Client::request(), {checkpoint(client)})); }});
+    }
 }
 
 void add_chains(std::vector<Scenario>& all) {
@@ -267,6 +287,7 @@ std::vector<Scenario> scenarios() {
     add_vms(all);
     add_volumes(all);
     add_snapshots(all);
+    add_checkpoints(all);
     add_chains(all);
     add_images(all);
     return all;

@@ -38,6 +38,7 @@ struct Scheduler::Thread {
     void* (*function)(void*) = nullptr;
     void* argument = nullptr;
     void* answer = nullptr;
+    std::string errand;
     std::unique_ptr<Fiber> fiber;
     bool ended = false, joined = false;
     const void* waits_for = nullptr;  // null: it can go on
@@ -158,6 +159,7 @@ int Scheduler::create(pthread_t* handle, void* (*function)(void*), void* argumen
     thread->number = ++threads_made_;
     thread->function = function;
     thread->argument = argument;
+    thread->errand = current_->errand;
     thread->handle = reinterpret_cast<pthread_t>(thread);
     thread->fiber = std::make_unique<Fiber>(&Scheduler::run_thread, thread);
     *handle = thread->handle;
@@ -186,6 +188,7 @@ bool Scheduler::wait_for_end(pthread_t handle, void** answer) {
 }
 
 pthread_t Scheduler::self() const { return current_->handle; }
+std::string& Scheduler::errand() { return current_->errand; }
 int Scheduler::number() const { return static_cast<int>(current_->number); }
 
 void Scheduler::drop_other_threads() {

@@ -73,7 +73,8 @@ public:
     int create(pthread_t* handle, void* (*function)(void*), void* argument);
     bool wait_for_end(pthread_t handle, void** answer);  // false: not one of ours
     pthread_t self() const;
-    int number() const;  // of the thread at work
+    int number() const;     // of the thread at work
+    std::string& errand();  // what the thread at work is at; those that it makes begin with the same
     // Blocks until somebody wakes `object`, or until the deadline (simulated, 0: none). False: the deadline came.
     bool block_on(const void* object, std::int64_t deadline);
     void wake(const void* object, std::size_t count);

@@ -29,7 +29,7 @@ std::size_t Tally::site(std::string_view name) {
 
 void Tally::begin_run() {
     ended = false;
-    digest = calls = calls_with_faults = jobs_succeeded = jobs_failed = jobs_cancelled = jobs_stuck = jobs_partly = 0;
+    digest = calls = calls_with_faults = jobs_succeeded = jobs_failed = jobs_cancelled = jobs_stuck = jobs_partly = refused = 0;
     violations[0] = '\0';
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/result.hpp"
 #include "simulation/scheduler.hpp"
+#include "simulation/step_watch.hpp"
 #include "simulation/tally.hpp"
 
 namespace ramet::sim {
@@ -34,7 +35,8 @@ public:
     using Decide = std::function<Fault(const Call&, std::uint64_t number)>;
     // Does the server die at this passage of a crash point?
     using DecideCrash = std::function<bool(std::string_view name, std::uint64_t number)>;
-    explicit Seam(Tally& tally) : tally_(tally) {}
+    explicit Seam(Tally& tally) : tally_(tally), watch_([&tally](const std::string& violation) { tally.violation(violation); }) {}
+    StepWatch& watch() { return watch_; }
 
     // From here on, counting from 1.
     void faults(Decide decide, DecideCrash crash) {
@@ -53,6 +55,7 @@ public:
     auto call(const Call& call, const Effect& effect) -> decltype(effect()) {
         using Outcome = decltype(effect());
         const Fault fault = enter(call);
+        const StepWatch::Visit visit(watch_, call.operation, call.about);
         if (fault == Fault::swallow) return Outcome{std::in_place};
         if (const std::optional<Error> error = before(call, fault)) return Outcome(*error);
         Outcome outcome = effect();
@@ -63,14 +66,19 @@ public:
         return outcome;
     }
     void passage(const char* name);
+    void note_refusal() { ++tally_.refused; }  // of what a client asked for
     // A statement of a transaction; true: it is left out.
     std::function<bool(std::string_view sql)> leaves_out{};
 
 private:
     Fault enter(const Call& call);
     std::optional<Error> before(const Call& call, Fault fault);
-    void die() { die_(); }
+    void die() {
+        watch_.forget();
+        die_();
+    }
     Tally& tally_;
+    StepWatch watch_;
     Decide decide_;
     DecideCrash crash_;
     std::function<void()> die_;

@@ -72,7 +72,7 @@ void Machine::lose_power() {
 Server::Server(Machine& machine, Seam& seam)
     : machine_(machine),
       seam_(seam),
-      storages_(seam, dir_storages_),
+      storages_(seam, dir_storages_, machine.claims_to_share_blocks),
       hypervisor_(seam, *machine.hypervisor),
       plumbing_(seam, *machine.plumbing) {
     Result<std::unique_ptr<store::Database>> opened = store::open_sqlite(machine.data_dir + "/ramet.db", nullptr, kReaders);
@@ -86,6 +86,7 @@ void Server::build() {
     log_ = std::make_unique<store::DatabaseSagaLog>(*faulty_database_);
     inventory_ = std::make_unique<resources::Inventory>(*faulty_database_, live_facts(storages_));
     workflow::EngineOptions options{kThreads, kThreads, &api::error_object};
+    options.on_built = [this](workflow::Saga& saga) { seam_.watch().watch(saga); };
     engine_ = std::make_unique<workflow::Engine>(*log_, clock_, std::move(options));
     resources_ = std::make_unique<resources::Parts>(
         resources::Parts{*faulty_database_, clock_, storages_, plumbing_, *inventory_, *engine_, machine_.data_dir});

@@ -24,6 +24,9 @@ struct Machine {
     std::unique_ptr<test::FakeHypervisor> hypervisor = std::make_unique<test::FakeHypervisor>();
     std::unique_ptr<test::FakePlumbing> plumbing = std::make_unique<test::FakePlumbing>();
 
+    // The file system in memory cannot let two files share blocks: reflinks are plain copies then, which say that they share.
+    bool claims_to_share_blocks = false;
+
     void outlive_the_server();  // after its death
     // After that: the machine has gone down with it. No VM runs and no tap is left, and of the database there is what was synced.
     void lose_power();
@@ -44,6 +47,7 @@ public:
     lifecycle::GarbageKeeper& garbage() { return *garbage_; }
     store::Database& quiet_database() { return *database_; }  // past all faults
     Machine& machine() { return machine_; }
+    void note_refusal() { seam_.note_refusal(); }
 
 private:
     void build();

@@ -49,7 +49,7 @@ struct Tally {
     // The outcome of the present run.
     bool ended;
     std::uint64_t calls_with_faults;  // of the ports, while faults could come
-    std::uint64_t digest, calls, jobs_succeeded, jobs_failed, jobs_cancelled, jobs_stuck, jobs_partly;
+    std::uint64_t digest, calls, jobs_succeeded, jobs_failed, jobs_cancelled, jobs_stuck, jobs_partly, refused;
     std::array<char, 6000> violations;  // a line each
 
     std::size_t site(std::string_view name);

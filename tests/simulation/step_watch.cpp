@@ -1,0 +1,126 @@
+#include "simulation/step_watch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "simulation/scheduler.hpp"
+#include "workflow/saga.hpp"
+
+namespace ramet::sim {
+
+namespace {
+
+bool only_looks(std::string_view operation) {
+    constexpr std::array kLooks{std::string_view("capacity"),
+                                "estimate_copy",
+                                "estimate_reflink",
+                                "copy_speed",
+                                "allocated_bytes",
+                                "exists",
+                                std::string_view("list"),
+                                "state",
+                                "generation_id",
+                                "is_stopped_by_io",
+                                "running_domains",
+                                "running_tpms",
+                                std::string_view("disks_untouched"),
+                                "memory_fits",
+                                "verify_memory",
+                                "disk_tops",
+                                "console_socket",
+                                "answers",
+                                std::string_view("ping"),
+                                "addresses",
+                                "read_file",
+                                "taps",
+                                "ports",
+                                "networks"};
+    return std::ranges::find(kLooks, operation) != kLooks.end();
+}
+
+// Paths are made of uuids: "ab/<uuid>.qcow2".
+std::string resource_of(const std::string& about) {
+    const std::string name = about.substr(about.rfind('/') + 1);
+    return name.substr(0, name.find('.'));
+}
+
+class WatchedStep final : public workflow::Step {
+public:
+    WatchedStep(StepWatch& watch, std::unique_ptr<workflow::Step> step) : watch_(watch), step_(std::move(step)) {}
+    std::string_view name() const override { return step_->name(); }
+    Result<workflow::Output> run(workflow::StepContext& context) override {
+        const StepWatch::StepAtWork at_work(watch_, context.job().text(), locks());
+        return step_->run(context);
+    }
+    Result<void> undo(workflow::StepContext& context) override {
+        const StepWatch::StepAtWork at_work(watch_, context.job().text(), locks());
+        return step_->undo(context);
+    }
+    std::vector<std::string> locks() const override {
+        return step_->name() == watch_.step_without_locks ? std::vector<std::string>{} : step_->locks();
+    }
+
+private:
+    StepWatch& watch_;
+    std::unique_ptr<workflow::Step> step_;
+};
+
+}  // namespace
+
+void StepWatch::watch(workflow::Saga& saga) {
+    const auto put_around = [this](std::unique_ptr<workflow::Step>& step) { step = std::make_unique<WatchedStep>(*this, std::move(step)); };
+    for (workflow::Saga::Stage& stage : saga.stages()) {
+        if (stage.step != nullptr) put_around(stage.step);
+        for (workflow::Branch& branch : stage.branches.branches) std::ranges::for_each(branch.steps, put_around);
+    }
+}
+
+void StepWatch::forget() {
+    held_.clear();
+    calls_under_way_.clear();
+    scheduler().errand().clear();
+}
+
+StepWatch::StepAtWork::StepAtWork(StepWatch& watch, const std::string& job, std::vector<std::string> locks)
+    : watch_(watch),
+      locks_(std::move(locks)),
+      before_(std::exchange(scheduler().errand(), job)) {
+    std::erase(locks_, "");
+    for (const std::string& lock : locks_) {
+        auto& [holder, steps] = watch_.held_[lock];
+        if (steps > 0 && holder != job) watch_.tell_("overlap: jobs " + holder + " and " + job + " hold " + lock + " at once");
+        holder = job;
+        ++steps;
+    }
+}
+
+StepWatch::StepAtWork::~StepAtWork() {
+    for (const std::string& lock : locks_) {
+        const auto held = watch_.held_.find(lock);
+        if (held != watch_.held_.end() && --held->second.second == 0) watch_.held_.erase(held);
+    }
+    scheduler().errand() = before_;
+}
+
+StepWatch::Visit::Visit(StepWatch& watch, std::string_view operation, const std::string& about) : watch_(watch) {
+    if (!scheduler().active() || scheduler().errand().empty() || only_looks(operation)) return;
+    resource_ = resource_of(about);
+    if (resource_.empty()) return;
+    job_ = scheduler().errand();
+    const std::string what = "overlap: job " + job_ + " calls " + std::string(operation) + " on " + about;
+    const auto held = watch_.held_.find(resource_);
+    if (held != watch_.held_.end() && held->second.first != job_) watch_.tell_(what + ", which job " + held->second.first + " holds");
+    std::vector<std::string>& others = watch_.calls_under_way_[resource_];
+    for (const std::string& other : others)
+        if (other != job_) watch_.tell_(what + " while a call of job " + other + " is under way");
+    others.push_back(job_);
+}
+
+StepWatch::Visit::~Visit() {
+    if (job_.empty()) return;
+    std::vector<std::string>& calls = watch_.calls_under_way_[resource_];
+    if (const auto mine = std::ranges::find(calls, job_); mine != calls.end()) calls.erase(mine);
+}
+
+}  // namespace ramet::sim
