@@ -20,6 +20,7 @@
 #include "lifecycle/reconcile.hpp"
 #include "resources/bootstrap.hpp"
 #include "simulation/interpose.hpp"
+#include "simulation/picture.hpp"
 #include "workflow/step_state.hpp"
 
 namespace ramet::sim {
@@ -196,6 +197,7 @@ void World::serve() {
     scheduler().note("prepared");
     seam_.faults(script_.faults, script_.crash);
     seam_.leaves_out = script_.leaves_out;
+    if (script_.mutate) script_.mutate(client, seam_);
     if (script_.act) script_.act(client);
 }
 
@@ -247,6 +249,7 @@ void World::judge() {
         found = violations(client, script_.stuck_is_no_violation);
     }
     for (const std::string& violation : found) tally_.violation(violation);
+    if (script_.look) script_.look(client);
     tally_.digest = scheduler().digest();
     tally_.ended = true;
     ::_exit(0);
@@ -275,6 +278,7 @@ std::vector<std::string> World::violations(Client& client, bool stuck_is_no_viol
         const auto domain = client.vms().domain(vm.uuid);
         if (domain && domain->state == hypervisor::DomainState::running) found.push_back("I10: VM " + vm.uuid.text() + " is Paused and its CPUs run");
     }
+    for (const std::string& difference : processes_unlike_their_rows(client)) found.push_back(difference);
     for (const Job& job : unended(client)) found.push_back("I17: job " + job.uuid.text() + " of kind " + job.kind + " has not ended");
     const bool stuck = !client.rows<Job>({{"state", std::string(name_of(JobState::stuck))}}).empty();
     if (stuck && stuck_is_no_violation) found.clear();  // an operator decides what becomes of what it holds

@@ -1,0 +1,20 @@
+// What the simulated machine looks like, and what a client sees of it, as texts that can be compared between two runs of one scenario.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "simulation/world.hpp"
+
+namespace ramet::sim {
+
+// The machine: processes, taps, networks and files. The same text: whatever is done next finds the same.
+std::string machine_picture(const Machine& machine);
+
+// What the API shows of the VMs, disks, addresses, snapshots, images and jobs, without times and with names instead of uuids.
+std::string clients_view(Client& client);
+
+// Where a VM's process is not what its rows say it is: its disks and their chains, its NICs and their taps, its CPUs and its memory.
+std::vector<std::string> processes_unlike_their_rows(Client& client);
+
+}  // namespace ramet::sim
