@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ struct Mutant {
     std::string leaves_out_sql{};  // beginning of the statement, without quotes
     std::function<void(Client&)> damage{};
 };
+
+// "I5", "orphan", "simulation": what the lines of the tally begin with.
+std::set<std::string> tellers(const Tally& tally);
 
 std::vector<Mutant> step_mutants();    // of what the steps of a saga do
 std::vector<Mutant> damage_mutants();  // of rows, files and processes

@@ -160,15 +160,45 @@ std::vector<std::string> pictures_of_nics(const hypervisor::DomainSpec& spec) {
 
 std::string machine_picture(const Machine& machine) {
     std::string text;
-    for (const auto& [vm, domain] : machine.hypervisor->domains()) text += "vm " + vm.text() + " " + picture_of(domain) + "\n";
-    for (const std::string& tap : machine.plumbing->taps().value()) text += "tap " + tap + "\n";
-    for (const L3NetworkId& network : machine.plumbing->networks().value()) text += "network " + network.text() + "\n";
+    const std::map<VmId, test::FakeHypervisor::Domain> domains = machine.hypervisor->domains();
+    for (const auto& [vm, domain] : domains) text += "vm " + vm.text() + " " + picture_of(domain) + "\n";
+    const std::vector<std::string> taps = machine.plumbing->taps().value();
+    const std::vector<L3NetworkId> networks = machine.plumbing->networks().value();
+    for (const std::string& tap : taps) text += "tap " + tap + "\n";
+    for (const L3NetworkId& network : networks) text += "network " + network.text() + "\n";
     std::vector<std::string> files;
     std::error_code error;
     for (fs::recursive_directory_iterator entry(machine.data_dir, error), end; !error && entry != end; entry.increment(error))
         if (!entry->path().filename().string().starts_with("ramet.db")) files.push_back(picture_of(*entry));
     for (const std::string& file : sorted(std::move(files))) text += "file " + file + "\n";
     return without(text, machine.data_dir);
+}
+
+std::string whole_picture(Client& client) {
+    std::vector<std::string> lines;
+    const Result<void> read = client.server().quiet_database().read([&](store::Transaction& transaction) -> Result<void> {
+        lines.clear();
+        TRY_ASSIGN(const std::vector<store::Values> columns,
+                   transaction.query("SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1, 2"));
+        std::map<std::string, std::string> of_table;
+        for (const store::Values& column : columns) {
+            const std::string& name = std::get<std::string>(column.at(1));
+            std::string& names = of_table[std::get<std::string>(column.at(0))];
+            if (!moves(name)) names += (names.empty() ? "\"" : ", \"") + name + "\"";
+        }
+        for (const auto& [table, names] : of_table) {
+            TRY_ASSIGN(const std::vector<store::Values> rows, transaction.query("SELECT " + names + " FROM \"" + table + "\""));
+            for (const store::Values& row : rows) {
+                std::string line = table;
+                for (const store::Value& value : row) line += " | " + shown(value);
+                lines.push_back(std::move(line));
+            }
+        }
+        return {};
+    });
+    std::string text = read.has_value() ? "" : "the rows cannot be read: " + read.error().detail;
+    for (const std::string& line : sorted(std::move(lines))) text += line + "\n";
+    return without(text, client.server().machine().data_dir) + machine_picture(client.server().machine());
 }
 
 std::string clients_view(Client& client) {
@@ -198,11 +228,11 @@ std::vector<std::string> processes_unlike_their_rows(Client& client) {
     for (const VmInstance& vm : client.rows<VmInstance>()) {
         const auto domain = client.vms().domain(vm.uuid);
         if (!domain || domain->state == hypervisor::DomainState::shut_off || vm.owner_job_uuid) continue;
-        const Result<hypervisor::DomainSpec> wanted = store::read(client.server().quiet_database(), 
-                                                              [&](store::Transaction& transaction) -> Result<hypervisor::DomainSpec> {
-                                                                  TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm.uuid));
-                                                                  return lifecycle::domain_spec(transaction, rows, {}, true);
-                                                              });
+        const Result<hypervisor::DomainSpec> wanted =
+            store::read(client.server().quiet_database(), [&](store::Transaction& transaction) -> Result<hypervisor::DomainSpec> {
+                TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm.uuid));
+                return lifecycle::domain_spec(transaction, rows, {}, true);
+            });
         const std::string who = "I27: the process of VM '" + vm.name + "' ";
         if (!wanted.has_value()) {
             found.push_back(who + "has no whole rows: " + wanted.error().message);

@@ -11,6 +11,9 @@ namespace ramet::sim {
 // The machine: processes, taps, networks and files. The same text: whatever is done next finds the same.
 std::string machine_picture(const Machine& machine);
 
+// That, and every row of every table but times: when it is the same, nothing that lasts is different.
+std::string whole_picture(Client& client);
+
 // What the API shows of the VMs, disks, addresses, snapshots, images and jobs, without times and with names instead of uuids.
 std::string clients_view(Client& client);
 

@@ -25,8 +25,8 @@ enum class Fault : std::uint8_t {
     falsify,       // likewise: what was asked was found out, and something else is answered
 };
 inline constexpr std::size_t kFaults = 14;
-inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none",         "error",       "broken", "unsupported", "lost reply",
-                                                                   "done twice",   "delay",       "hang",   "no space",    "torn write",
+inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none",         "error",       "broken",  "unsupported", "lost reply",
+                                                                   "done twice",   "delay",       "hang",    "no space",    "torn write",
                                                                    "crash before", "crash after", "swallow", "falsify"};
 
 struct Site {

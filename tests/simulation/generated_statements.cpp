@@ -1,0 +1,143 @@
+// What can be wrong with one statement of a transaction.
+#include <algorithm>
+#include <array>
+
+#include "simulation/generated.hpp"
+
+namespace ramet::sim {
+
+namespace {
+
+constexpr std::string_view kNotWritten = "a row is not written";
+constexpr std::string_view kNotDeleted = "a row is not deleted";
+constexpr std::string_view kNotChanged = "a row is not changed";
+constexpr std::string_view kTwice = "a row is written twice";
+constexpr std::string_view kAnotherRow = "another row is changed";
+constexpr std::string_view kAnotherGone = "another row is deleted";
+constexpr std::string_view kColumnStays = "a column is not changed";
+constexpr std::string_view kColumnWrong = "a column is written wrong";
+
+// Times that nobody acts on, and texts and numbers for people. What is measured is one of them.
+bool is_for_people(std::string_view column) {
+    constexpr std::array kColumns{"createDate", "lastOpDate", "startDate", "description", "progress", "detail", "actualSize", "takenMs"};
+    return std::ranges::find(kColumns, column) != kColumns.end();
+}
+
+// Events are what people read of the past. Of a job's log there are the states: what else is in it only a recovery reads, and kills.cpp and
+// calls.cpp have those.
+bool is_worth_it(const std::string& table, std::string_view column) {
+    if (table == "event") return false;
+    if (table == "job_step" && column != "status") return false;
+    return !is_for_people(column);
+}
+
+Result<std::optional<store::Value>> one_value(store::Transaction& inner, const std::string& sql, const store::Values& parameters) {
+    TRY_ASSIGN(const std::vector<store::Values> rows, inner.query(sql, parameters));
+    if (rows.empty()) return std::optional<store::Value>();
+    return std::optional(rows.front().at(0));
+}
+
+std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+
+bool is_hexadecimal(const std::string& text) { return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos; }
+
+// Another value of the same kind: that of another row, if there is one.
+Result<store::Value> another_value(store::Transaction& inner, const Statement& statement, const std::string& column, const store::Value& right) {
+    const std::string from = "SELECT " + quoted(column) + " FROM " + quoted(statement.table) + " WHERE " + quoted(column) + " IS NOT NULL AND " +
+                             quoted(column) + " <> $1 LIMIT 1";
+    TRY_ASSIGN(const std::optional<store::Value> anothers, one_value(inner, from, {right}));
+    if (anothers) return *anothers;
+    if (const auto* number = std::get_if<std::int64_t>(&right)) return store::Value{*number == 1 ? 0 : *number + 1};
+    const auto& text = std::get<std::string>(right);
+    return store::Value{is_hexadecimal(text) ? std::string(32, 'e') : text + "x"};
+}
+
+Result<std::int64_t> write_twice(const Statement& statement, store::Transaction& inner, std::string_view sql, store::Values parameters) {
+    TRY(inner.execute(sql, parameters));
+    for (std::size_t place = 0; place < statement.columns.size(); ++place)
+        if (statement.columns[place] == "uuid") parameters[place] = std::string(32, 'd');
+    return inner.execute(sql, parameters);
+}
+
+// The last parameter is the key of the row; another one of the table is taken.
+Result<std::int64_t> do_to_another_row(const Statement& statement, store::Transaction& inner, std::string_view sql, store::Values parameters) {
+    const std::string other =
+        "SELECT " + quoted(statement.key) + " FROM " + quoted(statement.table) + " WHERE " + quoted(statement.key) + " <> $1 ORDER BY 1 LIMIT 1";
+    TRY_ASSIGN(const std::optional<store::Value> key, one_value(inner, other, {parameters.back()}));
+    if (!key) return inner.execute(sql, parameters);
+    parameters.back() = *key;
+    return inner.execute(sql, parameters);
+}
+
+}  // namespace
+
+Statement parse_statement(std::string_view sql) {
+    std::vector<std::string> names;
+    for (std::size_t at = sql.find('"'); at != std::string_view::npos; at = sql.find('"', at)) {
+        const std::size_t end = sql.find('"', at + 1);
+        if (end == std::string_view::npos) break;
+        names.emplace_back(sql.substr(at + 1, end - at - 1));
+        at = end + 1;
+    }
+    const auto begins = [&](std::string_view with) { return sql.starts_with(with); };
+    if (names.empty()) return {};
+    Statement statement{std::string(sql.substr(0, sql.find(' '))), names.front(), {}, {}};
+    if (begins("INSERT INTO \"")) {
+        statement.columns.assign(names.begin() + 1, names.end());
+    } else if (begins("UPDATE \"") && names.size() > 2) {
+        statement.key = names.back();
+        statement.columns.assign(names.begin() + 1, names.end() - 1);
+    } else if (begins("DELETE FROM \"") && names.size() == 2) {
+        statement.key = names.back();
+    } else {
+        return {};
+    }
+    return statement;
+}
+
+std::vector<std::string> columns_worth_it(const Statement& statement, const store::Values& parameters) {
+    std::vector<std::string> found;
+    for (std::size_t place = 0; place < statement.columns.size() && place < parameters.size(); ++place) {
+        const bool has_value = !std::holds_alternative<std::monostate>(parameters[place]);
+        if (is_worth_it(statement.table, statement.columns[place]) && (has_value || statement.verb == "UPDATE"))
+            found.push_back(statement.columns[place]);
+    }
+    return found;
+}
+
+std::vector<Bug> statement_bugs(std::size_t base, const Event& event) {
+    std::vector<Bug> bugs;
+    const auto add = [&](std::string_view kind, std::string detail = {}) { bugs.push_back({base, event, kind, std::move(detail)}); };
+    const std::string verb = event.site.substr(0, event.site.find(' '));
+    if (verb == "DELETE") {
+        add(kNotDeleted);
+        add(kAnotherGone);
+        return bugs;
+    }
+    if (event.columns.empty()) return bugs;
+    add(verb == "INSERT" ? kNotWritten : kNotChanged);
+    add(verb == "INSERT" ? kTwice : kAnotherRow);
+    for (const std::string& column : event.columns) add(verb == "INSERT" ? kColumnWrong : kColumnStays, column);
+    return bugs;
+}
+
+Result<std::int64_t> do_wrongly(const Bug& bug, const Statement& statement, store::Transaction& inner, std::string_view sql,
+                                const store::Values& parameters) {
+    if (bug.kind == kNotWritten || bug.kind == kNotDeleted || bug.kind == kNotChanged) return 1;
+    if (bug.kind == kTwice) return write_twice(statement, inner, sql, parameters);
+    if (bug.kind == kAnotherRow || bug.kind == kAnotherGone) return do_to_another_row(statement, inner, sql, parameters);
+    const auto column = std::ranges::find(statement.columns, bug.detail);
+    if (column == statement.columns.end()) return inner.execute(sql, parameters);
+    store::Values wrong = parameters;
+    store::Value& value = wrong.at(static_cast<std::size_t>(column - statement.columns.begin()));
+    if (bug.kind == kColumnStays) {
+        const std::string present = "SELECT " + quoted(bug.detail) + " FROM " + quoted(statement.table) + " WHERE " + quoted(statement.key) + " = $1";
+        TRY_ASSIGN(const std::optional<store::Value> old, one_value(inner, present, {parameters.back()}));
+        if (old) value = *old;
+    } else {
+        TRY_ASSIGN(value, another_value(inner, statement, bug.detail, value));
+    }
+    return inner.execute(sql, wrong);
+}
+
+}  // namespace ramet::sim
