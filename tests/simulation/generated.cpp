@@ -9,6 +9,7 @@
 #include <optional>
 #include <sstream>
 
+#include "simulation/mutants.hpp"
 #include "simulation/picture.hpp"
 
 namespace ramet::sim {
@@ -20,6 +21,8 @@ constexpr std::string_view kWrongly = "a call is done wrongly";
 constexpr std::string_view kFalse = "an answer is false";
 constexpr std::string_view kLost = "a transaction is lost";
 constexpr std::string_view kNotUndone = "an undo is left out";
+constexpr std::string_view kNoConstraint = "a unique constraint is missing";
+constexpr std::string_view kRowLost = "a row is lost in the end";
 constexpr std::string_view kNothing = "nothing changed";
 
 std::uint64_t number_of(const std::string& text) {
@@ -32,6 +35,8 @@ std::string site_of(const Call& call) { return std::string(kPortNames.at(static_
 
 bool captures(const Call& call) { return call.operation == "snapshot_disks" || call.operation == "capture_memory"; }
 
+std::string table_of(const Event& event) { return event.site.substr(event.site.find(' ') + 1); }
+
 // Which undo this thread is in, and whether it is in a call that makes others.
 thread_local std::uint64_t undo_here = 0;
 thread_local bool in_capture = false;
@@ -39,7 +44,9 @@ thread_local bool in_capture = false;
 // Sits in the seam of one run: writes down what passes, and does what its bug has it do.
 class Probe {
 public:
-    Probe(Server& server, SharedText& notes, std::optional<Bug> bug) : server_(server), notes_(notes), bug_(std::move(bug)) { picture_ = look(); }
+    Probe(Client& client, SharedText& notes, std::optional<Bug> bug) : pool_(client), server_(client.server()), notes_(notes), bug_(std::move(bug)) {
+        picture_ = look();
+    }
 
     Fault decide(const Call& call, std::uint64_t number) {
         in_capture = captures(call);
@@ -57,17 +64,11 @@ public:
             in_capture = false;
         else if (in_capture)
             return;
-        if (bug_) {
-            const CallBug* wrongly = call_bug();
-            if (bug_->event.what != Event::What::call || number != bug_->event.number) return;
-            if (wrongly != nullptr && !wrongly->does(server_, call)) return note_nothing();
-            if (look() == bug_->event.picture) note_nothing();
-            return;
-        }
-        if (succeeded && is_question(site_of(call))) note("question", number, site_of(call), 0, {});
+        if (bug_ && bug_->event.what == Event::What::call && number == bug_->event.number) return done_wrongly(call);
+        if (!bug_ && succeeded && is_question(site_of(call))) note("question", number, site_of(call), 0, {});
         if (!has_effect(call)) return;
-        const std::uint64_t now = look();
-        if (succeeded && now != picture_) note("call", number, site_of(call), now, {});
+        const std::uint64_t now = look();  // with a bug too: it takes time, which is to be the same
+        if (!bug_ && succeeded && now != picture_) note("call", number, site_of(call), now, {});
         picture_ = now;
     }
 
@@ -89,6 +90,11 @@ public:
     }
 
 private:
+    void done_wrongly(const Call& call) {
+        const CallBug* wrongly = call_bug();
+        const bool was_done = wrongly == nullptr || wrongly->does(server_, call);
+        if (!was_done || look() == bug_->event.picture) notes_.add_line(std::string(kNothing));
+    }
     Result<std::int64_t> statement(std::uint64_t in_undo, store::Transaction& inner, std::string_view sql, const store::Values& parameters,
                                    bool& changed) {
         const Statement parsed = parse_statement(sql);
@@ -115,8 +121,7 @@ private:
         const auto found = std::ranges::find(call_bugs(), bug_->detail, &CallBug::detail);
         return found == call_bugs().end() ? nullptr : &*found;
     }
-    std::uint64_t look() const { return number_of(machine_picture(server_.machine())); }
-    void note_nothing() { notes_.add_line(std::string(kNothing)); }
+    std::uint64_t look() const { return number_of(pool_.named(machine_picture(server_.machine()))); }
     void note(const std::string& what, std::uint64_t number, const std::string& site, std::uint64_t picture, const std::vector<std::string>& columns,
               std::optional<std::uint64_t> in_undo = std::nullopt) {
         std::string line =
@@ -125,6 +130,7 @@ private:
         notes_.add_line(line);
     }
 
+    PoolNames pool_;
     Server& server_;
     SharedText& notes_;
     std::optional<Bug> bug_;
@@ -132,7 +138,10 @@ private:
 };
 
 void note_end(Client& client, SharedText& notes) {
-    notes.add_line("end\t" + std::to_string(number_of(clients_view(client))) + "\t" + std::to_string(number_of(whole_picture(client))));
+    const std::string whole = whole_picture(client);
+    notes.add_line("end\t" + std::to_string(number_of(clients_view(client))) + "\t" + std::to_string(number_of(whole)));
+    std::istringstream stream(whole);
+    for (std::string line; std::getline(stream, line);) notes.add_line("last\t" + line);
 }
 
 std::vector<std::string> parts_of(const std::string& line) {
@@ -198,11 +207,17 @@ Script script_of(const Scenario& scenario, const Base& base, const Bug* bug, Sha
         return *probe == nullptr ? Fault::none : (*probe)->decide(call, number);
     };
     script.mutate = [probe, &notes, bug = bug == nullptr ? std::nullopt : std::optional(*bug)](Client& client, Seam& seam) {
-        *probe = std::make_unique<Probe>(client.server(), notes, bug);
+        if (bug && bug->kind == kNoConstraint) past_all_constraints(client, without_constraints(table_of(bug->event)));
+        *probe = std::make_unique<Probe>(client, notes, bug);
         seam.mutation.after = [probe](const Call& call, std::uint64_t number, bool succeeded) { (*probe)->after(call, number, succeeded); };
         seam.mutation.passage = [probe](const char* name) { (*probe)->passage(name); };
         seam.mutation.statements = [probe] { return (*probe)->statements(); };
     };
+    if (bug != nullptr && bug->kind == kRowLost) {
+        script.damage = [table = table_of(bug->event)](Client& client) {
+            past_all_constraints(client, "DELETE FROM " + table + " WHERE rowid = (SELECT max(rowid) FROM " + table + ")");
+        };
+    }
     script.look = [&notes](Client& client) { note_end(client, notes); };
     script.judge_at_once = true;
     return script;
@@ -221,6 +236,8 @@ Recorded read_record(const SharedText& notes) {
         if (parts.at(0) == "end") {
             recorded.view = std::stoull(parts.at(1));
             recorded.whole = std::stoull(parts.at(2));
+        } else if (parts.at(0) == "last") {
+            recorded.last_lines.push_back(line.substr(line.find('\t') + 1));
         } else if (parts.at(0) == "jobs") {
             recorded.bad_jobs = std::stoull(parts.at(1));
         } else if (what != kWhats.end()) {

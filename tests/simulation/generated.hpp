@@ -58,6 +58,7 @@ struct Recorded {
     std::vector<Event> events;
     std::uint64_t view = 0, whole = 0;  // in the end
     std::uint64_t bad_jobs = 0;
+    std::vector<std::string> last_lines{};  // of the machine and the rows in the end
 };
 
 // What is done wrongly.
@@ -104,7 +105,8 @@ Statement parse_statement(std::string_view sql);
 std::vector<std::string> columns_worth_it(const Statement& statement, const store::Values& parameters);
 std::vector<Bug> statement_bugs(std::size_t base, const Event& event);
 // Does it as the bug has it.
+// `nothing`: it came out as it should.
 Result<std::int64_t> do_wrongly(const Bug& bug, const Statement& statement, store::Transaction& inner, std::string_view sql,
-                                const store::Values& parameters);
+                                const store::Values& parameters, bool& nothing);
 
 }  // namespace ramet::sim

@@ -133,6 +133,17 @@ void judge(Outcome& outcome, const Tally& tally, const Recorded& right, const Sh
         outcome.verdict = wrong.whole == right.whole ? Verdict::made_good : Verdict::survived;
 }
 
+// For who looks at a single mutant.
+void print_differences(const Tally& tally, const Recorded& right, const Recorded& wrong) {
+    std::printf("%s", tally.violations.data());
+    const auto missing = [](const std::vector<std::string>& lines, const std::vector<std::string>& in, const char* sign) {
+        for (const std::string& line : lines)
+            if (std::ranges::find(in, line) == in.end()) std::printf("    %s %s\n", sign, line.c_str());
+    };
+    missing(right.last_lines, wrong.last_lines, "-");
+    missing(wrong.last_lines, right.last_lines, "+");
+}
+
 struct Counts {
     std::size_t made = 0, killed = 0, nothing = 0, made_good = 0;
     std::map<std::string, std::size_t> by;
@@ -218,7 +229,7 @@ bool run_generated_mutants(const Options& options) {
         all.one_run(slot, tally, kSeed, script_of(mutants.scenario_of(bug), mutants.base_of(bug), &bug, notes));
         note_tally(notes, tally);
         judge(outcomes[index], tally, mutants.record_of(bug), notes);
-        if (options.seeds != 0) std::printf("%s", tally.violations.data());
+        if (options.seeds != 0) print_differences(tally, mutants.record_of(bug), read_record(notes));
     });
     std::map<std::string_view, Counts> kinds;
     std::map<std::string, Caught> checks;

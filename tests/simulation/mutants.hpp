@@ -24,6 +24,11 @@ struct Mutant {
 // "I5", "orphan", "simulation": what the lines of the tally begin with.
 std::set<std::string> tellers(const Tally& tally);
 
+// On a connection of its own, which keeps no references.
+void past_all_constraints(Client& client, const std::string& sql);
+// Makes the table what it is, and without any constraint but the key.
+std::string without_constraints(const std::string& table);
+
 std::vector<Mutant> step_mutants();    // of what the steps of a saga do
 std::vector<Mutant> damage_mutants();  // of rows, files and processes
 

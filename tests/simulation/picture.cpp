@@ -7,9 +7,11 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <map>
+#include <stdexcept>
 
 #include "lifecycle/rows.hpp"
 #include "model/snapshots.hpp"
+#include "model/vm_identity.hpp"
 #include "storage/file.hpp"
 #include "storage/qcow2_header.hpp"
 #include "store/table.hpp"
@@ -158,6 +160,27 @@ std::vector<std::string> pictures_of_nics(const hypervisor::DomainSpec& spec) {
 
 }  // namespace
 
+PoolNames::PoolNames(Client& client) {
+    const Result<void> read = client.server().quiet_database().read([&](store::Transaction& transaction) -> Result<void> {
+        names_.clear();
+        for (const std::string table :
+             {"zone", "cluster", "host", "primary_storage", "backup_storage", "primary_storage_cluster_ref", "backup_storage_zone_ref",
+              "instance_offering", "disk_offering", "l2_network", "l2_network_cluster_ref", "l3_network", "ip_range", "global_config"}) {
+            TRY_ASSIGN(const std::vector<store::Values> rows, transaction.query("SELECT uuid FROM " + table + " ORDER BY rowid"));
+            for (std::size_t i = 0; i < rows.size(); ++i)
+                names_.emplace_back(std::get<std::string>(rows[i].at(0)), "<" + table + " " + std::to_string(i) + ">");
+        }
+        return {};
+    });
+    if (!read.has_value()) throw std::runtime_error("the pool cannot be read: " + read.error().detail);
+}
+
+std::string PoolNames::named(std::string text) const {
+    for (const auto& [uuid, name] : names_)
+        for (std::size_t at = text.find(uuid); at != std::string::npos; at = text.find(uuid, at)) text.replace(at, uuid.size(), name);
+    return text;
+}
+
 std::string machine_picture(const Machine& machine) {
     std::string text;
     const std::map<VmId, test::FakeHypervisor::Domain> domains = machine.hypervisor->domains();
@@ -175,6 +198,7 @@ std::string machine_picture(const Machine& machine) {
 }
 
 std::string whole_picture(Client& client) {
+    const PoolNames pool(client);
     std::vector<std::string> lines;
     const Result<void> read = client.server().quiet_database().read([&](store::Transaction& transaction) -> Result<void> {
         lines.clear();
@@ -191,14 +215,14 @@ std::string whole_picture(Client& client) {
             for (const store::Values& row : rows) {
                 std::string line = table;
                 for (const store::Value& value : row) line += " | " + shown(value);
-                lines.push_back(std::move(line));
+                lines.push_back(pool.named(std::move(line)));
             }
         }
         return {};
     });
     std::string text = read.has_value() ? "" : "the rows cannot be read: " + read.error().detail;
     for (const std::string& line : sorted(std::move(lines))) text += line + "\n";
-    return without(text, client.server().machine().data_dir) + machine_picture(client.server().machine());
+    return without(text, client.server().machine().data_dir) + pool.named(machine_picture(client.server().machine()));
 }
 
 std::string clients_view(Client& client) {
@@ -214,6 +238,7 @@ std::string clients_view(Client& client) {
     show_rows<VolumeSnapshotGroup>(client, names, lines);
     show_rows<VolumeSnapshotGroupRef>(client, names, lines);
     show_rows<Checkpoint>(client, names, lines);
+    show_rows<VmIdentity>(client, names, lines);
     show_rows<Image>(client, names, lines);
     show_rows<ImageBackupStorageRef>(client, names, lines);
     show_rows<Job>(client, names, lines);
@@ -233,7 +258,7 @@ std::vector<std::string> processes_unlike_their_rows(Client& client) {
                 TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm.uuid));
                 return lifecycle::domain_spec(transaction, rows, {}, true);
             });
-        const std::string who = "I27: the process of VM '" + vm.name + "' ";
+        const std::string who = "process: that of VM '" + vm.name + "' ";
         if (!wanted.has_value()) {
             found.push_back(who + "has no whole rows: " + wanted.error().message);
             continue;

@@ -2,11 +2,22 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "simulation/world.hpp"
 
 namespace ramet::sim {
+
+// The uuids of the pool are drawn anew for each slot: a name for each, so that two slots' texts can be compared.
+class PoolNames {
+public:
+    explicit PoolNames(Client& client);
+    std::string named(std::string text) const;
+
+private:
+    std::vector<std::pair<std::string, std::string>> names_;
+};
 
 // The machine: processes, taps, networks and files. The same text: whatever is done next finds the same.
 std::string machine_picture(const Machine& machine);
