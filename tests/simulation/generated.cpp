@@ -100,8 +100,14 @@ private:
         const Statement parsed = parse_statement(sql);
         const std::uint64_t number = ++statements_;
         if (bug_ && bug_->kind == kNotUndone && in_undo == bug_->event.number) return 1;
-        if (bug_ && bug_->event.what == Event::What::statement && number == bug_->event.number)
-            return do_wrongly(*bug_, parsed, inner, sql, parameters);
+        const bool is_at_the_bug = bug_ && bug_->event.what == Event::What::statement && bug_->kind != kRowLost &&
+                                   (number == bug_->event.number || (bug_->kind == kNoConstraint && bug_->event.site == "INSERT " + parsed.table));
+        if (is_at_the_bug) {
+            bool nothing = false;
+            const Result<std::int64_t> done = do_wrongly(*bug_, parsed, inner, sql, parameters, nothing);
+            if (nothing && bug_->kind != kNoConstraint) notes_.add_line(std::string(kNothing));
+            return done;
+        }
         TRY_ASSIGN(const std::int64_t rows, inner.execute(sql, parameters));
         changed = changed || rows > 0;
         if (!bug_ && rows > 0 && !parsed.table.empty() && parsed.table != "event")
