@@ -23,6 +23,7 @@ constexpr std::string_view kLost = "a transaction is lost";
 constexpr std::string_view kNotUndone = "an undo is left out";
 constexpr std::string_view kNoConstraint = "a unique constraint is missing";
 constexpr std::string_view kRowLost = "a row is lost in the end";
+constexpr std::string_view kUndoBroken = "an undo is broken";
 constexpr std::string_view kNothing = "nothing changed";
 
 std::uint64_t number_of(const std::string& text) {
@@ -52,6 +53,7 @@ public:
         in_capture = captures(call);
         if (!bug_) return Fault::none;
         if (bug_->kind == kNotUndone) return undo_here == bug_->event.number && has_effect(call) ? Fault::swallow : Fault::none;
+        if (bug_->kind == kUndoBroken) return undo_here == bug_->event.number && has_effect(call) ? Fault::broken : Fault::none;
         if (number != bug_->event.number || (bug_->event.what != Event::What::call && bug_->event.what != Event::What::question)) return Fault::none;
         if (bug_->kind == kFalse) return Fault::falsify;
         const CallBug* wrongly = call_bug();
@@ -100,6 +102,7 @@ private:
         const Statement parsed = parse_statement(sql);
         const std::uint64_t number = ++statements_;
         if (bug_ && bug_->kind == kNotUndone && in_undo == bug_->event.number) return 1;
+        if (bug_ && bug_->kind == kUndoBroken && in_undo == bug_->event.number) return fail(ErrorCode::internal, "a mutant's undo");
         const bool is_at_the_bug = bug_ && bug_->event.what == Event::What::statement && bug_->kind != kRowLost &&
                                    (number == bug_->event.number || (bug_->kind == kNoConstraint && bug_->event.site == "INSERT " + parsed.table));
         if (is_at_the_bug) {
@@ -196,7 +199,7 @@ std::vector<Bug> bugs_of(std::size_t base, const Event& event) {
     case Event::What::statement: return statement_bugs(base, event);
     case Event::What::question: return {{base, event, kFalse}};
     case Event::What::transaction: return {{base, event, kLost}};
-    case Event::What::undo: return {{base, event, kNotUndone}};
+    case Event::What::undo: return {{base, event, kNotUndone}, {base, event, kUndoBroken}};
     case Event::What::call: break;
     }
     bugs.push_back({base, event, kLeftOut});

@@ -25,9 +25,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kUnique{
     {{"vm_nic", "mac"}, {"vm_nic", "internalName"}, {"used_ip", "ip"}, {"layer", "path"}}};
 
 // Ways in which a value is wrong beside being another row's. After the column's name.
-constexpr std::string_view kHuge = "/huge";      // a host is asked for more than it has
-constexpr std::string_view kNumber = "/number";  // in a report
-constexpr std::string_view kUuid = "/uuid ";     // likewise: the n-th that it names
+constexpr std::string_view kHuge = "/huge";        // a host is asked for more than it has
+constexpr std::string_view kOutside = "/outside";  // of the storage
+constexpr std::string_view kNumber = "/number";    // in a report
+constexpr std::string_view kUuid = "/uuid ";       // likewise: the n-th that it names
 constexpr std::size_t kUuidsOfAReport = 4;
 
 // Times that nobody acts on, and texts and numbers for people. What is measured is one of them.
@@ -161,6 +162,7 @@ std::vector<Bug> statement_bugs(std::size_t base, const Event& event) {
         if (verb == "UPDATE") add(kColumnStays, column);
         add(kColumnWrong, column);
         if (event.site == "INSERT vm_instance" && (column == "cpuNum" || column == "memorySize")) add(kColumnWrong, column + std::string(kHuge));
+        if (event.site == "INSERT layer" && column == "path") add(kColumnWrong, column + std::string(kOutside));
         if (event.site != "UPDATE job" || column != "result") continue;
         add(kColumnWrong, column + std::string(kNumber));
         for (std::size_t i = 0; i < kUuidsOfAReport; ++i) add(kColumnWrong, column + std::string(kUuid) + std::to_string(i));
@@ -187,6 +189,8 @@ Result<std::int64_t> do_wrongly(const Bug& bug, const Statement& statement, stor
         if (old) value = *old;
     } else if (way == kHuge) {
         value = std::get<std::int64_t>(value) * kTooMuch;
+    } else if (way == kOutside) {
+        value = "../" + std::get<std::string>(value);
     } else if (!way.empty()) {
         value = wrong_report(std::get<std::string>(value), way);
     } else if (!std::holds_alternative<std::monostate>(value)) {

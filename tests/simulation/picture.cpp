@@ -170,6 +170,9 @@ PoolNames::PoolNames(Client& client) {
             for (std::size_t i = 0; i < rows.size(); ++i)
                 names_.emplace_back(std::get<std::string>(rows[i].at(0)), "<" + table + " " + std::to_string(i) + ">");
         }
+        // Layers of images have uuids that are made from those.
+        TRY_ASSIGN(const std::vector<store::Values> layers, transaction.query(R"(SELECT uuid, path FROM layer WHERE "imageUuid" IS NOT NULL)"));
+        for (const store::Values& layer : layers) names_.emplace_back(std::get<std::string>(layer.at(0)), std::get<std::string>(layer.at(1)));
         return {};
     });
     if (!read.has_value()) throw std::runtime_error("the pool cannot be read: " + read.error().detail);
@@ -203,7 +206,8 @@ std::string whole_picture(Client& client) {
     const Result<void> read = client.server().quiet_database().read([&](store::Transaction& transaction) -> Result<void> {
         lines.clear();
         TRY_ASSIGN(const std::vector<store::Values> columns,
-                   transaction.query("SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1, 2"));
+                   transaction.query("SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table' AND t.name <> "
+                                     "'schema_migration' ORDER BY 1, 2"));
         std::map<std::string, std::string> of_table;
         for (const store::Values& column : columns) {
             const std::string& name = std::get<std::string>(column.at(1));

@@ -272,7 +272,7 @@ std::vector<std::string> World::violations(Client& client, bool stuck_is_no_viol
     for (const auto& [vm, domain] : client.vms().domains()) {
         if (domain.freezes != domain.thaws) found.push_back("I9: VM " + vm.text() + " was frozen and not thawed");
         if (domain.background && domain.state != hypervisor::DomainState::shut_off)
-            found.push_back("VM " + vm.text() + " was left in the background");
+            found.push_back("process: VM " + vm.text() + " was left in the background");
     }
     for (const VmInstance& vm : client.rows<VmInstance>({{"state", std::string(name_of(VmState::paused))}})) {
         const auto domain = client.vms().domain(vm.uuid);
