@@ -23,6 +23,14 @@ namespace {
 constexpr std::int64_t kClonesLookedAt = 200;            // the newest; older reports cannot have changed
 constexpr std::int64_t kLeaseLateMilliseconds = 10'000;  // an end is acted on within 2 s; the removal itself takes a while
 
+// The types whose rows are made together with their owner's and go with it.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kOwned{{{"VmInstanceVO", "vm_instance"},
+                                                                               {"VolumeVO", "volume"},
+                                                                               {"VmNicVO", "vm_nic"},
+                                                                               {"VolumeSnapshotVO", "volume_snapshot"},
+                                                                               {"VolumeSnapshotGroupVO", "volume_snapshot_group"},
+                                                                               {"CheckpointVO", "checkpoint"}}};
+
 bool being_made(const VmInstance& vm) { return vm.owner_job_uuid.has_value(); }
 
 bool has_job(const Rows& rows, const VmInstance& vm) {
@@ -158,16 +166,6 @@ Result<Findings> failed_names_leave_nothing(Parts& parts, const Survey&) {
         each_of(parts, R"(SELECT tag FROM system_tag WHERE "resourceType" = 'VmInstanceVO' AND "resourceUuid" NOT IN (SELECT uuid FROM vm_instance))",
                 "tag without VM"),
         findings));
-    TRY(append(each_of(parts,
-                       R"(SELECT "resourceUuid" FROM account_resource_ref WHERE ("resourceType" = 'VmInstanceVO' AND "resourceUuid" NOT IN )"
-                       R"((SELECT uuid FROM vm_instance)) OR ("resourceType" = 'VolumeVO' AND "resourceUuid" NOT IN (SELECT uuid FROM volume)))",
-                       "owner of a resource that is gone"),
-               findings));
-    // The types whose rows are made with their owner and go with it.
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kOwned{{{"VmNicVO", "vm_nic"},
-                                                                                   {"VolumeSnapshotVO", "volume_snapshot"},
-                                                                                   {"VolumeSnapshotGroupVO", "volume_snapshot_group"},
-                                                                                   {"CheckpointVO", "checkpoint"}}};
     for (const auto& [type, table] : kOwned) {
         const std::string sql = R"(SELECT "resourceUuid" FROM account_resource_ref WHERE "resourceType" = ')" + std::string(type) +
                                 R"(' AND "resourceUuid" NOT IN (SELECT uuid FROM )" + std::string(table) + ")";
@@ -293,10 +291,11 @@ Result<Findings> leases_end_in_time(Parts& parts, const Survey& survey) {
 
 Result<Findings> every_resource_has_an_owner(Parts& parts, const Survey&) {
     Findings findings;
-    for (const std::string table : {"vm_instance", "volume", "vm_nic", "volume_snapshot", "volume_snapshot_group", "checkpoint", "image"}) {
-        TRY(append(each_of(parts, R"(SELECT uuid FROM )" + table + R"( WHERE uuid NOT IN (SELECT "resourceUuid" FROM account_resource_ref))",
-                           table + " without owner"),
-                   findings));
+    for (const auto& [type, table] : kOwned) {
+        const std::string sql = R"(SELECT uuid FROM )" + std::string(table) +
+                                R"( WHERE uuid NOT IN (SELECT "resourceUuid" FROM account_resource_ref WHERE "resourceType" = ')" +
+                                std::string(type) + "')";
+        TRY(append(each_of(parts, sql, std::string(table) + " without owner"), findings));
     }
     return findings;
 }

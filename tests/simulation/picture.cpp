@@ -67,6 +67,8 @@ public:
     explicit Names(Client& client) {
         for (const VmInstance& vm : client.rows<VmInstance>()) names_.emplace(vm.uuid.text(), vm.name);
         for (const Volume& volume : client.rows<Volume>()) names_.emplace(volume.uuid.text(), volume.name);
+        for (const Image& image : client.rows<Image>()) names_.emplace(image.uuid.text(), "image " + image.name);
+        for (const VmNic& nic : client.rows<VmNic>()) names_.emplace(nic.uuid.text(), "NIC " + nic.ip.value_or(""));
         for (const VolumeSnapshotGroup& group : client.rows<VolumeSnapshotGroup>()) names_.emplace(group.uuid.text(), group.name);
     }
     std::string shown(const std::string& text) const {
@@ -122,7 +124,7 @@ bool moves(std::string_view column) {
 }
 
 template <class Row>
-void show_rows(Client& client, const Names& names, std::vector<std::string>& lines) {
+void show_rows(Client& client, const PoolNames& pool, const Names& names, std::vector<std::string>& lines) {
     const TypeInfo& type = describe<Row>();
     std::string columns;
     for (const FieldInfo& field : type.fields) {
@@ -134,7 +136,7 @@ void show_rows(Client& client, const Names& names, std::vector<std::string>& lin
         for (const store::Values& row : rows) {
             std::string line(type.table);
             for (const store::Value& value : row) line += " | " + shown(value);
-            lines.push_back(names.shown(line));
+            lines.push_back(names.shown(pool.named(line)));
         }
         return {};
     });
@@ -154,7 +156,7 @@ std::vector<std::string> pictures_of_disks(const hypervisor::DomainSpec& spec) {
 
 std::vector<std::string> pictures_of_nics(const hypervisor::DomainSpec& spec) {
     std::vector<std::string> all;
-    for (const hypervisor::NicSpec& nic : spec.nics) all.push_back(nic.mac + " " + nic.tap);
+    for (const hypervisor::NicSpec& nic : spec.nics) all.push_back(nic.mac + " " + nic.tap + (nic.link_up ? " up" : " down"));
     return sorted(std::move(all));
 }
 
@@ -164,7 +166,7 @@ PoolNames::PoolNames(Client& client) {
     const Result<void> read = client.server().quiet_database().read([&](store::Transaction& transaction) -> Result<void> {
         names_.clear();
         for (const std::string table :
-             {"zone", "cluster", "host", "primary_storage", "backup_storage", "primary_storage_cluster_ref", "backup_storage_zone_ref",
+             {"account", "zone", "cluster", "host", "primary_storage", "backup_storage", "primary_storage_cluster_ref", "backup_storage_zone_ref",
               "instance_offering", "disk_offering", "l2_network", "l2_network_cluster_ref", "l3_network", "ip_range", "global_config"}) {
             TRY_ASSIGN(const std::vector<store::Values> rows, transaction.query("SELECT uuid FROM " + table + " ORDER BY rowid"));
             for (std::size_t i = 0; i < rows.size(); ++i)
@@ -230,22 +232,23 @@ std::string whole_picture(Client& client) {
 }
 
 std::string clients_view(Client& client) {
+    const PoolNames pool(client);
     const Names names(client);
     std::vector<std::string> lines;
-    show_rows<VmInstance>(client, names, lines);
-    show_rows<Volume>(client, names, lines);
-    show_rows<VmNic>(client, names, lines);
-    show_rows<UsedIp>(client, names, lines);
-    show_rows<SystemTag>(client, names, lines);
-    show_rows<VolumeSnapshot>(client, names, lines);
-    show_rows<VolumeSnapshotTree>(client, names, lines);
-    show_rows<VolumeSnapshotGroup>(client, names, lines);
-    show_rows<VolumeSnapshotGroupRef>(client, names, lines);
-    show_rows<Checkpoint>(client, names, lines);
-    show_rows<VmIdentity>(client, names, lines);
-    show_rows<Image>(client, names, lines);
-    show_rows<ImageBackupStorageRef>(client, names, lines);
-    show_rows<Job>(client, names, lines);
+    show_rows<VmInstance>(client, pool, names, lines);
+    show_rows<Volume>(client, pool, names, lines);
+    show_rows<VmNic>(client, pool, names, lines);
+    show_rows<UsedIp>(client, pool, names, lines);
+    show_rows<SystemTag>(client, pool, names, lines);
+    show_rows<VolumeSnapshot>(client, pool, names, lines);
+    show_rows<VolumeSnapshotTree>(client, pool, names, lines);
+    show_rows<VolumeSnapshotGroup>(client, pool, names, lines);
+    show_rows<VolumeSnapshotGroupRef>(client, pool, names, lines);
+    show_rows<Checkpoint>(client, pool, names, lines);
+    show_rows<VmIdentity>(client, pool, names, lines);
+    show_rows<Image>(client, pool, names, lines);
+    show_rows<ImageBackupStorageRef>(client, pool, names, lines);
+    show_rows<Job>(client, pool, names, lines);
     std::string text;
     for (const std::string& line : sorted(std::move(lines))) text += line + "\n";
     return without(text, client.server().machine().data_dir);
