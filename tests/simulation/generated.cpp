@@ -234,7 +234,8 @@ Script script_of(const Scenario& scenario, const Base& base, const Bug* bug, Sha
 }
 
 void note_tally(SharedText& notes, const Tally& tally) {
-    notes.add_line("jobs\t" + std::to_string(tally.jobs_failed + tally.jobs_stuck + tally.jobs_partly + tally.jobs_cancelled));
+    notes.add_line("jobs\t" + std::to_string(tally.jobs_failed + tally.jobs_stuck + tally.jobs_partly + tally.jobs_cancelled) + "\t" +
+                   (tally.violations[0] == '\0' ? "sound" : "violated"));
 }
 
 Recorded read_record(const SharedText& notes) {
@@ -250,6 +251,7 @@ Recorded read_record(const SharedText& notes) {
             recorded.last_lines.push_back(line.substr(line.find('\t') + 1));
         } else if (parts.at(0) == "jobs") {
             recorded.bad_jobs = std::stoull(parts.at(1));
+            recorded.sound = parts.at(2) == "sound";
         } else if (what != kWhats.end()) {
             Event event{static_cast<Event::What>(what - kWhats.begin()), std::stoull(parts.at(1)), parts.at(2), std::stoull(parts.at(3)),
                         std::stoull(parts.at(4))};

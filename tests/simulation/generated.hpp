@@ -58,6 +58,7 @@ struct Recorded {
     std::vector<Event> events;
     std::uint64_t view = 0, whole = 0;  // in the end
     std::uint64_t bad_jobs = 0;
+    bool sound = true;                      // nothing was violated
     std::vector<std::string> last_lines{};  // of the machine and the rows in the end
 };
 
