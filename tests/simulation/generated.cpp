@@ -8,6 +8,7 @@
 #include <cstring>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 
 #include "simulation/mutants.hpp"
 #include "simulation/picture.hpp"
@@ -23,6 +24,7 @@ constexpr std::string_view kLost = "a transaction is lost";
 constexpr std::string_view kNotUndone = "an undo is left out";
 constexpr std::string_view kNoConstraint = "a unique constraint is missing";
 constexpr std::string_view kRowLost = "a row is lost in the end";
+constexpr std::string_view kLeaseForgotten = "a lease is not ended";
 constexpr std::string_view kUndoBroken = "an undo is broken";
 constexpr std::string_view kNothing = "nothing changed";
 
@@ -37,6 +39,26 @@ std::string site_of(const Call& call) { return std::string(kPortNames.at(static_
 bool captures(const Call& call) { return call.operation == "snapshot_disks" || call.operation == "capture_memory"; }
 
 std::string table_of(const Event& event) { return event.site.substr(event.site.find(' ') + 1); }
+
+// The table as it is, but that no column of it has to be unique beside the key, which others refer to.
+std::string without_unique(Client& client, const std::string& table) {
+    std::string sql;
+    const Result<void> read = client.server().quiet_database().read([&](store::Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(const std::vector<store::Values> rows,
+                   transaction.query("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = $1", {table}));
+        sql = std::get<std::string>(rows.at(0).at(0));
+        return {};
+    });
+    if (!read.has_value()) throw std::runtime_error("the schema cannot be read: " + read.error().detail);
+    const auto replace = [&](std::string_view what, std::string_view by) {
+        for (std::size_t at = sql.find(what); at != std::string::npos; at = sql.find(what)) sql.replace(at, what.size(), by);
+    };
+    replace(" NOT NULL UNIQUE", " NOT NULL");
+    for (std::size_t at = sql.find("UNIQUE ("); at != std::string::npos; at = sql.find("UNIQUE ("))
+        sql.replace(at, sql.find(')', at) + 1 - at, "CHECK (1)");
+    return "CREATE TABLE mutated " + sql.substr(sql.find('(')) + "; INSERT INTO mutated SELECT * FROM " + table + "; DROP TABLE " + table +
+           "; ALTER TABLE mutated RENAME TO " + table;
+}
 
 // Which undo this thread is in, and whether it is in a call that makes others.
 thread_local std::uint64_t undo_here = 0;
@@ -104,7 +126,7 @@ private:
         const bool is_log = parsed.table == "job" || parsed.table == "job_step";  // the engine's, which notes how the undo went
         if (bug_ && bug_->kind == kNotUndone && in_undo == bug_->event.number && !is_log) return 1;
         if (bug_ && bug_->kind == kUndoBroken && in_undo == bug_->event.number && !is_log) return fail(ErrorCode::internal, "a mutant's undo");
-        const bool is_at_the_bug = bug_ && bug_->event.what == Event::What::statement && bug_->kind != kRowLost &&
+        const bool is_at_the_bug = bug_ && bug_->event.what == Event::What::statement && bug_->kind != kRowLost && bug_->kind != kLeaseForgotten &&
                                    (number == bug_->event.number || (bug_->kind == kNoConstraint && bug_->event.site == "INSERT " + parsed.table));
         if (is_at_the_bug) {
             bool nothing = false;
@@ -217,7 +239,7 @@ Script script_of(const Scenario& scenario, const Base& base, const Bug* bug, Sha
         return *probe == nullptr ? Fault::none : (*probe)->decide(call, number);
     };
     script.mutate = [probe, &notes, bug = bug == nullptr ? std::nullopt : std::optional(*bug)](Client& client, Seam& seam) {
-        if (bug && bug->kind == kNoConstraint) past_all_constraints(client, without_constraints(table_of(bug->event)));
+        if (bug && bug->kind == kNoConstraint) past_all_constraints(client, without_unique(client, table_of(bug->event)));
         *probe = std::make_unique<Probe>(client, notes, bug);
         seam.mutation.after = [probe](const Call& call, std::uint64_t number, bool succeeded) { (*probe)->after(call, number, succeeded); };
         seam.mutation.passage = [probe](const char* name) { (*probe)->passage(name); };
@@ -226,6 +248,11 @@ Script script_of(const Scenario& scenario, const Base& base, const Bug* bug, Sha
     if (bug != nullptr && bug->kind == kRowLost) {
         script.damage = [table = table_of(bug->event)](Client& client) {
             past_all_constraints(client, "DELETE FROM " + table + " WHERE rowid = (SELECT max(rowid) FROM " + table + ")");
+        };
+    }
+    if (bug != nullptr && bug->kind == kLeaseForgotten) {
+        script.damage = [](Client& client) {
+            past_all_constraints(client, R"(UPDATE vm_instance SET "leaseEndDate" = 1000 WHERE rowid = (SELECT max(rowid) FROM vm_instance))");
         };
     }
     script.look = [&notes](Client& client) { note_end(client, notes); };

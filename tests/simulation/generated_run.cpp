@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::uint64_t kSeed = 1;
 constexpr std::size_t kOfADay = 40;
+constexpr std::size_t kOfANight = 4000;
 constexpr std::size_t kMadeMin = 1000;
 constexpr double kKilledMin = 0.95;
 
@@ -200,12 +201,12 @@ std::size_t print_checks(std::map<std::string, Caught>& checks) {
     return idle;
 }
 
-// All at night, or those that are asked for by number; else some, spread.
+// Those that are asked for by number; else as many as a day or a night has, spread over all.
 std::vector<std::size_t> chosen_numbers(const Options& options, std::size_t all) {
     std::vector<std::size_t> numbers;
     const std::size_t first = options.seeds == 0 ? 1 : options.first_seed;
     const std::size_t last = options.seeds == 0 ? all : std::min<std::size_t>(all, first + options.seeds - 1);
-    const std::size_t step = options.nightly || options.seeds != 0 ? 1 : std::max<std::size_t>(1, all / kOfADay);
+    const std::size_t step = options.seeds != 0 ? 1 : std::max<std::size_t>(1, all / (options.nightly ? kOfANight : kOfADay));
     for (std::size_t number = first; number <= last; number += step) numbers.push_back(number);
     return numbers;
 }

@@ -19,6 +19,7 @@ constexpr std::string_view kColumnWrong = "a column is written wrong";
 
 constexpr std::string_view kNoConstraint = "a unique constraint is missing";
 constexpr std::string_view kRowLost = "a row is lost in the end";
+constexpr std::string_view kLeaseForgotten = "a lease is not ended";
 
 // The columns that no two rows may share, in the tables that scenarios write.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kUnique{
@@ -156,6 +157,7 @@ std::vector<Bug> statement_bugs(std::size_t base, const Event& event) {
     add(verb == "INSERT" ? kNotWritten : kNotChanged);
     add(verb == "INSERT" ? kTwice : kAnotherRow);
     if (verb == "INSERT") add(kRowLost);
+    if (event.site == "INSERT vm_instance") add(kLeaseForgotten);
     for (const auto& [table, column] : kUnique)
         if (event.site == "INSERT " + std::string(table)) add(kNoConstraint, std::string(column));
     for (const std::string& column : event.columns) {
