@@ -1,5 +1,6 @@
 // The invariants that rows alone, or rows and processes, can tell.
 #include <algorithm>
+#include <array>
 #include <boost/json.hpp>
 #include <map>
 #include <mutex>
@@ -21,6 +22,14 @@ namespace {
 
 constexpr std::int64_t kClonesLookedAt = 200;            // the newest; older reports cannot have changed
 constexpr std::int64_t kLeaseLateMilliseconds = 10'000;  // an end is acted on within 2 s; the removal itself takes a while
+
+// The types whose rows are made together with their owner's and go with it.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kOwned{{{"VmInstanceVO", "vm_instance"},
+                                                                               {"VolumeVO", "volume"},
+                                                                               {"VmNicVO", "vm_nic"},
+                                                                               {"VolumeSnapshotVO", "volume_snapshot"},
+                                                                               {"VolumeSnapshotGroupVO", "volume_snapshot_group"},
+                                                                               {"CheckpointVO", "checkpoint"}}};
 
 bool being_made(const VmInstance& vm) { return vm.owner_job_uuid.has_value(); }
 
@@ -69,18 +78,22 @@ struct CloneReport {
 Result<std::vector<CloneReport>> newest_clone_reports(Parts& parts) {
     TRY_ASSIGN(const std::vector<store::Values> rows, store::read(parts.database(), [](Transaction& transaction) {
                    return transaction.query(
-                       "SELECT uuid, plan, result FROM job WHERE kind = 'clone-vm' AND state = 'Succeeded' AND result IS NOT NULL "
+                       "SELECT uuid, plan, result FROM job WHERE kind = 'clone-vm' AND state = 'Succeeded' "
                        "ORDER BY \"createDate\" DESC LIMIT $1",
                        {kClonesLookedAt});
                }));
     std::vector<CloneReport> reports;
     for (const store::Values& row : rows) {
         TRY_ASSIGN(const json::value plan, api::parse_json(std::get<std::string>(row.at(1))));
-        TRY_ASSIGN(const json::value result, api::parse_json(std::get<std::string>(row.at(2))));
         const json::value* clones = plan.as_object().if_contains("clones");
-        const json::value* inner = result.as_object().if_contains("result");
-        if (clones == nullptr || !clones->is_array() || inner == nullptr || !inner->is_object()) continue;
-        reports.push_back({JobId::trusted(std::get<std::string>(row.at(0))), clones->as_array().size(), inner->as_object()});
+        if (clones == nullptr || !clones->is_array()) continue;
+        const auto* text = std::get_if<std::string>(&row.at(2));
+        json::value result;  // none: nobody was told what became of the names
+        if (text != nullptr) { TRY_ASSIGN(result, api::parse_json(*text)); }
+        const json::value* inner = result.is_object() ? result.as_object().if_contains("result") : nullptr;
+        const bool is_whole = inner != nullptr && inner->is_object();
+        reports.push_back(
+            {JobId::trusted(std::get<std::string>(row.at(0))), clones->as_array().size(), is_whole ? inner->as_object() : json::object()});
     }
     return reports;
 }
@@ -153,11 +166,11 @@ Result<Findings> failed_names_leave_nothing(Parts& parts, const Survey&) {
         each_of(parts, R"(SELECT tag FROM system_tag WHERE "resourceType" = 'VmInstanceVO' AND "resourceUuid" NOT IN (SELECT uuid FROM vm_instance))",
                 "tag without VM"),
         findings));
-    TRY(append(each_of(parts,
-                       R"(SELECT "resourceUuid" FROM account_resource_ref WHERE ("resourceType" = 'VmInstanceVO' AND "resourceUuid" NOT IN )"
-                       R"((SELECT uuid FROM vm_instance)) OR ("resourceType" = 'VolumeVO' AND "resourceUuid" NOT IN (SELECT uuid FROM volume)))",
-                       "owner of a resource that is gone"),
-               findings));
+    for (const auto& [type, table] : kOwned) {
+        const std::string sql = R"(SELECT "resourceUuid" FROM account_resource_ref WHERE "resourceType" = ')" + std::string(type) +
+                                R"(' AND "resourceUuid" NOT IN (SELECT uuid FROM )" + std::string(table) + ")";
+        TRY(append(each_of(parts, sql, "owner of a resource that is gone"), findings));
+    }
     return findings;
 }
 
@@ -281,10 +294,11 @@ Result<Findings> leases_end_in_time(Parts& parts, const Survey& survey) {
 
 Result<Findings> every_resource_has_an_owner(Parts& parts, const Survey&) {
     Findings findings;
-    for (const std::string table : {"vm_instance", "volume"}) {
-        TRY(append(each_of(parts, R"(SELECT uuid FROM )" + table + R"( WHERE uuid NOT IN (SELECT "resourceUuid" FROM account_resource_ref))",
-                           table + " without owner"),
-                   findings));
+    for (const auto& [type, table] : kOwned) {
+        const std::string sql = R"(SELECT uuid FROM )" + std::string(table) +
+                                R"( WHERE uuid NOT IN (SELECT "resourceUuid" FROM account_resource_ref WHERE "resourceType" = ')" +
+                                std::string(type) + "')";
+        TRY(append(each_of(parts, sql, std::string(table) + " without owner"), findings));
     }
     return findings;
 }

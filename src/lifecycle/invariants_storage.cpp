@@ -170,6 +170,8 @@ Result<Findings> chains_are_sound(Parts&, const Survey& survey) {
         if (layer.path.empty() || layer.path.front() == '/' || layer.path.find("..") != std::string::npos)
             findings.push_back("layer " + layer.uuid.text() + " lies outside of its storage: " + layer.path);
         if (!is_settled(survey.rows, layer)) continue;
+        if (layer.path.ends_with(".qcow2") && layer.format != DiskFormat::qcow2)
+            findings.push_back("layer " + layer.uuid.text() + " is a qcow2 file and has another format in its row");
         const std::optional<LayerFile> file = read_layer_file(survey.rows, layer);
         if (!file || !file->problem.empty()) continue;
         if (file->header.names_data_file) findings.push_back(file->path + " names a data file");

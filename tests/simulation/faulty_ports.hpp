@@ -185,12 +185,18 @@ public:
     using Database::write;
     Result<void> write(const Work& work, Durability durability) override {
         return seam_.call({Port::database, "write", {}, false}, [&] {
-            if (!seam_.leaves_out) return inner_.write(work, durability);
-            const Work filtered = [&](store::Transaction& transaction) {
-                Filter filter(seam_, transaction);
-                return work(filter);
+            if (!seam_.leaves_out && !seam_.mutation.statements) return inner_.write(work, durability);
+            const Mutation::OfStatements here = seam_.mutation.statements ? seam_.mutation.statements() : Mutation::OfStatements();
+            bool rolled_back = false;
+            const Work filtered = [&](store::Transaction& transaction) -> Result<void> {
+                Filter filter(seam_, transaction, here);
+                TRY(work(filter));
+                rolled_back = here.rolls_back && here.rolls_back();
+                if (rolled_back) return fail(ErrorCode::internal, "a mutant's transaction");
+                return {};
             };
-            return inner_.write(filtered, durability);
+            const Result<void> written = inner_.write(filtered, durability);
+            return rolled_back ? Result<void>() : written;
         });
     }
     Result<void> read(const Work& work) override {
@@ -201,18 +207,20 @@ public:
 private:
     class Filter final : public store::Transaction {
     public:
-        Filter(Seam& seam, store::Transaction& inner) : seam_(seam), inner_(inner) {}
+        Filter(Seam& seam, store::Transaction& inner, const Mutation::OfStatements& mutation) : seam_(seam), inner_(inner), mutation_(mutation) {}
         Result<std::vector<store::Values>> query(std::string_view sql, const store::Values& parameters) override {
             return inner_.query(sql, parameters);
         }
         Result<std::int64_t> execute(std::string_view sql, const store::Values& parameters) override {
-            if (seam_.leaves_out(sql)) return 1;
+            if (seam_.leaves_out && seam_.leaves_out(sql)) return 1;
+            if (mutation_.statement) return mutation_.statement(inner_, sql, parameters);
             return inner_.execute(sql, parameters);
         }
 
     private:
         Seam& seam_;
         store::Transaction& inner_;
+        const Mutation::OfStatements& mutation_;
     };
     Seam& seam_;
     store::Database& inner_;

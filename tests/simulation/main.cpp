@@ -1,4 +1,4 @@
-// simulation random|kills|calls|mutants|replay [--first-seed N] [--seeds N] [--nightly] [--workers N] [--only TEXT]
+// simulation random|kills|calls|mutants|generated|replay [--first-seed N] [--seeds N] [--nightly] [--workers N] [--only TEXT]
 // The exit code is 1 when something was violated, or a mutant survived. docs/how-to/proof.md
 #include <malloc.h>
 #include <CLI/CLI.hpp>
@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "simulation/campaigns.hpp"
+#include "simulation/generated.hpp"
 #include "simulation/memory_files.hpp"
 #include "telemetry/log.hpp"
 
@@ -18,6 +19,7 @@ bool run(const ramet::sim::Options& options) {
     if (options.campaign == "kills") return ramet::sim::run_kills(options);
     if (options.campaign == "calls") return ramet::sim::run_calls(options);
     if (options.campaign == "mutants") return ramet::sim::run_mutants(options);
+    if (options.campaign == "generated") return ramet::sim::run_generated_mutants(options);
     return ramet::sim::run_random(options);
 }
 
@@ -33,7 +35,7 @@ int main(int argc, char** argv) {
     ramet::sim::keep_databases_in_memory();
     options.workers = std::max(1U, std::thread::hardware_concurrency());
     CLI::App app("Proof campaigns on a simulated machine");
-    app.add_option("campaign", options.campaign)->required()->check(CLI::IsMember({"random", "kills", "calls", "mutants", "replay"}));
+    app.add_option("campaign", options.campaign)->required()->check(CLI::IsMember({"random", "kills", "calls", "mutants", "generated", "replay"}));
     app.add_option("--first-seed", options.first_seed);
     app.add_option("--seeds", options.seeds);
     app.add_flag("--nightly", options.nightly);

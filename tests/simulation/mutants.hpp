@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,14 @@ struct Mutant {
     std::string step_without_locks{};
     std::function<void(Client&)> damage{};
 };
+
+// "I5", "orphan", "simulation": what the lines of the tally begin with.
+std::set<std::string> tellers(const Tally& tally);
+
+// On a connection of its own, which keeps no references.
+void past_all_constraints(Client& client, const std::string& sql);
+// Makes the table what it is, and without any constraint but the key.
+std::string without_constraints(const std::string& table);
 
 std::vector<Mutant> step_mutants();    // of what the steps of a saga do
 std::vector<Mutant> damage_mutants();  // of rows, files and processes

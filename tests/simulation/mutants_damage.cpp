@@ -15,21 +15,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr int kPatienceMilliseconds = 5000;
 constexpr const char* kClones = "clone 3 of a running source";
-
-// Past the product's constraints: a connection of its own, which keeps no references.
-void execute(Client& client, const std::string& sql) {
-    sqlite3* database = nullptr;
-    char* problem = nullptr;
-    const std::string file = client.server().machine().data_dir + "/ramet.db";
-    if (sqlite3_open(file.c_str(), &database) != SQLITE_OK || sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &problem) != SQLITE_OK)
-        throw std::runtime_error("a mutant's statement does not work: " + sql + ": " + (problem == nullptr ? "" : problem));
-    sqlite3_close(database);
-}
 
 Mutant rows(std::string name, std::string told_by, std::string may_tell, std::string sql, std::string scenario = kClones) {
     Mutant mutant{std::move(name), std::move(scenario), std::move(told_by), std::move(may_tell)};
-    mutant.damage = [sql = std::move(sql)](Client& client) { execute(client, sql); };
+    mutant.damage = [sql = std::move(sql)](Client& client) { past_all_constraints(client, sql); };
     return mutant;
 }
 
@@ -37,12 +28,6 @@ Mutant damage(std::string name, std::string told_by, std::string may_tell, std::
     Mutant mutant{std::move(name), std::move(scenario), std::move(told_by), std::move(may_tell)};
     mutant.damage = std::move(how);
     return mutant;
-}
-
-// The table as it is, and no constraint of it but the key.
-std::string without_constraints(const std::string& table) {
-    return "CREATE TABLE mutated AS SELECT * FROM " + table + "; DROP TABLE " + table + "; ALTER TABLE mutated RENAME TO " + table +
-           "; CREATE UNIQUE INDEX mutated_key ON " + table + " (uuid);";
 }
 
 Layer top_of(Client& client, const std::string& vm) {
@@ -166,6 +151,21 @@ void add_identity_rows(std::vector<Mutant>& all) {
 }
 
 }  // namespace
+
+void past_all_constraints(Client& client, const std::string& sql) {
+    sqlite3* database = nullptr;
+    char* problem = nullptr;
+    const std::string file = client.server().machine().data_dir + "/ramet.db";
+    if (sqlite3_open(file.c_str(), &database) != SQLITE_OK || sqlite3_busy_timeout(database, kPatienceMilliseconds) != SQLITE_OK ||
+        sqlite3_exec(database, sql.c_str(), nullptr, nullptr, &problem) != SQLITE_OK)
+        throw std::runtime_error("a mutant's statement does not work: " + sql + ": " + (problem == nullptr ? "" : problem));
+    sqlite3_close(database);
+}
+
+std::string without_constraints(const std::string& table) {
+    return "CREATE TABLE mutated AS SELECT * FROM " + table + "; DROP TABLE " + table + "; ALTER TABLE mutated RENAME TO " + table +
+           "; CREATE UNIQUE INDEX mutated_key ON " + table + " (uuid);";
+}
 
 std::vector<Mutant> damage_mutants() {
     std::vector<Mutant> all;

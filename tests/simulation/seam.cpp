@@ -92,6 +92,7 @@ std::optional<Error> Seam::before(const Call& call, Fault fault) {
 
 void Seam::passage(const char* name) {
     if (scheduler().uninterrupted()) return;
+    if (mutation.passage) mutation.passage(name);
     const std::size_t index = tally_.site("point " + std::string(name));
     ++tally_.sites[index].seen;
     ++passages_;

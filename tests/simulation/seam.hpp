@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "simulation/mutation.hpp"
 #include "simulation/scheduler.hpp"
 #include "simulation/step_watch.hpp"
 #include "simulation/tally.hpp"
@@ -48,6 +49,7 @@ public:
     void no_more_faults() {
         decide_ = {};
         crash_ = {};
+        mutation = {};
         open_ = false;
     }
     void on_death(std::function<void()> die) { die_ = std::move(die); }  // does not return to its caller
@@ -56,11 +58,17 @@ public:
         using Outcome = decltype(effect());
         const Fault fault = enter(call);
         const StepWatch::Visit visit(watch_, call.operation, call.about);
-        if (fault == Fault::swallow) return Outcome{std::in_place};
+        const std::uint64_t number = calls_;
+        if (fault == Fault::swallow) {
+            if (mutation.after) mutation.after(call, number, true);
+            return Outcome{std::in_place};
+        }
         if (const std::optional<Error> error = before(call, fault)) return Outcome(*error);
         Outcome outcome = effect();
         if (fault == Fault::twice) outcome = effect();
         if (fault == Fault::crash_after) die();
+        if (fault == Fault::falsify) falsify(outcome);
+        if (mutation.after) mutation.after(call, number, outcome.has_value());
         scheduler().note(outcome.has_value() ? "  ok" : "  failed");
         if (fault == Fault::lost_reply) return Outcome(Error{ErrorCode::timeout, "the answer was lost", {}, nullptr, {}});
         return outcome;
@@ -69,6 +77,7 @@ public:
     void note_refusal() { ++tally_.refused; }  // of what a client asked for
     // A statement of a transaction; true: it is left out.
     std::function<bool(std::string_view sql)> leaves_out{};
+    Mutation mutation;
 
 private:
     Fault enter(const Call& call);

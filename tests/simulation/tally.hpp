@@ -22,11 +22,12 @@ enum class Fault : std::uint8_t {
     crash_before,  // the server died, nothing was done
     crash_after,   // all was done, the server died
     swallow,       // nothing was done, the answer says it was: a mutant, no fault that the engine must stand
+    falsify,       // likewise: what was asked was found out, and something else is answered
 };
-inline constexpr std::size_t kFaults = 13;
-inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none",         "error",       "broken", "unsupported", "lost reply",
-                                                                   "done twice",   "delay",       "hang",   "no space",    "torn write",
-                                                                   "crash before", "crash after", "swallow"};
+inline constexpr std::size_t kFaults = 14;
+inline constexpr std::array<std::string_view, kFaults> kFaultNames{"none",         "error",       "broken",  "unsupported", "lost reply",
+                                                                   "done twice",   "delay",       "hang",    "no space",    "torn write",
+                                                                   "crash before", "crash after", "swallow", "falsify"};
 
 struct Site {
     std::array<char, 72> name;  // "storage.create_overlay", "point run:capture"

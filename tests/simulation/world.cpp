@@ -20,6 +20,7 @@
 #include "lifecycle/reconcile.hpp"
 #include "resources/bootstrap.hpp"
 #include "simulation/interpose.hpp"
+#include "simulation/picture.hpp"
 #include "simulation/stuck_jobs.hpp"
 #include "workflow/step_state.hpp"
 
@@ -199,6 +200,7 @@ void World::serve() {
     seam_.faults(script_.faults, script_.crash);
     seam_.leaves_out = script_.leaves_out;
     seam_.watch().step_without_locks = script_.step_without_locks;
+    if (script_.mutate) script_.mutate(client, seam_);
     if (script_.act) script_.act(client);
 }
 
@@ -251,6 +253,7 @@ void World::judge() {
         found = violations(client, script_.stuck_is_no_violation);
     }
     for (const std::string& violation : found) tally_.violation(violation);
+    if (script_.look) script_.look(client);
     tally_.digest = scheduler().digest();
     tally_.ended = true;
     ::_exit(0);
@@ -273,12 +276,13 @@ std::vector<std::string> World::violations(Client& client, bool stuck_is_no_viol
     for (const auto& [vm, domain] : client.vms().domains()) {
         if (domain.freezes != domain.thaws) found.push_back("I9: VM " + vm.text() + " was frozen and not thawed");
         if (domain.background && domain.state != hypervisor::DomainState::shut_off)
-            found.push_back("VM " + vm.text() + " was left in the background");
+            found.push_back("process: VM " + vm.text() + " was left in the background");
     }
     for (const VmInstance& vm : client.rows<VmInstance>({{"state", std::string(name_of(VmState::paused))}})) {
         const auto domain = client.vms().domain(vm.uuid);
         if (domain && domain->state == hypervisor::DomainState::running) found.push_back("I10: VM " + vm.uuid.text() + " is Paused and its CPUs run");
     }
+    for (const std::string& difference : processes_unlike_their_rows(client)) found.push_back(difference);
     for (const Job& job : unended(client)) found.push_back("I17: job " + job.uuid.text() + " of kind " + job.kind + " has not ended");
     if (stuck_is_no_violation) found = findings_of_others(std::move(found), resources_of_stuck_jobs(client));
     return found;

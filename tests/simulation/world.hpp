@@ -63,6 +63,8 @@ struct Script {
     std::function<bool(std::string_view sql)> leaves_out{};  // a mutant's: statements that do nothing while it acts
     std::string step_without_locks{};                        // likewise: what this step holds, others may hold too
     std::function<void(Client&)> damage{};                   // a mutant's: done to a world that has settled, before it is judged
+    std::function<void(Client&, Seam&)> mutate{};            // likewise: what it puts into the seam before it acts
+    std::function<void(Client&)> look{};                     // at a world that was judged
     bool judge_at_once = false;                              // without the restart, which mends what it can
     bool stuck_is_no_violation = false;                      // faults that outlast every try of an undo
 };
