@@ -38,12 +38,14 @@ class ShapesWorld(WithWriter, InstantWorld):
             cls.memory = {"Legacy": cls.memory["Legacy"]}
         super(InstantWorld, cls).setUpClass()  # without the one that counts
         cls.source = {"uuid": None}
-        default = cls.api.rows("/l3-networks", "name=default")[0]
-        cls.networks = [default["uuid"], cls.another_network(default["l2NetworkUuid"])]
+        cls.networks = [cls.api.rows("/l3-networks", "name=default")[0]["uuid"], cls.another_network()]
 
     @classmethod
-    def another_network(cls, l2):
-        """With addresses that no other test has."""
+    def another_network(cls):
+        """Of another wire: on one, a guest answers for the addresses of all its NICs by each. With addresses that no other test has."""
+        zone, cluster = cls.api.rows("/zones")[0]["uuid"], cls.api.rows("/clusters")[0]["uuid"]
+        l2 = cls.api.post("/l2-networks/no-vlan", {"params": {"name": "elsewhere", "zoneUuid": zone, "physicalInterface": "eth9"}})["inventory"]["uuid"]
+        cls.api.post(f"/l2-networks/{l2}/clusters/{cluster}", {"params": {}})
         l3 = cls.api.post("/l3-networks", {"params": {"name": "elsewhere", "l2NetworkUuid": l2}})["inventory"]["uuid"]
         prefix = f"10.{100 + os.getpid() // 256 % 100}.{os.getpid() % 256}."
         params = {"name": "r", "startIp": prefix + "10", "endIp": prefix + "99", "netmask": "255.255.255.0", "gateway": prefix + "1"}
