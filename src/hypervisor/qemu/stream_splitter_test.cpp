@@ -154,7 +154,7 @@ TEST(StreamSplitter, RefusesAStreamCutAtAnyByteAndSaysWhatIsCutShort) {
         const auto cut = std::find_if(parts.begin(), parts.end(), [&](const auto& part) { return part.first > length; });
         const std::string expected = "after " + std::to_string(length) + " bytes, in " + cut->second;
         ASSERT_EQ(refusal(whole.substr(0, length)), expected);
-        if (cut->second.starts_with("a page's content") && length % 64 != 0) continue;  // one length leaves as much as another
+        if (cut->second.starts_with("a page's content") && length % 64 != 0) continue;  // there one length leaves as much as another
         ASSERT_EQ(refusal_that_leaves_nothing(whole.substr(0, length), directory), expected);
     }
 }
