@@ -31,6 +31,17 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kOwned{{{
                                                                                {"VolumeSnapshotGroupVO", "volume_snapshot_group"},
                                                                                {"CheckpointVO", "checkpoint"}}};
 
+// The pool's, which are made likewise and seldom go.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kOwnedPool{{{"ZoneVO", "zone"},
+                                                                                   {"ClusterVO", "cluster"},
+                                                                                   {"PrimaryStorageVO", "primary_storage"},
+                                                                                   {"BackupStorageVO", "backup_storage"},
+                                                                                   {"L2NetworkVO", "l2_network"},
+                                                                                   {"L3NetworkVO", "l3_network"},
+                                                                                   {"IpRangeVO", "ip_range"},
+                                                                                   {"InstanceOfferingVO", "instance_offering"},
+                                                                                   {"DiskOfferingVO", "disk_offering"}}};
+
 bool being_made(const VmInstance& vm) { return vm.owner_job_uuid.has_value(); }
 
 bool has_job(const Rows& rows, const VmInstance& vm) {
@@ -279,6 +290,13 @@ Result<Findings> logs_fit_their_jobs(Parts& parts, const Survey&) {
                        R"(AND j.state IN ('Succeeded', 'Failed', 'Canceled'))",
                        "step at work in an ended job"),
                findings));
+    // Each clone of a job that made them all has gone the same way.
+    TRY(append(each_of(parts,
+                       R"(SELECT "jobUuid" FROM (SELECT s."jobUuid", s.branch, COUNT(*) AS steps FROM job_step s JOIN job j ON j.uuid = s."jobUuid" )"
+                       R"(WHERE j.state = 'Succeeded' AND j.kind = 'clone-vm' AND s.branch <> '' GROUP BY 1, 2 )"
+                       R"(HAVING COUNT(*) = SUM(s.status = 'done')) GROUP BY 1 HAVING MIN(steps) <> MAX(steps))",
+                       "job with a gap in its log"),
+               findings));
     return findings;
 }
 
@@ -294,12 +312,14 @@ Result<Findings> leases_end_in_time(Parts& parts, const Survey& survey) {
 
 Result<Findings> every_resource_has_an_owner(Parts& parts, const Survey&) {
     Findings findings;
-    for (const auto& [type, table] : kOwned) {
+    const auto look = [&](std::string_view type, std::string_view table) {
         const std::string sql = R"(SELECT uuid FROM )" + std::string(table) +
                                 R"( WHERE uuid NOT IN (SELECT "resourceUuid" FROM account_resource_ref WHERE "resourceType" = ')" +
                                 std::string(type) + "')";
-        TRY(append(each_of(parts, sql, std::string(table) + " without owner"), findings));
-    }
+        return append(each_of(parts, sql, std::string(table) + " without owner"), findings);
+    };
+    for (const auto& [type, table] : kOwned) TRY(look(type, table));
+    for (const auto& [type, table] : kOwnedPool) TRY(look(type, table));
     return findings;
 }
 

@@ -103,6 +103,8 @@ Result<Findings> ready_volumes_are_whole(Parts&, const Survey& survey) {
             findings.push_back("volume " + volume.uuid.text() + " is Ready and has no layer");
             continue;
         }
+        if (top->volume_uuid != volume.uuid && !is_being_changed(survey.rows, *top))
+            findings.push_back("volume " + volume.uuid.text() + " is written to a layer that is not its own");
         const std::optional<LayerFile> file = read_layer_file(survey.rows, *top);
         if (!file)
             findings.push_back("volume " + volume.uuid.text() + ": " + absolute_path(survey.rows, *top) + " is not there");
@@ -145,6 +147,13 @@ Result<Findings> layers_with_children_are_sealed(Parts&, const Survey& survey) {
     for (const Layer& layer : survey.rows.layers) {
         if (!is_settled(survey.rows, layer)) continue;
         if (const Layer* parent = layer_of(survey.rows, layer.parent_uuid)) parents.emplace(parent->uuid.text(), parent);
+    }
+    // The mark is what the steps go by: one on a file that is not sealed lets the next layer be put on what can still change.
+    for (const Layer& layer : survey.rows.layers) {
+        if (!layer.sealed || layer.image_uuid || !is_settled(survey.rows, layer) || is_being_changed(survey.rows, layer)) continue;
+        const std::optional<LayerFile> file = read_layer_file(survey.rows, layer);
+        if (file && !parents.contains(layer.uuid.text()) && (file->mode & (S_IWUSR | S_IWGRP | S_IWOTH)) != 0)
+            findings.push_back("layer " + layer.uuid.text() + " is marked as sealed and its file can be written");
     }
     for (const auto& [uuid, parent] : parents) {
         const std::optional<LayerFile> file = read_layer_file(survey.rows, *parent);
