@@ -159,7 +159,7 @@ Result<std::vector<GateFact>> pass_instant_gate(hypervisor::Hypervisor& hypervis
         for (const GateNic& nic : request.nics) {
             if (!nic.nic.link_up) continue;
             TRY(hypervisor.set_link(request.vm, nic.nic.nic, true));
-            arguments.push_back(nic.nic.mac);
+            arguments.push_back(nic.nic.mac + " " + word(nic.nic.gateway));
         }
         const auto opened = hypervisor.agent_exec(request.vm, "/bin/sh", arguments, {}, kOpenPatience, stop);
         if (!opened.has_value())

@@ -77,6 +77,8 @@ for nic in "$@"; do
         read -r address <"/sys/class/net/$device/address" && [ "$address" = "$2" ] || give_up mac "$device does not take another MAC"
         if [ "$3" != - ]; then ip addr add "$3" dev "$device" || give_up address "$device does not take $3"; fi
         ip link set dev "$device" up
+        # One that came by DHCP may have gone with the link already.
+        ip -4 route show 2>/dev/null | grep -q '^default' || default=none
         if [ "$4" != - ] && [ -n "$default" ]; then ip -4 route replace default via "$4" dev "$device"; fi
         ip neigh flush dev "$device" 2>/dev/null
     fi
@@ -125,12 +127,14 @@ export PATH=/bin:/sbin:/usr/bin:/usr/sbin LC_ALL=C
 date -u -s "@$1" >/dev/null
 )sh";
 
-// Arguments: the new MACs. Runs once the links are up: what finds addresses by itself is started again, for the new MAC.
+// Arguments: one word list per NIC: "NEW-MAC GATEWAY", "-" for none. Runs once the links are up: what finds addresses by itself is started again, for the
+// new MAC. Not all such programs know it: what they leave without a default route gets one, which is what a client that comes later sets as well.
 inline constexpr const char* kGateOpenScript = R"sh(
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin LC_ALL=C
-for mac in "$@"; do
+for nic in "$@"; do
+    set -- $nic
     for path in /sys/class/net/*; do
-        [ -e "$path/device" ] && read -r address <"$path/address" && [ "$address" = "$mac" ] || continue
+        [ -e "$path/device" ] && read -r address <"$path/address" && [ "$address" = "$1" ] || continue
         device=${path##*/}
         client=$(cat "/run/ramet-dhcp.$device" 2>/dev/null); rm -f "/run/ramet-dhcp.$device"
         if [ -x /etc/ramet/net ]; then
@@ -146,6 +150,7 @@ for mac in "$@"; do
         elif command -v nmcli >/dev/null 2>&1; then
             nmcli device connect "$device" >/dev/null 2>&1
         fi
+        [ "$2" = - ] || ip -4 route show 2>/dev/null | grep -q '^default' || ip -4 route replace default via "$2" dev "$device" 2>/dev/null
     done
 done
 exit 0

@@ -193,6 +193,9 @@ class ShapesWorld(WithWriter, InstantWorld):
             while nic["ip"] + "/" not in (seen := guest.run("ip -4 -o address show scope global", self.patience)):
                 self.assertLess(time.monotonic(), end, f"{nic['ip']} is not among {seen}")
                 time.sleep(0.3)
+        routes = [machine.run("ip -4 route show | grep ^default | cut -d' ' -f1-5", self.patience) for machine in (self.agent, guest)]
+        self.assertEqual(*routes, "the default route is not as the source's")
+        for nic in vm["vmNics"]:
             if PRIVILEGED:
                 self.assertTrue(self.greets(nic["ip"]), f"{vm['name']} does not answer at {nic['ip']}")
 
