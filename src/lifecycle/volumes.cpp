@@ -235,7 +235,14 @@ Result<Saga> detach_saga(Parts& parts, const Job& job) {
             }
             return release_slot(parts, id, vm);
         },
-        nullptr);
+        // The guest had let go of it when the rows could not be written: they say that it is attached, so it is again.
+        [&parts, id, vm](StepContext&) -> Result<void> {
+            TRY_ASSIGN(const std::vector<Volume> volumes, store::read(parts.database(), [&](Transaction& transaction) {
+                           return store::list<Volume>(transaction, {{"uuid", id.text()}, {"vmInstanceUuid", vm.text()}});
+                       }));
+            if (volumes.empty()) return {};
+            return plug_disk(parts, id, vm);
+        });
     saga.report(inventory_report<Volume>(parts, id.text()));
     return saga;
 }
