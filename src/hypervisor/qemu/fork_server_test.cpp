@@ -339,7 +339,7 @@ TEST_F(MachineTest, WhoseMemoryIsLaidOutOnceHasTheLayoutThatWasCaptured) {
 }
 
 // QEMU left to itself reads a byte at a time, and none while it carries out an order.
-TEST_F(MachineTest, WhichIsACloneTakesItsOrdersAtOnce) {
+TEST_F(MachineTest, TakesItsOrdersAtOnce) {
     for (const bool is_clone : {true, false}) {
         const std::string name = is_clone ? "clone" : "other";
         start(name, is_clone);
@@ -363,7 +363,7 @@ TEST_F(MachineTest, WhichIsACloneTakesItsOrdersAtOnce) {
         say(orders.substr(0, 120));
         const auto ends = std::chrono::steady_clock::now() + 100ms;
         while (unread() > 0 && std::chrono::steady_clock::now() < ends) std::this_thread::sleep_for(1ms);
-        EXPECT_EQ(unread() == 0, is_clone) << unread();
+        EXPECT_EQ(unread(), 0);
         say(orders.substr(120));
         std::vector<std::string> said;
         while (said.size() < 6) {
