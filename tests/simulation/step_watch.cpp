@@ -88,29 +88,39 @@ StepWatch::StepAtWork::StepAtWork(StepWatch& watch, const std::string& job, std:
       before_(std::exchange(scheduler().errand(), job)) {
     std::erase(locks_, "");
     for (const std::string& lock : locks_) {
-        auto& [holder, steps] = watch_.held_[lock];
-        if (steps > 0 && holder != job) watch_.tell_("overlap: jobs " + holder + " and " + job + " hold " + lock + " at once");
-        holder = job;
-        ++steps;
+        Holder& holder = watch_.held_[lock];
+        if (holder.steps > 0 && holder.job != job) watch_.tell_("overlap: jobs " + holder.job + " and " + job + " hold " + lock + " at once");
+        holder.job = job;
+        ++holder.steps;
     }
 }
 
 StepWatch::StepAtWork::~StepAtWork() {
     for (const std::string& lock : locks_) {
         const auto held = watch_.held_.find(lock);
-        if (held != watch_.held_.end() && --held->second.second == 0) watch_.held_.erase(held);
+        if (held != watch_.held_.end() && --held->second.steps == 0) watch_.held_.erase(held);
     }
     scheduler().errand() = before_;
 }
 
 StepWatch::Visit::Visit(StepWatch& watch, std::string_view operation, const std::string& about) : watch_(watch) {
-    if (!scheduler().active() || scheduler().errand().empty() || only_looks(operation)) return;
-    resource_ = resource_of(about);
-    if (resource_.empty()) return;
-    job_ = scheduler().errand();
-    const std::string what = "overlap: job " + job_ + " calls " + std::string(operation) + " on " + about;
-    const auto held = watch_.held_.find(resource_);
-    if (held != watch_.held_.end() && held->second.first != job_) watch_.tell_(what + ", which job " + held->second.first + " holds");
+    if (!scheduler().active() || scheduler().errand().empty()) return;
+    const std::string& job = scheduler().errand();
+    const std::string resource = resource_of(about);
+    const bool changes = !only_looks(operation);
+    const std::string what = "overlap: job " + job + " calls " + std::string(operation) + " on " + about;
+    if (const auto held = watch_.held_.find(resource); held != watch_.held_.end()) {
+        Holder& holder = held->second;
+        if (holder.job != job) {
+            if (changes && holder.has_called) holder.intrusion = what + " between two calls of job " + holder.job + ", which holds it";
+        } else {
+            if (!holder.intrusion.empty()) watch_.tell_(std::exchange(holder.intrusion, {}));
+            holder.has_called = true;
+        }
+    }
+    if (!changes || resource.empty()) return;
+    job_ = job;
+    resource_ = resource;
     std::vector<std::string>& others = watch_.calls_under_way_[resource_];
     for (const std::string& other : others)
         if (other != job_) watch_.tell_(what + " while a call of job " + other + " is under way");

@@ -1,5 +1,5 @@
-// Steps of two jobs never work on one resource at once: a step that holds a resource's lock has it alone, and so has a call that is under way.
-// What only looks may come between.
+// Steps of two jobs never work on one resource at once: nobody changes it while a call of another job is under way, or between two calls of a
+// step that holds its lock. What only looks may come between.
 #pragma once
 
 #include <functional>
@@ -52,7 +52,13 @@ public:
 
 private:
     std::function<void(const std::string&)> tell_;
-    std::map<std::string, std::pair<std::string, int>> held_;          // by resource: the job, and how many of its steps
+    struct Holder {
+        std::string job;
+        int steps = 0;  // of the job that hold it
+        bool has_called = false;
+        std::string intrusion{};  // of another job since then
+    };
+    std::map<std::string, Holder> held_;                               // by resource
     std::map<std::string, std::vector<std::string>> calls_under_way_;  // by resource: the jobs
 };
 
