@@ -18,8 +18,8 @@ namespace ramet::sim {
 
 namespace {
 
-constexpr std::uint64_t kSeedsOfAPullRequest = 2000;  // about 0.06 s of a core each
-constexpr std::uint64_t kSeedsOfANight = 100'000;
+constexpr std::uint64_t kSeedsOfAPullRequest = 2000;  // about 0.04 s of a core each
+constexpr std::uint64_t kSeedsOfANight = 1'000'000;
 constexpr std::uint64_t kReplayedOf = 50;  // each so many-th seed is run twice, which must be the same
 constexpr std::int64_t kMillisecond = 1'000'000;
 

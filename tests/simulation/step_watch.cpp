@@ -11,8 +11,9 @@ namespace ramet::sim {
 
 namespace {
 
+// Or makes whole what all VMs have in common: the port has a lock of its own for networks, and none is a job's.
 bool only_looks(std::string_view operation) {
-    constexpr std::array<std::string_view, 24> kLooks{"capacity",
+    constexpr std::array<std::string_view, 25> kLooks{"capacity",
                                                       "estimate_copy",
                                                       "estimate_reflink",
                                                       "copy_speed",
@@ -35,7 +36,8 @@ bool only_looks(std::string_view operation) {
                                                       "read_file",
                                                       "taps",
                                                       "ports",
-                                                      "networks"};
+                                                      "networks",
+                                                      "ensure_network"};
     return std::ranges::find(kLooks, operation) != kLooks.end();
 }
 
