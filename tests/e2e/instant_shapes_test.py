@@ -21,9 +21,6 @@ class Shapes(ShapesWorld):
     def test_uefi_four_processors_three_disks_and_two_nics(self):
         self.go_on(Shape("UEFI", 4, 3, 2))
 
-    def test_uefi_four_processors_three_disks_and_no_nic(self):
-        self.go_on(Shape("UEFI", 4, 3, 0))
-
     def gives_back_at_rest(self, vm, guest, patience=90):
         """What QEMU translated of the guest's code, once the guest rests; then the guest goes on as before."""
         self.assertGreater(translated_code(self.server.data_dir, vm), 8 * MIB)
