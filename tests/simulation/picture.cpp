@@ -265,7 +265,7 @@ std::vector<std::string> processes_unlike_their_rows(Client& client) {
                 TRY_ASSIGN(const lifecycle::VmRows rows, lifecycle::load_vm(transaction, vm.uuid));
                 return lifecycle::domain_spec(transaction, rows, {}, true);
             });
-        const std::string who = "process: that of VM '" + vm.name + "' ";
+        const std::string who = "process: that of VM " + vm.uuid.text() + " ";
         if (!wanted.has_value()) {
             found.push_back(who + "has no whole rows: " + wanted.error().message);
             continue;
