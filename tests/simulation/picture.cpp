@@ -257,6 +257,7 @@ std::string clients_view(Client& client) {
 std::vector<std::string> processes_unlike_their_rows(Client& client) {
     std::vector<std::string> found;
     const std::vector<std::string> taps = client.server().machine().plumbing->taps().value();
+    const std::vector<L3NetworkId> networks = client.server().machine().plumbing->networks().value();
     for (const VmInstance& vm : client.rows<VmInstance>()) {
         const auto domain = client.vms().domain(vm.uuid);
         if (!domain || domain->state == hypervisor::DomainState::shut_off || vm.owner_job_uuid) continue;
@@ -276,7 +277,15 @@ std::vector<std::string> processes_unlike_their_rows(Client& client) {
             found.push_back(who + "has other CPUs or memory than its rows");
         for (const hypervisor::NicSpec& nic : wanted->nics)
             if (!nic.tap.empty() && std::ranges::find(taps, nic.tap) == taps.end()) found.push_back(who + "has a NIC whose tap is not there");
+        const std::vector<VmNic> nics = client.rows<VmNic>({{"vmInstanceUuid", vm.uuid.text()}});
+        for (const VmNic& nic : nics)
+            if (std::ranges::find(networks, nic.l3_network_uuid) == networks.end())
+                found.push_back(who + "has a NIC in a network that is not set up");
     }
+    const std::map<VmId, test::FakeHypervisor::Domain> domains = client.vms().domains();
+    for (const auto& [vm, domain] : domains)
+        if (domain.state == hypervisor::DomainState::shut_off && client.rows<VmInstance>({{"uuid", vm.text()}}).empty())
+            found.push_back("process: that of VM " + vm.text() + ", which has no row, has left its run directory");
     return found;
 }
 
