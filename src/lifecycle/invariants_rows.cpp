@@ -323,6 +323,16 @@ Result<Findings> every_resource_has_an_owner(Parts& parts, const Survey&) {
     return findings;
 }
 
-Result<Findings> the_database_is_sound(Parts& parts, const Survey&) { return parts.database().check(); }
+// Also a reference that no constraint holds: the volume is there, and not that VM's. An expunge that failed may have got as far as the volumes.
+Result<Findings> the_database_is_sound(Parts& parts, const Survey&) {
+    TRY_ASSIGN(Findings findings, parts.database().check());
+    TRY(append(each_of(parts,
+                       R"(SELECT v.uuid FROM vm_instance v WHERE v.state NOT IN ('Destroyed', 'Expunging') AND v."ownerJobUuid" IS NULL )"
+                       R"(AND v."rootVolumeUuid" IS NOT NULL AND NOT EXISTS )"
+                       R"((SELECT 1 FROM volume d WHERE d.uuid = v."rootVolumeUuid" AND d."vmInstanceUuid" = v.uuid))",
+                       "VM whose root volume is another's"),
+               findings));
+    return findings;
+}
 
 }  // namespace ramet::lifecycle::checks

@@ -40,7 +40,7 @@ std::vector<Mutant> step_mutants() {
         without_call("clone 3 of a running source", hypervisor, "start", "I27", "I1 orphan"),
         without_call("stop", plumbing, "unplug", "orphan", "I1"),
         without_call("destroy", plumbing, "unplug", "orphan", "I1"),
-        without_sql("expunge", "DELETE FROM vm_nic", "job", "I14"),
+        without_sql("expunge", "DELETE FROM vm_nic", "job", "I14 I39"),
         without_sql("expunge", "DELETE FROM volume", "job", "I14 I34"),
         without_sql("clone 3 of a running source", "INSERT INTO account_resource_ref", "I34", ""),
         without_sql("expunge", "DELETE FROM account_resource_ref", "I14", "I34"),

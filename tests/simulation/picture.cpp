@@ -28,6 +28,11 @@ std::string without(std::string text, const std::string& part) {
     return text;
 }
 
+// Another slot lies elsewhere, and so does what lies beside its data directory.
+std::string without_places(std::string text, const Machine& machine) {
+    return without(without(std::move(text), machine.data_dir), fs::path(machine.data_dir).parent_path().string());
+}
+
 std::string picture_of(const hypervisor::DiskSpec& disk) {
     std::string text = " disk " + disk.volume.text() + " " + std::to_string(disk.device_id);
     for (const storage::Place& place : disk.chain_top_first) text += " > " + place.root + "/" + place.path;
@@ -120,7 +125,8 @@ std::string shown(const store::Value& value) {
 
 // Times, and what is measured, which moves with them: how long a job's parts took, what a file takes on the disk.
 bool moves(std::string_view column) {
-    return column.ends_with("Date") || column == "detail" || column == "actualSize" || column == "takenMs" || column == "progress";
+    return column.ends_with("Date") || column == "detail" || column == "actualSize" || column == "takenMs" || column == "firstSeen" ||
+           column == "progress";
 }
 
 template <class Row>
@@ -175,6 +181,9 @@ PoolNames::PoolNames(Client& client) {
         // Layers of images have uuids that are made from those.
         TRY_ASSIGN(const std::vector<store::Values> layers, transaction.query(R"(SELECT uuid, path FROM layer WHERE "imageUuid" IS NOT NULL)"));
         for (const store::Values& layer : layers) names_.emplace_back(std::get<std::string>(layer.at(0)), std::get<std::string>(layer.at(1)));
+        // And of garbage from where it lies.
+        TRY_ASSIGN(const std::vector<store::Values> garbage, transaction.query("SELECT uuid, what FROM garbage"));
+        for (const store::Values& thing : garbage) names_.emplace_back(std::get<std::string>(thing.at(0)), std::get<std::string>(thing.at(1)));
         return {};
     });
     if (!read.has_value()) throw std::runtime_error("the pool cannot be read: " + read.error().detail);
@@ -199,7 +208,7 @@ std::string machine_picture(const Machine& machine) {
     for (fs::recursive_directory_iterator entry(machine.data_dir, error), end; !error && entry != end; entry.increment(error))
         if (!entry->path().filename().string().starts_with("ramet.db")) files.push_back(picture_of(*entry));
     for (const std::string& file : sorted(std::move(files))) text += "file " + file + "\n";
-    return without(text, machine.data_dir);
+    return without_places(std::move(text), machine);
 }
 
 std::string whole_picture(Client& client) {
@@ -228,7 +237,7 @@ std::string whole_picture(Client& client) {
     });
     std::string text = read.has_value() ? "" : "the rows cannot be read: " + read.error().detail;
     for (const std::string& line : sorted(std::move(lines))) text += line + "\n";
-    return without(text, client.server().machine().data_dir) + pool.named(machine_picture(client.server().machine()));
+    return without_places(std::move(text), client.server().machine()) + pool.named(machine_picture(client.server().machine()));
 }
 
 std::string clients_view(Client& client) {
@@ -251,12 +260,13 @@ std::string clients_view(Client& client) {
     show_rows<Job>(client, pool, names, lines);
     std::string text;
     for (const std::string& line : sorted(std::move(lines))) text += line + "\n";
-    return without(text, client.server().machine().data_dir);
+    return without_places(std::move(text), client.server().machine());
 }
 
 std::vector<std::string> processes_unlike_their_rows(Client& client) {
     std::vector<std::string> found;
     const std::vector<std::string> taps = client.server().machine().plumbing->taps().value();
+    const std::vector<L3NetworkId> networks = client.server().machine().plumbing->networks().value();
     for (const VmInstance& vm : client.rows<VmInstance>()) {
         const auto domain = client.vms().domain(vm.uuid);
         if (!domain || domain->state == hypervisor::DomainState::shut_off || vm.owner_job_uuid) continue;
@@ -276,7 +286,15 @@ std::vector<std::string> processes_unlike_their_rows(Client& client) {
             found.push_back(who + "has other CPUs or memory than its rows");
         for (const hypervisor::NicSpec& nic : wanted->nics)
             if (!nic.tap.empty() && std::ranges::find(taps, nic.tap) == taps.end()) found.push_back(who + "has a NIC whose tap is not there");
+        const std::vector<VmNic> nics = client.rows<VmNic>({{"vmInstanceUuid", vm.uuid.text()}});
+        for (const VmNic& nic : nics)
+            if (std::ranges::find(networks, nic.l3_network_uuid) == networks.end())
+                found.push_back(who + "has a NIC in a network that is not set up");
     }
+    const std::map<VmId, test::FakeHypervisor::Domain> domains = client.vms().domains();
+    for (const auto& [vm, domain] : domains)
+        if (domain.state == hypervisor::DomainState::shut_off && client.rows<VmInstance>({{"uuid", vm.text()}}).empty())
+            found.push_back("process: that of VM " + vm.text() + ", which has no row, has left its run directory");
     return found;
 }
 
