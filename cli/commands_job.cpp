@@ -58,6 +58,13 @@ void tell_errors(const json::value& job) {
     }
 }
 
+void print_end(const json::value& end, const std::string& job, Format format) {
+    if (format == Format::json)
+        fmt::print("{}\n", pretty(end));
+    else
+        fmt::print("{} {}\n", job, field_text(end, "state"));
+}
+
 Result<int> watch(ApiClient& api, const std::string& job, Format format) {
     using Style = JobScreen::Style;
     JobScreen screen(format == Format::json                                         ? Style::silent
@@ -66,25 +73,25 @@ Result<int> watch(ApiClient& api, const std::string& job, Format format) {
     TRY(api.get("/jobs/" + job));  // no such job, or a server that is not there, is told at once
     const InterruptNote note(job);
     TRY_ASSIGN(const json::value end, watch_job(api, job, screen));
-    if (format == Format::json)
-        fmt::print("{}\n", pretty(end));
-    else
-        fmt::print("{} {}\n", job, field_text(end, "state"));
+    print_end(end, job, format);
     tell_errors(end);
     return exit_code_of(end);
+}
+
+// What the job ends as; printed.
+Result<json::value> await_end(ApiClient& api, const std::string& job, Format format) {
+    JobScreen screen(JobScreen::Style::silent);
+    const InterruptNote note(job);
+    TRY_ASSIGN(json::value end, watch_job(api, job, screen));
+    print_end(end, job, format);
+    return end;
 }
 
 // Asks, and waits until the job has gone back.
 Result<int> cancel(ApiClient& api, const std::string& job, Format format) {
     TRY(api.call("DELETE", "/jobs/" + job, {}));
-    JobScreen screen(JobScreen::Style::silent);
-    const InterruptNote note(job);
-    TRY_ASSIGN(const json::value end, watch_job(api, job, screen));
+    TRY_ASSIGN(const json::value end, await_end(api, job, format));
     const std::string state = field_text(end, "state");
-    if (format == Format::json)
-        fmt::print("{}\n", pretty(end));
-    else
-        fmt::print("{} {}\n", job, state);
     if (state == "Canceled") return kDone;
     return fail(ErrorCode::operation_failed, fmt::format("the job ended as {} before it could be cancelled; see `ramet job show {}`", state, job));
 }
@@ -92,15 +99,8 @@ Result<int> cancel(ApiClient& api, const std::string& job, Format format) {
 // Asks, and follows the job to its new end.
 Result<int> retry(ApiClient& api, const std::string& job, Format format) {
     TRY(api.call("PUT", "/jobs/" + job + "/actions", {{"retryJob", json::object{}}}));
-    JobScreen screen(JobScreen::Style::silent);
-    const InterruptNote note(job);
-    TRY_ASSIGN(const json::value end, watch_job(api, job, screen));
-    const std::string state = field_text(end, "state");
-    if (format == Format::json)
-        fmt::print("{}\n", pretty(end));
-    else
-        fmt::print("{} {}\n", job, state);
-    if (state != "Stuck") return kDone;
+    TRY_ASSIGN(const json::value end, await_end(api, job, format));
+    if (field_text(end, "state") != "Stuck") return kDone;
     tell_errors(end);
     return kFailed;
 }

@@ -23,27 +23,11 @@ constexpr std::size_t kRowsMax = 20;  // of clones; the others are in the last l
 constexpr std::chrono::milliseconds kPollPause{500};
 constexpr std::chrono::milliseconds kLinePause{1000};
 
-std::int64_t number(const json::value& object, std::string_view name) {
-    const json::value* value = object.is_object() ? object.as_object().if_contains(name) : nullptr;
-    return value != nullptr && value->is_int64() ? value->as_int64() : 0;
-}
-
-std::string bytes(std::int64_t count) {
-    constexpr std::array<const char*, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
-    double value = static_cast<double>(count);
-    std::size_t unit = 0;
-    while (value >= 1024 && unit + 1 < kUnits.size()) {
-        value /= 1024;
-        ++unit;
-    }
-    return unit == 0 ? fmt::format("{} B", count) : fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
 std::string amounts(const json::value& progress) {
-    if (number(progress, "total") <= 0) return {};
-    std::string text = fmt::format("{} of {}", bytes(number(progress, "done")), bytes(number(progress, "total")));
-    if (number(progress, "rate") > 0) text += fmt::format(", {}/s", bytes(number(progress, "rate")));
-    if (number(progress, "secondsLeft") > 0) text += fmt::format(", {} s left", number(progress, "secondsLeft"));
+    if (number_field(progress, "total") <= 0) return {};
+    std::string text = fmt::format("{} of {}", human_bytes(number_field(progress, "done")), human_bytes(number_field(progress, "total")));
+    if (number_field(progress, "rate") > 0) text += fmt::format(", {}/s", human_bytes(number_field(progress, "rate")));
+    if (number_field(progress, "secondsLeft") > 0) text += fmt::format(", {} s left", number_field(progress, "secondsLeft"));
     return text;
 }
 
@@ -112,14 +96,15 @@ void JobScreen::draw(const json::value& progress) {
     const json::array none;
     for (const json::value& branch : branches != nullptr && branches->is_array() ? branches->as_array() : none) {
         const std::string status = field_text(branch, "status");
-        const bool is_finished = number(branch, "progress") >= 100;
+        const bool is_finished = number_field(branch, "progress") >= 100;
         finished += is_finished ? 1 : 0;
         waiting += status == "pending" ? 1 : 0;
         if (is_finished || status == "pending" || lines.size() + 3 > std::min(screen.rows, kRowsMax)) continue;
         lines.push_back(fmt::format("{:<{}} {} {:<12} {}", label(field_text(branch, "branch")).substr(0, kLabelWidth), kLabelWidth,
-                                    bar(number(branch, "progress")), field_text(branch, "step"), amounts(branch)));
+                                    bar(number_field(branch, "progress")), field_text(branch, "step"), amounts(branch)));
     }
-    std::string all = fmt::format("{:<{}} {} {}", field_text(progress, "state"), kLabelWidth, bar(number(progress, "progress")), amounts(progress));
+    std::string all =
+        fmt::format("{:<{}} {} {}", field_text(progress, "state"), kLabelWidth, bar(number_field(progress, "progress")), amounts(progress));
     if (finished + waiting > 0) all += fmt::format("  {} done, {} waiting", finished, waiting);
     lines.push_back(std::move(all));
     for (const std::string& line : lines) fmt::print(stderr, "{}\n", line.substr(0, screen.columns - 1));
@@ -140,7 +125,7 @@ void JobScreen::print_step(const json::value& step) {
     const std::string branch = field_text(step, "branch");
     const std::string error = field_text(step, "error.details");
     fmt::print("{}{} {}{}{}\n", branch.empty() ? "" : label(branch) + ": ", field_text(step, "name"), status,
-               status == "done" ? fmt::format(" in {} ms", number(step, "ms")) : "", error.empty() ? "" : ": " + error);
+               status == "done" ? fmt::format(" in {} ms", number_field(step, "ms")) : "", error.empty() ? "" : ": " + error);
     std::fflush(stdout);
 }
 
@@ -149,7 +134,8 @@ void JobScreen::print_progress(const json::value& progress) {
     const std::string amount = amounts(progress);
     const bool news = !amount.empty() && !printed_amounts_;  // bytes begin to be counted
     if (now - printed_ < kLinePause && !news) return;
-    std::string line = fmt::format("{} {}%{}", field_text(progress, "state"), number(progress, "progress"), amount.empty() ? "" : ", " + amount);
+    std::string line =
+        fmt::format("{} {}%{}", field_text(progress, "state"), number_field(progress, "progress"), amount.empty() ? "" : ", " + amount);
     if (line == last_line_) return;
     fmt::print("{}\n", line);
     std::fflush(stdout);

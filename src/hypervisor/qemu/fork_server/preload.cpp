@@ -200,14 +200,13 @@ int serve(int, char**, char** environment) {
 
 // What QEMU's main loop begins each turn with, its lock held.
 extern "C" __attribute__((visibility("default"))) int g_main_context_prepare(void* context, int* priority) {
+    if (tries > 0 && is_main_thread()) tries = take_orders_at_once() ? 0 : tries - 1;
     if (collecting && is_main_thread()) {  // the machine is complete, and no guest has run
         collecting = false;
         end_layout();
         give_back_code_at_rest();
-        if (take_orders_at_once()) tries = 0;
         serve_as_template();
     }
-    if (tries > 0 && is_main_thread()) tries = take_orders_at_once() ? 0 : tries - 1;
     if (glib_prepare == nullptr) glib_prepare = reinterpret_cast<Prepare>(::dlsym(RTLD_NEXT, "g_main_context_prepare"));
     return glib_prepare(context, priority);
 }
