@@ -150,9 +150,10 @@ Result<Findings> layers_with_children_are_sealed(Parts&, const Survey& survey) {
     }
     // The mark is what the steps go by: one on a file that is not sealed lets the next layer be put on what can still change.
     for (const Layer& layer : survey.rows.layers) {
-        if (!layer.sealed || layer.image_uuid || !is_settled(survey.rows, layer) || is_being_changed(survey.rows, layer)) continue;
+        if (!layer.sealed || layer.image_uuid || parents.contains(layer.uuid.text())) continue;  // of parents below
+        if (!is_settled(survey.rows, layer) || is_being_changed(survey.rows, layer)) continue;
         const std::optional<LayerFile> file = read_layer_file(survey.rows, layer);
-        if (file && !parents.contains(layer.uuid.text()) && (file->mode & (S_IWUSR | S_IWGRP | S_IWOTH)) != 0)
+        if (file && (file->mode & (S_IWUSR | S_IWGRP | S_IWOTH)) != 0)
             findings.push_back("layer " + layer.uuid.text() + " is marked as sealed and its file can be written");
     }
     for (const auto& [uuid, parent] : parents) {
