@@ -146,11 +146,11 @@ class SnapshotKill(World):
                     self.assertEqual(404 if point == "job-before-reserve" else 200, status, text)
                     self.check_whole()
                     if status == 200:
-                        self.remove(path, json.loads(text)["inventory"]["uuid"])
+                        self.remove_made(path, json.loads(text)["inventory"]["uuid"])
         self.api.delete("/volume-snapshots/" + kept["uuid"])
         self.check_whole()
 
-    def remove(self, path, uuid):
+    def remove_made(self, path, uuid):
         if path.startswith("/vm-instances"):
             return self.expunge(uuid)
         self.api.delete("/volumes/" + uuid)
