@@ -43,6 +43,19 @@ struct FlattenTarget {
     std::string argument, path, kind, key, help;
 };
 void add_flatten_command(CLI::App& group, Context& context, const FlattenTarget& target);
+// Rows of one kind, as a command names one of them.
+struct Rows {
+    std::string argument, path, kind;
+    std::vector<Column> columns;
+};
+// `enable`, `expunge` and the like: one word that says what is done to a row.
+struct Verb {
+    std::string name, key, help;
+    boost::json::object parameters{};
+};
+void add_verb(CLI::App& group, Context& context, const Rows& rows, const Verb& verb);
+void add_rename(CLI::App& group, Context& context, const Rows& rows, const std::string& key);
+void add_boot_mode(CLI::App& group, Context& context, const Rows& rows, const std::string& key, const std::string& help);
 void add_job_commands(CLI::App& app, Context& context);
 void add_lease_commands(CLI::App& vm, Context& context);  // of `vm`
 void add_event_commands(CLI::App& app, Context& context);

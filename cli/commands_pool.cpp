@@ -203,6 +203,13 @@ void add_image_commands(CLI::App& app, Context& context) {
             return kDone;
         };
     });
+    const Rows rows{"IMAGE", "/images", "image", kImageColumns};
+    add_verb(*image, context, rows, {"recover", "recoverImage", "Bring a deleted image back"});
+    add_verb(*image, context, rows, {"expunge", "expungeImage", "Remove a deleted image and its file for ever"});
+    add_verb(*image, context, rows, {"enable", "changeImageState", "Let VMs be made from it again", {{"stateEvent", "enable"}}});
+    add_verb(*image, context, rows, {"disable", "changeImageState", "Let no more VMs be made from it", {{"stateEvent", "disable"}}});
+    add_rename(*image, context, rows, "updateImage");
+    add_boot_mode(*image, context, rows, "setImageBootMode", "Set how VMs made from it boot");
 }
 
 void add_volume_commands(CLI::App& app, Context& context) {
@@ -225,13 +232,12 @@ void add_volume_commands(CLI::App& app, Context& context) {
     add_flatten_command(*volume, context, {"VOLUME", "/volumes", "volume", "flattenVolume", "Copy what a volume shares with others into it"});
     add_volume_action(*volume, context, "delete", "Delete a data volume", false,
                       [](ApiClient& api, const std::string& id, const std::string&) { return api.call("DELETE", "/volumes/" + id, {}); });
-    const auto add_verb = [&](const std::string& name, const std::string& key, const std::string& help) {
-        add_volume_action(*volume, context, name, help, false, [key](ApiClient& api, const std::string& id, const std::string&) {
-            return api.call("PUT", "/volumes/" + id + "/actions", {{key, json::object{}}});
-        });
-    };
-    add_verb("recover", "recoverDataVolume", "Bring a deleted data volume back");
-    add_verb("expunge", "expungeDataVolume", "Remove a deleted data volume for ever");
+    const Rows rows{"VOLUME", "/volumes", "volume", kVolumeColumns};
+    add_verb(*volume, context, rows, {"recover", "recoverDataVolume", "Bring a deleted data volume back"});
+    add_verb(*volume, context, rows, {"expunge", "expungeDataVolume", "Remove a deleted data volume for ever"});
+    add_verb(*volume, context, rows, {"enable", "changeVolumeState", "Let a volume be used again", {{"stateEvent", "enable"}}});
+    add_verb(*volume, context, rows, {"disable", "changeVolumeState", "Let no VM get this volume any more", {{"stateEvent", "disable"}}});
+    add_rename(*volume, context, rows, "updateVolume");
 }
 
 void add_place_commands(CLI::App& app, Context& context) {

@@ -77,6 +77,8 @@ Result<lifecycle::CutFacts> Capture::cut(lifecycle::FirmwareCapture* firmware, S
     return lifecycle::Cut(parts_, std::move(order)).run(keep, step);
 }
 
+std::vector<std::string> Capture::locks() const { return lifecycle::Cut(parts_, order_of(job_, plan_)).locks(); }
+
 Result<bool> Capture::would_reuse() {
     TRY_ASSIGN(const bool has_firmware, lifecycle::FirmwareCapture(parts_, job_.text(), plan_.source, plan_.tpm_policy).needed());
     lifecycle::CutOrder order = order_of(job_, plan_);

@@ -16,7 +16,7 @@ public:
     Result<workflow::Output> run(workflow::StepContext& step) override;  // the output is lifecycle::CutFacts as JSON
     // The source keeps running on whatever it has; an overlay that it does not use is removed.
     Result<void> undo(workflow::StepContext& step) override;
-    std::vector<std::string> locks() const override { return {plan_.source.text()}; }
+    std::vector<std::string> locks() const override;
     // Would run() leave the source alone? Asks, and changes nothing.
     Result<bool> would_reuse();
 

@@ -178,7 +178,7 @@ public:
         TRY(disown_memory_image(parts_, job_));
         return Cut(parts_, cut_order()).undo();
     }
-    std::vector<std::string> locks() const override { return {plan_.vm.text()}; }
+    std::vector<std::string> locks() const override { return Cut(parts_, cut_order()).locks(); }
 
 private:
     CutOrder cut_order() const { return {job_, "CreateCheckpoint", plan_.vm, plan_.volumes, true, hypervisor::Quiesce::automatic}; }

@@ -79,9 +79,8 @@ Result<void> require_cuttable(const Volume& volume) {
 }
 
 std::vector<std::string> Cut::locks() const {
-    if (order_.vm) return {order_.vm->text()};
     std::vector<std::string> names;
-    names.reserve(order_.volumes.size());
+    if (order_.vm) names.push_back(order_.vm->text());
     for (const VolumeId& volume : order_.volumes) names.push_back(volume.text());
     return names;
 }

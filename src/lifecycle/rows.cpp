@@ -25,7 +25,7 @@ bool has_default_route(const VmRows& rows, const VmNic& nic) {
 
 // A guest uses no more queues than it has CPUs, and only virtio has several.
 std::int64_t queues_of(const VmInstance& vm, const VmNic& nic) {
-    return nic.driver_type == "virtio" ? std::clamp<std::int64_t>(nic.multi_queue_num.value_or(1), 1, vm.cpu_num) : 1;
+    return nic.driver_type == "virtio" ? std::max<std::int64_t>(1, std::min(nic.multi_queue_num.value_or(1), vm.cpu_num)) : 1;
 }
 
 }  // namespace

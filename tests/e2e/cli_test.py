@@ -126,6 +126,32 @@ class CommandLine(World):
         finally:
             self.expunge(vm["uuid"])
 
+    def test_an_image_and_a_volume_are_renamed_switched_off_and_brought_back(self):
+        image = self.image["uuid"]
+        self.ramet("image", "rename", image, "spare")
+        self.ramet("image", "boot-mode", "spare", "UEFI")
+        self.assertIn("bootMode::UEFI", {tag["tag"] for tag in self.api.rows("/system-tags") if tag["resourceUuid"] == image})
+        self.ramet("image", "boot-mode", "spare", "Legacy")
+        self.ramet("image", "disable", "spare")
+        self.assertIn("spare", self.ramet("vm", "create", "more", "--image", "spare", code=1))
+        self.ramet("image", "enable", "spare")
+        self.ramet("vm", "boot-mode", "web01", "UEFI")
+        self.assertIn("bootMode::UEFI", {tag["tag"] for tag in self.api.rows("/system-tags") if tag["resourceUuid"] == self.vm["uuid"]})
+        self.ramet("vm", "boot-mode", "web01", "Legacy")
+        self.assertIn("UEFI", self.ramet("vm", "boot-mode", "web01", "CSM", code=2))
+
+        volume = self.json_of("volume", "create", "data", "--size", "1M")[0]["uuid"]
+        self.ramet("volume", "rename", "data", "more data")
+        self.ramet("volume", "disable", "more data")
+        self.ramet("volume", "attach", "more data", "web01", code=1)
+        self.ramet("volume", "enable", "more data")
+        self.ramet("volume", "delete", "more data")
+        self.assertEqual("Deleted", self.api.rows(f"/volumes?q=uuid={volume}")[0]["status"])
+        self.ramet("volume", "recover", "more data")
+        self.ramet("volume", "delete", volume)
+        self.ramet("volume", "expunge", volume)
+        self.assertEqual([], self.api.rows(f"/volumes?q=uuid={volume}"))
+
     def test_settings_are_listed_and_changed(self):
         self.assertIn("garbage", self.ramet("config", "list", "-q", "name=gracePeriod"))
         self.assertIn("3600", self.ramet("config", "set", "garbage.gracePeriod", "3600"))

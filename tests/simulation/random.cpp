@@ -71,6 +71,7 @@ public:
             client.guest_writes(name);
         }
         client.vms().set_agent_everywhere(draw_.one_in(2));
+        client.server().machine().claims_to_share_blocks = draw_.one_in(3);
     }
 
     void go_on(Client& client) {
@@ -122,8 +123,8 @@ private:
         constexpr std::array<std::size_t, 6> kBatches{1, 1, 3, 3, 3, 16};
         return client.clone(vm, kBatches.at(draw_.below(kBatches.size())), [&](api::CloneVmInstance& message) {
             message.full = draw_.one_in(2);
-            if (draw_.one_in(4)) message.copy = "full";
-            message.memory = message.copy != "full" && draw_.one_in(5);
+            if (draw_.one_in(3)) message.copy = draw_.one_in(4) ? "reflink" : "full";
+            message.memory = message.copy == "auto" && draw_.one_in(5);
             message.atomic = draw_.one_in(4);
             if (!message.memory && draw_.one_in(3)) message.strategy = "CreateStopped";
             if (draw_.one_in(6)) message.expires_in = 60 + static_cast<std::int64_t>(draw_.below(300));
@@ -198,6 +199,7 @@ private:
         api::CreateCheckpoint message;
         message.vm_instance_uuid = vm.uuid;
         message.name = "checkpoint-" + std::to_string(left_);
+        message.memory = draw_.one_in(3);
         return lifecycle::create_checkpoint(client.parts(), Client::request(), message);
     }
 
