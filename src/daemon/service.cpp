@@ -311,7 +311,7 @@ Result<void> Service::teardown(const Options& options) {
     TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor->running_domains());
     for (const VmId& vm : domains) {
         TRY(parts.hypervisor->stop(vm, hypervisor::StopMode::cold, {}));
-        TRY(lifecycle::vm_exited(*parts.lifecycle, vm));
+        TRY(lifecycle::note_exit(*parts.lifecycle, vm));
     }
     return parts.plumbing->remove_all();
 }

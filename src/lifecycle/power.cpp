@@ -16,6 +16,8 @@ using workflow::StepContext;
 
 namespace {
 
+constexpr std::string_view kExitKind = "note-vm-exit";
+
 struct Transition {
     ErrorCode failure;
     std::string_view message;
@@ -168,6 +170,25 @@ Result<Saga> flip_saga(Parts& parts, const Job& job, const Flip& flip) {
     return saga;
 }
 
+// Without undo: an end can only be noted again.
+Result<Saga> exit_saga(Parts& parts, const Job& job) {
+    const VmId vm = VmId::trusted(job.target_uuid.value_or(""));
+    Saga saga(job.kind, job.uuid);
+    saga.add<Action>("note-exit", std::vector<std::string>{vm.text()}, [&parts, vm](StepContext&) { return note_exit(parts, vm); }, nullptr);
+    saga.report(&empty_report);
+    return saga;
+}
+
+// In every other state a job is at work on the VM and will note what it finds.
+bool rests_while_on(VmState state) { return state == VmState::running || state == VmState::paused || state == VmState::unknown; }
+
+Result<bool> is_to_be_noted(Parts& parts, const VmId& id) {
+    return store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
+        TRY_ASSIGN(const std::optional<VmInstance> vm, store::find<VmInstance>(transaction, {{"uuid", id.text()}}));
+        return vm && rests_while_on(vm->state);
+    });
+}
+
 constexpr Flip kPause{"pause",         ErrorCode::pause_failed,       "PauseVmInstance", VmState::running, VmState::pausing,
                       VmState::paused, &hypervisor::Hypervisor::pause};
 constexpr Flip kResume{"resume",         ErrorCode::resume_failed,       "ResumeVmInstance", VmState::paused, VmState::resuming,
@@ -186,6 +207,7 @@ void register_power_sagas(workflow::Engine& engine, Parts& parts) {
     engine.add_kind("reboot-vm", [&parts](const Job& job) { return reboot_saga(parts, job); }, workflow::Pace::slow);
     engine.add_kind("pause-vm", [&parts](const Job& job) { return flip_saga(parts, job, kPause); });
     engine.add_kind("resume-vm", [&parts](const Job& job) { return flip_saga(parts, job, kResume); });
+    engine.add_kind(std::string(kExitKind), [&parts](const Job& job) { return exit_saga(parts, job); });
 }
 
 Result<JobId> start_vm(Parts& parts, const Request& request, const api::StartVmInstance& message) {
@@ -218,21 +240,26 @@ Result<void> put_back(Parts& parts, const VmId& id, VmState during) {
     return finish(parts, id, VmState::stopped);
 }
 
-Result<void> vm_exited(Parts& parts, const VmId& id) {
-    const Result<VmInstance> vm =
-        store::read(parts.database(), [&](Transaction& transaction) { return store::get<VmInstance>(transaction, id.text()); });
-    if (!vm.has_value()) return {};
-    // In every other state a job is at work on the VM and will note what it finds.
-    if (vm->state != VmState::running && vm->state != VmState::paused && vm->state != VmState::unknown) return {};
+Result<void> note_exit(Parts& parts, const VmId& id) {
+    TRY_ASSIGN(const bool wanted, is_to_be_noted(parts, id));
+    if (!wanted) return {};
     TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(id));
     if (state != hypervisor::DomainState::shut_off) return {};  // started again since
     TRY(stop_domain(parts, id, hypervisor::StopMode::cold, {}));
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY_ASSIGN(VmInstance present, store::get<VmInstance>(transaction, id.text()));
-        if (present.state != VmState::running && present.state != VmState::paused && present.state != VmState::unknown) return {};
+        if (!rests_while_on(present.state)) return {};
         present.host_uuid.reset();
         return set_vm_state(transaction, std::move(present), VmState::stopped, parts.now());
     });
+}
+
+Result<void> vm_exited(Parts& parts, const VmId& id) {
+    TRY_ASSIGN(const bool wanted, is_to_be_noted(parts, id));
+    if (!wanted) return {};
+    const Request request{identity::admin_caller(), JobId::random(), std::nullopt};
+    TRY(submit(parts, request, {std::string(kExitKind), "NoteVmInstanceExit", id.text(), "{}"}));
+    return {};
 }
 
 }  // namespace ramet::lifecycle

@@ -101,7 +101,7 @@ Result<void> reconcile_at_start(Parts& parts) {
         TRY_ASSIGN(const hypervisor::DomainState state, parts.hypervisor.state(vm.uuid));
         if (is_on(vm.state) && state == hypervisor::DomainState::shut_off) {
             telemetry::log_info("VM {} ended while the server was away", vm.uuid.text());
-            TRY(vm_exited(parts, vm.uuid));
+            TRY(note_exit(parts, vm.uuid));
         }
     }
     TRY(remove_doomed_memory_images(parts));
