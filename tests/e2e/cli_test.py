@@ -135,9 +135,9 @@ class CommandLine(World):
         self.ramet("image", "disable", "spare")
         self.assertIn("spare", self.ramet("vm", "create", "more", "--image", "spare", code=1))
         self.ramet("image", "enable", "spare")
-        self.ramet("vm", "boot-mode", "web01", "UEFI")
-        self.assertIn("bootMode::UEFI", {tag["tag"] for tag in self.api.rows("/system-tags") if tag["resourceUuid"] == self.vm["uuid"]})
+        self.assertIn("256 MiB", self.ramet("vm", "boot-mode", "web01", "UEFI", code=1))  # it has 128
         self.ramet("vm", "boot-mode", "web01", "Legacy")
+        self.assertIn("bootMode::Legacy", {tag["tag"] for tag in self.api.rows("/system-tags") if tag["resourceUuid"] == self.vm["uuid"]})
         self.assertIn("UEFI", self.ramet("vm", "boot-mode", "web01", "CSM", code=2))
 
         volume = self.json_of("volume", "create", "data", "--size", "1M")[0]["uuid"]
@@ -146,11 +146,11 @@ class CommandLine(World):
         self.ramet("volume", "attach", "more data", "web01", code=1)
         self.ramet("volume", "enable", "more data")
         self.ramet("volume", "delete", "more data")
-        self.assertEqual("Deleted", self.api.rows(f"/volumes?q=uuid={volume}")[0]["status"])
+        self.assertEqual("Deleted", self.api.rows("/volumes", f"uuid={volume}")[0]["status"])
         self.ramet("volume", "recover", "more data")
         self.ramet("volume", "delete", volume)
         self.ramet("volume", "expunge", volume)
-        self.assertEqual([], self.api.rows(f"/volumes?q=uuid={volume}"))
+        self.assertEqual([], self.api.rows("/volumes", f"uuid={volume}"))
 
     def test_settings_are_listed_and_changed(self):
         self.assertIn("garbage", self.ramet("config", "list", "-q", "name=gracePeriod"))
