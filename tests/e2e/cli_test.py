@@ -145,6 +145,8 @@ class CommandLine(World):
         self.ramet("volume", "disable", "more data")
         self.ramet("volume", "attach", "more data", "web01", code=1)
         self.ramet("volume", "enable", "more data")
+        self.ramet("volume", "attach", "more data", "web01")  # one that no VM has had is no file yet, and nothing of it could be recovered
+        self.ramet("volume", "detach", "more data")
         self.ramet("volume", "delete", "more data")
         self.assertEqual("Deleted", self.api.rows("/volumes", f"uuid={volume}")[0]["status"])
         self.ramet("volume", "recover", "more data")
