@@ -230,7 +230,7 @@ Result<JobId> revert_volume(Parts& parts, const Request& request, const api::Rev
         TRY_ASSIGN(const VolumeSnapshot snapshot, store::get<VolumeSnapshot>(transaction, message.uuid.text()));
         TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, snapshot.volume_uuid.text()));
         plan.vm = volume.vm_instance_uuid;
-        plan.snapshots.push_back({snapshot.uuid, volume.uuid, true, {}});
+        plan.snapshots = {{snapshot.uuid, volume.uuid, true, {}}};  // a read may run again
         return true;
     }));
     const std::string target = plan.vm ? plan.vm->text() : plan.snapshots.front().volume_uuid.text();
@@ -244,6 +244,7 @@ Result<JobId> revert_vm(Parts& parts, const Request& request, const api::RevertV
         plan.vm = group.vm_instance_uuid;
         plan.memory = group.memory_image_uuid;
         TRY_ASSIGN(const std::vector<VolumeSnapshot> snapshots, store::list<VolumeSnapshot>(transaction, {{"groupUuid", message.uuid.text()}}));
+        plan.snapshots.clear();
         for (const VolumeSnapshot& snapshot : snapshots) plan.snapshots.push_back({snapshot.uuid, snapshot.volume_uuid, true, {}});
         return true;
     }));

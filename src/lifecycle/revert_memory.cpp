@@ -6,7 +6,6 @@
 
 #include "api/json.hpp"
 #include "base/crash_point.hpp"
-#include "guest/instant_gate.hpp"
 #include "lifecycle/firmware.hpp"
 #include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
@@ -157,7 +156,7 @@ Result<void> ResumeReverted::begin(const JobId& job) {
     });
 }
 
-Result<void> ResumeReverted::go_on() {
+Result<std::vector<guest::GateFact>> ResumeReverted::go_on(const std::stop_token& stop) {
     TRY(place_vm(parts_, {wanted_.vm}));
     TRY_ASSIGN(const MemoryImage image, use_memory_image(parts_, wanted_.vm, wanted_.image));
     TRY_ASSIGN(const hypervisor::DomainState state, parts_.hypervisor.state(wanted_.vm));
@@ -165,24 +164,19 @@ Result<void> ResumeReverted::go_on() {
     if (state == hypervisor::DomainState::shut_off) TRY(wanted_.empty_tops());
     TRY(start_domain_from_memory(parts_, wanted_.vm, image, 1, wanted_.tops));
     crash_point("revert-resumed");
-    return plug_domain(parts_, wanted_.vm);
+    TRY(plug_domain(parts_, wanted_.vm));
+    return guest::wake_in_the_present(parts_.hypervisor, wanted_.vm, image.agent, kGuestPatience, stop);
 }
 
 Result<Output> ResumeReverted::run(StepContext& step) {
     if (step.stop().stop_requested()) return fail(ErrorCode::cancelled, "cancelled");
     TRY(begin(step.job()));
     crash_point("revert-begun");
-    Result<void> resumed = go_on();
-    if (!resumed.has_value()) {
-        if (resumed.error().code == ErrorCode::cancelled) return std::unexpected(std::move(resumed.error()));
-        return caused(ErrorCode::operation_failed, "the VM instance cannot go on from the memory of this group; it is Stopped, with the disks it had",
-                      std::move(resumed.error()));
-    }
-    TRY_ASSIGN(const MemoryImage image,
-               store::read(parts_.database(), [&](Transaction& transaction) { return store::get<MemoryImage>(transaction, wanted_.image.text()); }));
-    TRY_ASSIGN(const std::vector<guest::GateFact> facts,
-               guest::wake_in_the_present(parts_.hypervisor, wanted_.vm, image.agent, kGuestPatience, step.stop()));
-    return facts_json(facts);
+    Result<std::vector<guest::GateFact>> facts = go_on(step.stop());
+    if (facts.has_value()) return facts_json(*facts);
+    if (facts.error().code == ErrorCode::cancelled) return std::unexpected(std::move(facts.error()));
+    return caused(ErrorCode::operation_failed, "the VM instance cannot go on from the memory of this group; it is Stopped, with the disks it had",
+                  std::move(facts.error()));
 }
 
 Result<void> ResumeReverted::undo(StepContext& step) {

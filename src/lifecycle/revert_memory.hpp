@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/instant_gate.hpp"
 #include "lifecycle/make_vm.hpp"
 #include "lifecycle/parts.hpp"
 #include "model/memory_image.hpp"
@@ -51,7 +52,7 @@ public:
 
 private:
     Result<void> begin(const JobId& job);
-    Result<void> go_on();
+    Result<std::vector<guest::GateFact>> go_on(const std::stop_token& stop);
     Parts& parts_;
     MemoryRevert wanted_;
 };

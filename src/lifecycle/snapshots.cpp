@@ -330,6 +330,7 @@ Result<JobId> create_snapshot_group(Parts& parts, const Request& request, const 
         }
         plan.vm = root.vm_instance_uuid;
         TRY_ASSIGN(const VmRows rows, load_vm(transaction, *plan.vm));
+        plan.snapshots.clear();  // a read may run again
         for (const Volume& volume : rows.volumes)
             plan.snapshots.push_back({SnapshotId::derived(request.job.text(), "snapshot/" + volume.uuid.text()), volume.uuid});
         return true;

@@ -14,7 +14,7 @@ class SnapshotMemory(InstantWorld):
     def setUp(self):
         if self.api.vm(self.source["uuid"])["state"] != "Running":
             self.state("startVmInstance")
-        self.agent.call("guest-ping", 90)
+        self.agent.call("guest-ping", 180)
         if self.agent.run("[ -e /run/token ] || echo booted", 90) == "booted":
             self.agent.run(COUNTER)
 
@@ -129,7 +129,7 @@ class SnapshotMemory(InstantWorld):
         refused(f"memorySize {memory}")
         self.state("updateVmInstance", memorySize=memory)
         self.state("startVmInstance")
-        self.agent.call("guest-ping", 90)
+        self.agent.call("guest-ping", 180)
         volume, _ = self.data_volume()
         self.state("stopVmInstance", type="cold")
         paths = {row["uuid"]: row["installPath"] for row in self.api.rows("/volumes", "type=Root")}
