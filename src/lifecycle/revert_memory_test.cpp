@@ -144,6 +144,7 @@ TEST_F(RevertMemory, WhatTheVmIsNotAnyMoreIsRefusedBeforeAnythingIsChanged) {
     another.uuid = NicId::random();
     another.device_id = 1;
     another.mac = "fa:00:00:00:00:98";
+    another.internal_name = "tap98";
     pool.add(another);
     refused("came after the group was taken");
     test::TestDatabase::must((*pool).write([&](store::Transaction& transaction) -> Result<void> {

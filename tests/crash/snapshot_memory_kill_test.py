@@ -14,7 +14,7 @@ CREATE = ["job-after-reserve", "step-after-intent", "overlay-written", "qemu.mem
 REVERT = ["job-after-reserve", "step-after-intent", "revert-overlay-written", "step-after-effect#2", "step-after-intent#3", "revert-begun", "seed-written",
           "qemu.memory.loaded", "revert-resumed", "step-after-effect#3", "reverted", "layers-doomed", "layer-file-removed", "step-after-effect#4",
           "revert-links-up", "step-after-effect#5"]
-DELETE = ["step-after-intent", "snapshots-deleted", "layers-doomed", "memory-doomed", "memory-removed"]
+DELETE = ["step-after-intent", "snapshots-deleted", "memory-doomed", "memory-removed"]
 
 
 class SnapshotMemoryKill(Killed, InstantWorld):
