@@ -16,8 +16,8 @@ namespace {
 
 const std::vector<Column> kSnapshotColumns{{"NAME", "name"},         {"TYPE", "volumeType"}, {"SIZE", "size"}, {"LATEST", "latest"},
                                            {"VOLUME", "volumeUuid"}, {"GROUP", "groupUuid"}, {"UUID", "uuid"}};
-const std::vector<Column> kGroupColumns{
-    {"NAME", "name"}, {"SNAPSHOTS", "snapshotCount"}, {"VM", "vmInstanceUuid"}, {"CREATED", "createDate"}, {"UUID", "uuid"}};
+const std::vector<Column> kGroupColumns{{"NAME", "name"},         {"SNAPSHOTS", "snapshotCount"}, {"MEMORY", "memoryImageUuid"},
+                                        {"VM", "vmInstanceUuid"}, {"CREATED", "createDate"},      {"UUID", "uuid"}};
 const std::vector<Column> kCheckpointColumns{{"NAME", "name"},         {"VM", "vmInstanceName"},  {"CPU", "cpuNum"},
                                              {"MEMORY", "memorySize"}, {"CREATED", "createDate"}, {"UUID", "uuid"}};
 const std::string kGroups = "/volume-snapshots/group";
@@ -41,6 +41,7 @@ Result<int> create_snapshot(ApiClient& api, const SnapshotOptions& options, Form
     TRY_ASSIGN(const json::array rows, api.query("/vm-instances", {"uuid=" + vm}));
     if (rows.empty()) return fail(ErrorCode::not_found, "there is no vm with uuid " + vm);
     params["rootVolumeUuid"] = field_text(rows.front(), "rootVolumeUuid");
+    if (options.memory) params["withMemory"] = true;
     TRY_ASSIGN(const json::object answer, api.call("POST", kGroups, {{"params", params}}));
     print_rows({answer.at("inventory")}, kGroupColumns, format);
     return kDone;
@@ -52,8 +53,9 @@ void add_snapshot_create(CLI::App& snapshot, Context& context) {
         snapshot.add_subcommand("create", "Keep a VM's volumes as they are at one instant: ramet snapshot create web01 before-upgrade");
     command->add_option("VM", options->target, "Name or uuid of the VM; of a volume with --volume")->required();
     command->add_option("NAME", options->name, "Name of the snapshot")->required();
-    command->add_flag("--volume", options->volume, "Of this one volume alone");
+    CLI::Option* const volume = command->add_flag("--volume", options->volume, "Of this one volume alone");
     command->add_option("--description", options->description, "Free text");
+    command->add_flag("--memory", options->memory, "Keep the VM's memory too: a revert goes on from this very instant")->excludes(volume);
     command->callback(
         [&context, options] { context.command = [&context, options](ApiClient& api) { return create_snapshot(api, *options, context.format); }; });
 }
@@ -116,7 +118,8 @@ void add_snapshot_delete_and_revert(CLI::App& snapshot, Context& context) {
         };
     });
     auto target = std::make_shared<std::string>();
-    CLI::App* revert = snapshot.add_subcommand("revert", "Take a stopped VM, or one volume, back to a snapshot; what was written since is gone");
+    CLI::App* revert = snapshot.add_subcommand(
+        "revert", "Take a stopped VM, or one volume, back to a snapshot; what was written since is gone. With memory the VM goes on");
     revert->add_option("SNAPSHOT", *target, "Name or uuid of a VM's or a volume's snapshot")->required();
     revert->callback([&context, target] {
         context.command = [&context, target](ApiClient& api) -> Result<int> {

@@ -22,7 +22,9 @@ template <> const TypeInfo& describe<api::CreateVolumeSnapshotGroup>() {
         field<&CreateVolumeSnapshotGroup::root_volume_uuid>("rootVolumeUuid", "The root volume of the VM instance.",
                                                             {.required = true, .names_a = "VolumeVO"}),
         name_field<&CreateVolumeSnapshotGroup::name>("before-upgrade"), description_field<&CreateVolumeSnapshotGroup::description>(),
-        field<&CreateVolumeSnapshotGroup::with_memory>("withMemory", "Memory too. Not supported: must be false.", {.fallback = "false"}),
+        field<&CreateVolumeSnapshotGroup::with_memory>(
+            "withMemory", "With the memory of the same instant, of a Running or Paused VM instance. A revert goes on from there.",
+            {.fallback = "false"}),
         resource_uuid_field<&CreateVolumeSnapshotGroup::resource_uuid>(),
         tags_field<&CreateVolumeSnapshotGroup::system_tags>("systemTags", "Its system tags."),
         tags_field<&CreateVolumeSnapshotGroup::user_tags>("userTags", "Its user tags."));
@@ -43,8 +45,9 @@ template <> const TypeInfo& describe<api::DeleteVolumeSnapshotGroup>() {
     return info;
 }
 template <> const TypeInfo& describe<api::RevertVmFromSnapshotGroup>() {
-    static const TypeInfo info = object<api::RevertVmFromSnapshotGroup>("RevertVmFromSnapshotGroup", "Takes a VM instance's volumes back to a group.",
-                                                                        group_uuid_field<&api::RevertVmFromSnapshotGroup::uuid>());
+    static const TypeInfo info = object<api::RevertVmFromSnapshotGroup>(
+        "RevertVmFromSnapshotGroup", "Takes a VM instance's volumes back to a group; with memory it goes on from that instant.",
+        group_uuid_field<&api::RevertVmFromSnapshotGroup::uuid>());
     return info;
 }
 template <> const TypeInfo& describe<api::UngroupVolumeSnapshotGroup>() {
@@ -105,7 +108,8 @@ template <> const MessageInfo& message<DeleteVolumeSnapshotGroup>() {
 template <> const MessageInfo& message<RevertVmFromSnapshotGroup>() {
     static const MessageInfo info = call<RevertVmFromSnapshotGroup>(
         {"RevertVmFromSnapshotGroup", kCategory, Method::put, "/volume-snapshots/group/{uuid}/actions", "revertVmFromSnapshotGroup",
-         "Takes all volumes of a Stopped VM instance back to a group, together.", "results", &describe<SnapshotResult>, "{}", kResults});
+         "Takes all volumes of a Stopped VM instance back to a group, together. From a group with memory the VM instance goes on from that instant.",
+         "results", &describe<SnapshotResult>, "{}", kResults});
     return info;
 }
 template <> const MessageInfo& message<UngroupVolumeSnapshotGroup>() {

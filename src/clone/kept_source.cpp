@@ -26,7 +26,7 @@ Result<std::optional<lifecycle::KeptVm>> kept_source(Transaction& transaction, c
         return std::optional<lifecycle::KeptVm>{std::move(kept)};
     }
     if (message.volume_snapshot_group_uuid) {
-        TRY_ASSIGN(lifecycle::KeptVm kept, lifecycle::load_snapshot_group(transaction, *message.volume_snapshot_group_uuid));
+        TRY_ASSIGN(lifecycle::KeptVm kept, lifecycle::load_snapshot_group(transaction, *message.volume_snapshot_group_uuid, message.memory));
         TRY(require_same_vm(message, kept, "volumeSnapshotGroupUuid", "put that one's uuid there"));
         return std::optional<lifecycle::KeptVm>{std::move(kept)};
     }

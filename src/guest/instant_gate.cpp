@@ -180,4 +180,33 @@ Result<std::vector<GateFact>> pass_instant_gate(hypervisor::Hypervisor& hypervis
     return facts;
 }
 
+Result<std::vector<GateFact>> wake_in_the_present(hypervisor::Hypervisor& hypervisor, const VmId& vm, bool agent, milliseconds patience,
+                                                  const std::stop_token& stop) {
+    if (!agent) {
+        return std::vector<GateFact>{{"clock", "kept", "the guest has no agent; its hardware clock is right"},
+                                     {"randomPool", "kept", "the guest has no agent"}};
+    }
+    const auto is_over = [](const Error& error) { return error.code == ErrorCode::cancelled || error.code == ErrorCode::wrong_state; };
+    const auto not_done = [](std::string what, const Error& error) { return GateFact{std::move(what), "failed", error.message}; };
+    const Result<void> answers = wait_for_agent(hypervisor, vm, steady_clock::now() + patience, stop);
+    if (!answers.has_value() && is_over(answers.error())) return std::unexpected<Error>(answers.error());
+    if (!answers.has_value()) {
+        const Error silent{ErrorCode::timeout, "the guest agent, which answered when the memory was kept, does not answer", {}, nullptr, {}};
+        return std::vector<GateFact>{not_done("clock", silent), not_done("randomPool", silent)};
+    }
+    std::vector<GateFact> facts;
+    Result<GateFact> clock = set_clock(hypervisor, vm, stop);
+    if (!clock.has_value() && is_over(clock.error())) return std::unexpected<Error>(clock.error());
+    facts.push_back(clock.has_value() ? std::move(*clock) : not_done("clock", clock.error()));
+    const Result<hypervisor::ExecResult> reseeded =
+        run_script(hypervisor, vm, {"-c", kGateScript, "ramet-gate", vm.text(), "-"}, fresh_entropy(), patience, stop);
+    if (!reseeded.has_value() && is_over(reseeded.error())) return std::unexpected<Error>(reseeded.error());
+    if (!reseeded.has_value()) {
+        facts.push_back(not_done("randomPool", reseeded.error()));
+    } else {
+        for (GateFact& fact : read_facts(reseeded->out)) facts.push_back(std::move(fact));
+    }
+    return facts;
+}
+
 }  // namespace ramet::guest

@@ -39,6 +39,11 @@ struct GateFact {
 Result<std::vector<GateFact>> pass_instant_gate(hypervisor::Hypervisor& hypervisor, const GateRequest& request, std::chrono::milliseconds patience,
                                                 const std::stop_token& stop);
 
+// A VM that goes on from an earlier instant of its own keeps its identity: its clock becomes the host's, and its random numbers others than those that
+// it drew from there the last time. What its agent does not do is a fact like any other. An error: it has ended, or `stop` was requested.
+Result<std::vector<GateFact>> wake_in_the_present(hypervisor::Hypervisor& hypervisor, const VmId& vm, bool agent, std::chrono::milliseconds patience,
+                                                  const std::stop_token& stop);
+
 }  // namespace ramet::guest
 
 namespace ramet {

@@ -85,9 +85,7 @@ Result<Checkpoint> checkpoint_row(Transaction& transaction, const CheckpointPlan
     checkpoint.cpu_num = rows.vm.cpu_num;
     checkpoint.memory_size = rows.vm.memory_size;
     checkpoint.platform = rows.vm.platform;
-    KeptMachine machine{rows.vm, rows.nics, {}};
-    TRY_ASSIGN(machine.system_tags, system_tags_of(transaction, rows.vm.uuid.text()));
-    checkpoint.machine = api::to_json(machine, api::Audience::storage);
+    TRY_ASSIGN(checkpoint.machine, machine_as_kept(transaction, rows));
     checkpoint.create_date = checkpoint.last_op_date = now;
     return checkpoint;
 }
@@ -213,8 +211,7 @@ Result<Saga> delete_saga(Parts& parts, const Job& job) {
 Result<void> check_source(Transaction& transaction, const VmRows& rows, const CheckpointPlan& plan, const JobId& job) {
     TRY(require_state(ErrorCode::operation_failed, rows.vm, "CreateCheckpoint", {VmState::running, VmState::paused, VmState::stopped}, job));
     for (const Volume& volume : rows.volumes) TRY(require_cuttable(volume));
-    if (plan.memory && rows.vm.state == VmState::stopped)
-        return fail(ErrorCode::operation_failed, "memory: the VM instance is Stopped; only a Running or Paused one has a memory to keep");
+    if (plan.memory) TRY(require_memory(rows.vm, "memory"));
     TRY_ASSIGN(const std::int64_t taken, store::count<AccountResourceRef>(transaction, {{"resourceUuid", plan.checkpoint.text()}}));
     if (taken == 0) return {};
     return fail(ErrorCode::invalid_argument, "resourceUuid: '" + plan.checkpoint.text() + "' is the uuid of another resource; choose another");
@@ -305,7 +302,7 @@ Result<KeptVm> load_checkpoint(Transaction& transaction, const CheckpointId& uui
     return kept;
 }
 
-Result<KeptVm> load_snapshot_group(Transaction& transaction, const SnapshotGroupId& uuid) {
+Result<KeptVm> load_snapshot_group(Transaction& transaction, const SnapshotGroupId& uuid, bool as_in_memory) {
     TRY_ASSIGN(const VolumeSnapshotGroup group, store::get<VolumeSnapshotGroup>(transaction, uuid.text()));
     TRY_ASSIGN(const std::vector<VolumeSnapshotGroupRef> refs,
                store::list<VolumeSnapshotGroupRef>(transaction, {{"volumeSnapshotGroupUuid", uuid.text()}}, "deviceId"));
@@ -313,6 +310,13 @@ Result<KeptVm> load_snapshot_group(Transaction& transaction, const SnapshotGroup
     TRY_ASSIGN(kept.rows, load_vm(transaction, group.vm_instance_uuid));
     kept.rows.volumes.clear();
     TRY_ASSIGN(kept.tags[group.vm_instance_uuid.text()], system_tags_of(transaction, group.vm_instance_uuid.text()));
+    kept.memory = group.memory_image_uuid;
+    if (as_in_memory && group.machine) {
+        TRY_ASSIGN(KeptMachine machine, api::from_json<KeptMachine>(*group.machine));
+        kept.rows.vm = std::move(machine.vm);
+        kept.rows.nics = std::move(machine.nics);
+        kept.tags[group.vm_instance_uuid.text()] = std::move(machine.system_tags);
+    }
     for (const VolumeSnapshotGroupRef& ref : refs) {
         if (ref.snapshot_deleted) {
             return fail(ErrorCode::operation_failed,

@@ -23,7 +23,8 @@ struct KeptVm {
     std::optional<MemoryImageId> memory;                   // of the same instant; absent: disks alone
 };
 Result<KeptVm> load_checkpoint(store::Transaction& transaction, const CheckpointId& checkpoint);
-// The VM with its present settings, its volumes as the group has them. operation_failed when a snapshot of the group was deleted.
-Result<KeptVm> load_snapshot_group(store::Transaction& transaction, const SnapshotGroupId& group);
+// The VM with its present settings, or `as_in_memory` with those that the group's memory belongs to; its volumes as the group has them.
+// operation_failed when a snapshot of the group was deleted.
+Result<KeptVm> load_snapshot_group(store::Transaction& transaction, const SnapshotGroupId& group, bool as_in_memory = false);
 
 }  // namespace ramet::lifecycle

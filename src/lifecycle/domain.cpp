@@ -42,10 +42,12 @@ Result<std::string> user_data_of(Transaction& transaction, const VmId& vm) {
     return user_data;
 }
 
-Result<Launch> load_launch(Parts& parts, const VmId& vm) {
+Result<Launch> load_launch(Parts& parts, const VmId& vm, const DiskTops& tops = {}) {
     return store::read(parts.database(), [&](Transaction& transaction) -> Result<Launch> {
         Launch launch;
         TRY_ASSIGN(launch.rows, load_vm(transaction, vm));
+        for (Volume& volume : launch.rows.volumes)
+            if (const auto other = tops.find(volume.uuid); other != tops.end()) volume.top_layer_uuid = other->second;
         for (const VmNic& nic : launch.rows.nics) {
             TRY_ASSIGN(hypervisor::NetworkSpec network, network_spec(transaction, nic.l3_network_uuid));
             launch.networks.push_back(std::move(network));
@@ -119,8 +121,8 @@ Result<void> start_domain(Parts& parts, const VmId& vm) {
     return parts.hypervisor.start(launch.domain);
 }
 
-Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together) {
-    TRY_ASSIGN(const Launch launch, load_launch(parts, vm));
+Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together, const DiskTops& tops) {
+    TRY_ASSIGN(const Launch launch, load_launch(parts, vm, tops));
     TRY(write_seed(parts, launch));
     crash_point("seed-written");
     return parts.hypervisor.start_from_memory(launch.domain, place_of(image), image.layout, together);
@@ -176,7 +178,9 @@ Result<void> demolish_vm(Parts& parts, const VmId& vm) {
     for (const Volume& volume : volumes) TRY(demolish_volume(parts, volume.uuid));
     TRY(remove_firmware(parts.shared.data_dir, vm.text()));
     crash_point("volumes-demolished");
-    return parts.database().write([&](Transaction& transaction) { return erase_vm_rows(transaction, vm); });
+    TRY(parts.database().write([&](Transaction& transaction) { return erase_vm_rows(transaction, vm); }));
+    discard_memory_images(parts);  // of its groups of snapshots
+    return {};
 }
 
 Result<void> demolish_vms_of_job(Parts& parts, const JobId& job) {

@@ -165,8 +165,10 @@ void settle_seen(IdentityFact& fact, const Identifier& identifier, const Identit
 
 Result<VmRows> rows_to_report(Transaction& transaction, const VmId& vm) {
     TRY_ASSIGN(VmRows rows, load_vm(transaction, vm));
-    TRY_ASSIGN(const std::int64_t images, store::count<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
-    rows.from_memory = images > 0;
+    TRY_ASSIGN(const std::optional<MemoryImageUser> user, store::find<MemoryImageUser>(transaction, {{"vmUuid", vm.text()}}));
+    if (!user) return rows;
+    TRY_ASSIGN(const std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", user->memory_image_uuid.text()}}));
+    rows.from_memory = !image || image->source_vm_uuid != vm;  // its own memory knows it by its own numbers
     return rows;
 }
 

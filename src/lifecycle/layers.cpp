@@ -5,6 +5,7 @@
 
 #include "base/crash_point.hpp"
 #include "identity/caller.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/snapshot_rows.hpp"
 #include "resources/tag_patterns.hpp"
@@ -127,6 +128,7 @@ Result<void> demolish_volume(Parts& parts, const VolumeId& id, const MayDemolish
                }));
     crash_point("layers-doomed");
     TRY(remove_layers(parts, doomed));
+    discard_memory_images(parts);  // of groups whose last snapshot was this volume's
     return parts.database().write([&](Transaction& transaction) -> Result<void> {
         TRY(resources::remove_tags_of(transaction, id.text()));
         TRY(identity::disown(transaction, id.text()));

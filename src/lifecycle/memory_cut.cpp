@@ -29,6 +29,11 @@ Result<void> note_source(Parts& parts, MemoryImage& image, const VmId& source) {
 
 }  // namespace
 
+Result<void> require_memory(const VmInstance& vm, std::string_view field) {
+    if (vm.state != VmState::stopped) return {};
+    return fail(ErrorCode::operation_failed, std::string(field) + ": the VM instance is Stopped; only a Running or Paused one has a memory to keep");
+}
+
 Result<void> take_memory(Parts& parts, const MemoryCut& cut, const std::vector<hypervisor::OverlaySpec>& overlays, CutFacts& report,
                          const std::stop_token& stop) {
     TRY_ASSIGN(MemoryImage image, reserve_memory_image(parts, cut.job, cut.source));

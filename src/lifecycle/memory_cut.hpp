@@ -2,6 +2,7 @@
 // in cut.hpp.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "lifecycle/cut.hpp"
@@ -15,6 +16,9 @@ struct MemoryCut {
     bool durable = false;                      // the image has to outlast a power cut: no VM is started from it right away
     hypervisor::WhileStopped while_stopped{};  // what else is taken at the instant
 };
+
+// operation_failed naming `field` when the VM has no memory to keep.
+Result<void> require_memory(const VmInstance& vm, std::string_view field);
 
 // For CutOrder::take. May run again after the image was kept: then nothing is done.
 Result<void> take_memory(Parts& parts, const MemoryCut& cut, const std::vector<hypervisor::OverlaySpec>& overlays, CutFacts& report,

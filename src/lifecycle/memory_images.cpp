@@ -21,7 +21,8 @@ namespace {
 Result<bool> doom(Transaction& transaction, MemoryImage& image) {
     TRY_ASSIGN(const std::int64_t users, store::count<MemoryImageUser>(transaction, {{"memoryImageUuid", image.uuid.text()}}));
     TRY_ASSIGN(const std::int64_t checkpoints, store::count<Checkpoint>(transaction, {{"memoryImageUuid", image.uuid.text()}}));
-    if (users > 0 || checkpoints > 0 || image.owner_job_uuid) return false;
+    TRY_ASSIGN(const std::int64_t groups, store::count<VolumeSnapshotGroup>(transaction, {{"memoryImageUuid", image.uuid.text()}}));
+    if (users > 0 || checkpoints > 0 || groups > 0 || image.owner_job_uuid) return false;
     image.deleting = true;
     TRY(store::update(transaction, image));
     return true;
@@ -89,7 +90,7 @@ Result<void> require_usable(const MemoryImage& image) {
     if (image.state == MemoryImageState::damaged) {
         return fail(
             ErrorCode::operation_failed,
-            "memory: what was kept is damaged, as `ramet doctor --memory` has found; leave memory out, or delete the checkpoint and make it anew");
+            "memory: what was kept is damaged, as `ramet doctor --memory` has found; leave memory out, or delete what keeps it and make it anew");
     }
     if (image.state == MemoryImageState::ready && !image.deleting) return {};
     return fail(ErrorCode::operation_failed, "the memory image to start from is not there any more; capture again");
@@ -194,6 +195,11 @@ Result<void> remove_doomed_memory_images(Parts& parts) {
     return {};
 }
 
+void discard_memory_images(Parts& parts) {
+    const Result<void> removed = remove_doomed_memory_images(parts);
+    if (!removed.has_value()) telemetry::log_warning("a memory image will be removed later: {}: {}", removed.error().message, removed.error().detail);
+}
+
 namespace {
 
 // Images stay where they were made when the server is started with another --memory-dir. The data directory's own are in the survey.
@@ -209,12 +215,40 @@ std::set<std::string> names_elsewhere(const Parts& parts, const std::vector<Memo
     return found;
 }
 
+struct ImagesAndUsers {
+    std::vector<MemoryImage> images;
+    std::vector<MemoryImageUser> users;
+    std::set<std::string> being_made;  // VMs that have their part reserved and no process yet
+    std::vector<Checkpoint> checkpoints;
+    std::vector<VolumeSnapshotGroup> groups;
+};
+
+Result<ImagesAndUsers> load_images(Transaction& transaction) {
+    ImagesAndUsers found;
+    TRY_ASSIGN(found.images, store::list<MemoryImage>(transaction));
+    TRY_ASSIGN(found.users, store::list<MemoryImageUser>(transaction));
+    TRY_ASSIGN(found.checkpoints, store::list<Checkpoint>(transaction));
+    TRY_ASSIGN(found.groups, store::list<VolumeSnapshotGroup>(transaction));
+    for (const MemoryImageUser& user : found.users) {
+        TRY_ASSIGN(const std::optional<VmInstance> vm, store::find<VmInstance>(transaction, {{"uuid", user.vm_uuid.text()}}));
+        if (vm && vm->owner_job_uuid) found.being_made.insert(user.vm_uuid.text());
+    }
+    return found;
+}
+
+bool is_kept(const ImagesAndUsers& rows, const MemoryImage& image) {
+    const auto keeps = [&](const auto& keeper) { return keeper.memory_image_uuid == image.uuid; };
+    return std::ranges::any_of(rows.users, keeps) || std::ranges::any_of(rows.checkpoints, keeps) || std::ranges::any_of(rows.groups, keeps);
+}
+
 // Of an image that is damaged: what an operator knows it by.
-std::string needed_by(const MemoryImage& image, const std::vector<MemoryImageUser>& users, const std::vector<Checkpoint>& checkpoints) {
+std::string needed_by(const MemoryImage& image, const ImagesAndUsers& rows) {
     std::string text = image.uuid.text();
-    for (const Checkpoint& one : checkpoints)
+    for (const Checkpoint& one : rows.checkpoints)
         if (one.memory_image_uuid == image.uuid) text += ", of the checkpoint '" + one.name + "': delete it and make it anew";
-    for (const MemoryImageUser& user : users)
+    for (const VolumeSnapshotGroup& one : rows.groups)
+        if (one.memory_image_uuid == image.uuid) text += ", of the snapshot '" + one.name + "': delete it and make it anew";
+    for (const MemoryImageUser& user : rows.users)
         if (user.memory_image_uuid == image.uuid) text += ", in use by VM instance " + user.vm_uuid.text() + ": stop and start it";
     return text;
 }
@@ -222,33 +256,15 @@ std::string needed_by(const MemoryImage& image, const std::vector<MemoryImageUse
 }  // namespace
 
 Result<void> compare_memory_images(Parts& parts, std::vector<Finding>& findings) {
-    struct ImagesAndUsers {
-        std::vector<MemoryImage> images;
-        std::vector<MemoryImageUser> users;
-        std::set<std::string> being_made;  // VMs that have their part reserved and no process yet
-        std::vector<Checkpoint> checkpoints;
-    };
-    TRY_ASSIGN(const ImagesAndUsers rows, store::read(parts.database(), [](Transaction& transaction) -> Result<ImagesAndUsers> {
-                   ImagesAndUsers found;
-                   TRY_ASSIGN(found.images, store::list<MemoryImage>(transaction));
-                   TRY_ASSIGN(found.users, store::list<MemoryImageUser>(transaction));
-                   TRY_ASSIGN(found.checkpoints, store::list<Checkpoint>(transaction));
-                   for (const MemoryImageUser& user : found.users) {
-                       TRY_ASSIGN(const std::optional<VmInstance> vm, store::find<VmInstance>(transaction, {{"uuid", user.vm_uuid.text()}}));
-                       if (vm && vm->owner_job_uuid) found.being_made.insert(user.vm_uuid.text());
-                   }
-                   return found;
-               }));
+    TRY_ASSIGN(const ImagesAndUsers rows, store::read(parts.database(), [](Transaction& transaction) { return load_images(transaction); }));
     std::set<std::string> elsewhere = names_elsewhere(parts, rows.images);
     for (const MemoryImage& image : rows.images) {
         std::error_code error;
         elsewhere.erase(image.uuid.text());
         const bool there = std::filesystem::exists(image.directory, error);
         if (image.state != MemoryImageState::capturing && !there) findings.push_back({"memory image without file", image.uuid.text()});
-        if (image.state == MemoryImageState::damaged) findings.push_back({"memory image damaged", needed_by(image, rows.users, rows.checkpoints)});
-        const bool used = std::ranges::any_of(rows.users, [&](const MemoryImageUser& user) { return user.memory_image_uuid == image.uuid; });
-        const bool kept = std::ranges::any_of(rows.checkpoints, [&](const Checkpoint& one) { return one.memory_image_uuid == image.uuid; });
-        if (!used && !kept && !image.owner_job_uuid) findings.push_back({"memory image without user", image.uuid.text()});
+        if (image.state == MemoryImageState::damaged) findings.push_back({"memory image damaged", needed_by(image, rows)});
+        if (!is_kept(rows, image) && !image.owner_job_uuid) findings.push_back({"memory image without user", image.uuid.text()});
     }
     for (const std::string& name : elsewhere) findings.push_back({std::string(kMemoryWithoutRow), name});
     TRY_ASSIGN(const std::vector<VmId> domains, parts.hypervisor.running_domains());

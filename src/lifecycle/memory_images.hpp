@@ -1,5 +1,5 @@
-// Memory images and who needs them: the VMs whose process maps one, the checkpoint that keeps it, and the job that may still start VMs from
-// it. The files go before the row that owns them, so that a crash in between leaves a row that says "deleting" and never files without an owner.
+// Memory images and who needs them: the VMs whose process maps one, the checkpoint or the group of snapshots that keeps it, and the job that may
+// still start VMs from it. The files go before the row that owns them, so that a crash in between leaves a row that says "deleting" and never files without an owner.
 #pragma once
 
 #include <optional>
@@ -31,9 +31,11 @@ Result<void> release_memory_image(Parts& parts, const VmId& vm);
 
 // One VM that is going to map it: part of the transaction that reserves the VM, so that the image stays until then.
 Result<void> reserve_memory_user(store::Transaction& transaction, const VmId& vm, const MemoryImageId& image);
-// After its checkpoint's row was erased: the image, marked as being removed, when nothing needs it any more.
+// After the row of what kept it was erased: the image, marked as being removed, when nothing needs it any more.
 Result<std::optional<MemoryImage>> forsake_memory_image(store::Transaction& transaction, const MemoryImageId& image);
 Result<void> remove_memory_image(Parts& parts, const MemoryImage& doomed);
+// After a transaction that may have marked some: as remove_doomed_memory_images, and what cannot be removed now stays marked.
+void discard_memory_images(Parts& parts);
 
 // Processes for the checkpoints with memory, as many as the server was told to keep ready.
 Result<void> keep_processes_ready(Parts& parts);

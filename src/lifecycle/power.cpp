@@ -29,7 +29,8 @@ struct Transition {
 Result<bool> begin(Parts& parts, const VmId& id, const Transition& transition, const JobId& job) {
     return store::write(parts.database(), [&](Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
-        if (vm.state == transition.during) return true;  // this step, run again after a crash
+        const bool is_others = vm.owner_job_uuid && *vm.owner_job_uuid != job;
+        if (vm.state == transition.during && !is_others) return true;  // this step, run again after a crash
         TRY(require_state(transition.failure, vm, transition.message, transition.from, job));
         if (vm.state == transition.goal) return false;
         TRY(set_vm_state(transaction, std::move(vm), transition.during, parts.now()));
@@ -42,34 +43,6 @@ Result<void> finish(Parts& parts, const VmId& id, VmState goal) {
         TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
         if (goal == VmState::stopped) vm.host_uuid.reset();
         return set_vm_state(transaction, std::move(vm), goal, parts.now());
-    });
-}
-
-// Chooses the host and notes it, so that capacity is held from now on.
-Result<void> place(Parts& parts, const api::StartVmInstance& message) {
-    return parts.database().write([&](Transaction& transaction) -> Result<void> {
-        TRY_ASSIGN(VmRows rows, load_vm(transaction, message.uuid));
-        if (rows.vm.host_uuid) return {};
-        placement::VmNeeds needs;
-        needs.cpu = rows.vm.cpu_num;
-        needs.memory = rows.vm.memory_size;
-        needs.zone = rows.vm.zone_uuid;
-        needs.cluster = message.cluster_uuid;
-        needs.host = message.host_uuid;
-        needs.last_host = rows.vm.last_host_uuid;
-        std::vector<L3NetworkId> networks;
-        for (const VmNic& nic : rows.nics) networks.push_back(nic.l3_network_uuid);
-        TRY_ASSIGN(needs.l2_networks, l2_networks_of(transaction, networks));
-        for (const Volume& volume : rows.volumes) {
-            if (volume.primary_storage_uuid) needs.storages.push_back(*volume.primary_storage_uuid);
-        }
-        TRY_ASSIGN(const std::vector<placement::HostFacts> hosts, host_facts(transaction));
-        const Result<std::vector<placement::Decision>> decisions = placement::place_vms(hosts, needs, 1);
-        if (!decisions.has_value()) return caused(ErrorCode::start_failed, "cannot start VM instance '" + rows.vm.name + "'", decisions.error());
-        rows.vm.host_uuid = rows.vm.last_host_uuid = decisions->front().host;
-        const auto host = std::ranges::find_if(hosts, [&](const placement::HostFacts& facts) { return facts.host.uuid == decisions->front().host; });
-        if (host != hosts.end()) rows.vm.cluster_uuid = host->host.cluster_uuid;
-        return store::update(transaction, rows.vm);
     });
 }
 
@@ -86,7 +59,7 @@ Result<Saga> start_saga(Parts& parts, const Job& job) {
                                         VmState::running};
             TRY_ASSIGN(const bool needed, begin(parts, message.uuid, transition, step.job()));
             if (!needed) return {};
-            TRY(place(parts, message));
+            TRY(place_vm(parts, message));
             Result<void> started = start_domain(parts, message.uuid);
             if (!started.has_value()) return caused(ErrorCode::start_failed, "cannot start the VM instance", std::move(started.error()));
             TRY(finish(parts, message.uuid, VmState::running));
@@ -224,6 +197,33 @@ Result<JobId> pause_vm(Parts& parts, const Request& request, const api::PauseVmI
 }
 Result<JobId> resume_vm(Parts& parts, const Request& request, const api::ResumeVmInstance& message) {
     return submit_for_vm(parts, request, "resume-vm", "ResumeVmInstance", message);
+}
+
+Result<void> place_vm(Parts& parts, const api::StartVmInstance& message) {
+    return parts.database().write([&](Transaction& transaction) -> Result<void> {
+        TRY_ASSIGN(VmRows rows, load_vm(transaction, message.uuid));
+        if (rows.vm.host_uuid) return {};
+        placement::VmNeeds needs;
+        needs.cpu = rows.vm.cpu_num;
+        needs.memory = rows.vm.memory_size;
+        needs.zone = rows.vm.zone_uuid;
+        needs.cluster = message.cluster_uuid;
+        needs.host = message.host_uuid;
+        needs.last_host = rows.vm.last_host_uuid;
+        std::vector<L3NetworkId> networks;
+        for (const VmNic& nic : rows.nics) networks.push_back(nic.l3_network_uuid);
+        TRY_ASSIGN(needs.l2_networks, l2_networks_of(transaction, networks));
+        for (const Volume& volume : rows.volumes) {
+            if (volume.primary_storage_uuid) needs.storages.push_back(*volume.primary_storage_uuid);
+        }
+        TRY_ASSIGN(const std::vector<placement::HostFacts> hosts, host_facts(transaction));
+        const Result<std::vector<placement::Decision>> decisions = placement::place_vms(hosts, needs, 1);
+        if (!decisions.has_value()) return caused(ErrorCode::start_failed, "cannot start VM instance '" + rows.vm.name + "'", decisions.error());
+        rows.vm.host_uuid = rows.vm.last_host_uuid = decisions->front().host;
+        const auto host = std::ranges::find_if(hosts, [&](const placement::HostFacts& facts) { return facts.host.uuid == decisions->front().host; });
+        if (host != hosts.end()) rows.vm.cluster_uuid = host->host.cluster_uuid;
+        return store::update(transaction, rows.vm);
+    });
 }
 
 Result<void> put_back(Parts& parts, const VmId& id, VmState during) {

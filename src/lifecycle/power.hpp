@@ -19,6 +19,9 @@ Result<JobId> reboot_vm(Parts& parts, const Request& request, const api::RebootV
 Result<JobId> pause_vm(Parts& parts, const Request& request, const api::PauseVmInstance& message);
 Result<JobId> resume_vm(Parts& parts, const Request& request, const api::ResumeVmInstance& message);
 
+// Chooses the host of a VM that is about to start and notes it, so that capacity is held from now on. One that has a host keeps it.
+Result<void> place_vm(Parts& parts, const api::StartVmInstance& message);
+
 // Undo of every transition, and of a destroy: only a VM that the step moved to `during` is touched; it becomes what the hypervisor says it is.
 Result<void> put_back(Parts& parts, const VmId& vm, VmState during);
 

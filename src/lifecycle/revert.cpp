@@ -4,11 +4,14 @@
 //
 // overlay: the fresh overlays are written; its undo removes them. switch: the volumes go over to them and give up their old tops, in one
 // transaction, which no undo takes back: until it, nothing has happened to the volumes.
+//
+// A group with memory has two steps more: resume, before the switch, and links, after it (revert_memory.hpp).
 #include <algorithm>
 
 #include "api/json.hpp"
 #include "base/crash_point.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/revert_memory.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/snapshot_rows.hpp"
 #include "lifecycle/snapshots.hpp"
@@ -21,6 +24,7 @@ struct RevertPlan {
     std::optional<VmId> vm;  // whose volumes; absent: a detached volume
     std::vector<api::SnapshotResult> snapshots;
     std::optional<SnapshotGroupId> group;
+    std::optional<MemoryImageId> memory;  // of the group: the VM goes on from it
 };
 
 }  // namespace ramet::lifecycle
@@ -29,9 +33,9 @@ namespace ramet {
 
 template <> const TypeInfo& describe<lifecycle::RevertPlan>() {
     using lifecycle::RevertPlan;
-    static const TypeInfo info =
-        object<RevertPlan>("RevertPlan", "The plan of a job that reverts volumes.", field<&RevertPlan::message>("message", ""),
-                           field<&RevertPlan::vm>("vm", ""), field<&RevertPlan::snapshots>("snapshots", ""), field<&RevertPlan::group>("group", ""));
+    static const TypeInfo info = object<RevertPlan>(
+        "RevertPlan", "The plan of a job that reverts volumes.", field<&RevertPlan::message>("message", ""), field<&RevertPlan::vm>("vm", ""),
+        field<&RevertPlan::snapshots>("snapshots", ""), field<&RevertPlan::group>("group", ""), field<&RevertPlan::memory>("memory", ""));
     return info;
 }
 
@@ -78,11 +82,12 @@ Result<std::vector<Fresh>> load(Transaction& transaction, const JobId& job, cons
     return all;
 }
 
-// What ZStack demands: the VM instance is Stopped, or the volume is detached.
+// What ZStack demands: the VM instance is Stopped, or the volume is detached. One that goes on from memory already is Starting, by this job.
 Result<void> check(Transaction& transaction, const RevertPlan& plan, const JobId& job) {
     if (plan.vm) {
         TRY_ASSIGN(const VmInstance vm, store::get<VmInstance>(transaction, plan.vm->text()));
-        TRY(require_state(ErrorCode::operation_failed, vm, plan.message, {VmState::stopped}, job));
+        const bool goes_on = plan.memory && vm.owner_job_uuid == job;
+        TRY(require_state(ErrorCode::operation_failed, vm, plan.message, {goes_on ? VmState::starting : VmState::stopped}, job));
     }
     if (plan.group) {
         TRY_ASSIGN(const std::optional<std::string> obstacle, group_obstacle(transaction, *plan.group));
@@ -118,6 +123,18 @@ Result<void> write_overlays(Parts& parts, const JobId& job, const RevertPlan& pl
     return {};
 }
 
+// No process has them open.
+Result<void> empty_overlays(Parts& parts, const JobId& job, const RevertPlan& plan) {
+    TRY_ASSIGN(const std::vector<Fresh> all,
+               store::read(parts.database(), [&](Transaction& transaction) { return load(transaction, job, plan, parts.now()); }));
+    for (const Fresh& one : all) {
+        TRY_ASSIGN(const std::shared_ptr<storage::PrimaryStorage> storage, parts.shared.storages.open(one.place.root));
+        TRY(storage->remove(one.place.path));
+        TRY(storage->create_overlay(one.place.path, one.below, one.layer.size));
+    }
+    return {};
+}
+
 Result<void> remove_overlays(Parts& parts, const JobId& job, const RevertPlan& plan) {
     TRY_ASSIGN(const std::vector<Layer> doomed, store::write(parts.database(), [&](Transaction& transaction) -> Result<std::vector<Layer>> {
                    std::vector<LayerId> unused;  // one that became its volume's top has a user
@@ -131,6 +148,12 @@ Result<void> remove_overlays(Parts& parts, const JobId& job, const RevertPlan& p
 
 // A volume went over already: its fresh overlay is its top, or was and has been sealed since.
 bool has_switched(const Fresh& fresh, const Layer& row) { return fresh.volume.top_layer_uuid == row.uuid || row.sealed; }
+
+// From now on its rows say what its process has. It stays the job's until its links are up.
+Result<void> note_running(Transaction& transaction, const VmId& id, Timestamp now) {
+    TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
+    return set_vm_state(transaction, std::move(vm), VmState::running, now);
+}
 
 // The point of no return: the volumes go over, and what they leave is given up, in one transaction.
 Result<void> switch_volumes(Parts& parts, const JobId& job, const RevertPlan& plan) {
@@ -148,11 +171,18 @@ Result<void> switch_volumes(Parts& parts, const JobId& job, const RevertPlan& pl
                        TRY(store::update(transaction, fresh.volume));
                        TRY(make_latest(transaction, fresh.snapshot, parts.now()));
                    }
+                   if (plan.memory) TRY(note_running(transaction, *plan.vm, parts.now()));
                    return doom_chains(transaction, left);
                }));
     crash_point("reverted");
     discard_layers(parts, doomed);
     return {};
+}
+
+MemoryRevert memory_revert(Parts& parts, const JobId& job, const RevertPlan& plan, const std::vector<std::string>& locks) {
+    MemoryRevert wanted{*plan.vm, *plan.memory, *plan.group, locks, {}, [&parts, job, plan] { return empty_overlays(parts, job, plan); }};
+    for (const api::SnapshotResult& entry : plan.snapshots) wanted.tops.emplace(entry.volume_uuid, fresh_uuid(job, entry.volume_uuid));
+    return wanted;
 }
 
 Result<Saga> revert_saga(Parts& parts, const Job& job) {
@@ -168,9 +198,17 @@ Result<Saga> revert_saga(Parts& parts, const Job& job) {
     saga.add<Action>(
         "overlay", locks, [&parts, id, plan](StepContext&) { return write_overlays(parts, id, plan); },
         [&parts, id, plan](StepContext&) { return remove_overlays(parts, id, plan); });
+    if (plan.memory) {
+        saga.add<Action>(
+            "keep-firmware", locks, [&parts, id, plan](StepContext&) { return put_firmware_aside(parts, *plan.vm, id); },
+            [&parts, id](StepContext&) { return forget_firmware_aside(parts, id); });
+        saga.add<ResumeReverted>(parts, memory_revert(parts, id, plan, locks));
+    }
     saga.add<Action>("switch", locks, [&parts, id, plan](StepContext&) { return switch_volumes(parts, id, plan); }, nullptr);
-    saga.report([plan](const StepContext&, const std::vector<workflow::BranchOutcome>&) -> Result<workflow::Report> {
-        return workflow::Report{results_body(plan.group ? ResultsForm::group : ResultsForm::none, plan.snapshots), {}};
+    if (plan.memory) saga.add<Action>("links", locks, [&parts, id, plan](StepContext&) { return open_links(parts, *plan.vm, id); }, nullptr);
+    saga.report([plan](const StepContext& context, const std::vector<workflow::BranchOutcome>&) -> Result<workflow::Report> {
+        const std::string detail = plan.memory ? "{\"guest\":" + context.output_of("resume") + "}" : "";
+        return workflow::Report{results_body(plan.group ? ResultsForm::group : ResultsForm::none, plan.snapshots), detail};
     });
     return saga;
 }
@@ -187,12 +225,12 @@ void register_revert_saga(workflow::Engine& engine, Parts& parts) {
 }
 
 Result<JobId> revert_volume(Parts& parts, const Request& request, const api::RevertVolumeFromSnapshot& message) {
-    RevertPlan plan{"RevertVolumeFromSnapshot", {}, {}, {}};
+    RevertPlan plan{"RevertVolumeFromSnapshot", {}, {}, {}, {}};
     TRY(store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(const VolumeSnapshot snapshot, store::get<VolumeSnapshot>(transaction, message.uuid.text()));
         TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, snapshot.volume_uuid.text()));
         plan.vm = volume.vm_instance_uuid;
-        plan.snapshots.push_back({snapshot.uuid, volume.uuid, true, {}});
+        plan.snapshots = {{snapshot.uuid, volume.uuid, true, {}}};  // a read may run again
         return true;
     }));
     const std::string target = plan.vm ? plan.vm->text() : plan.snapshots.front().volume_uuid.text();
@@ -200,14 +238,20 @@ Result<JobId> revert_volume(Parts& parts, const Request& request, const api::Rev
 }
 
 Result<JobId> revert_vm(Parts& parts, const Request& request, const api::RevertVmFromSnapshotGroup& message) {
-    RevertPlan plan{"RevertVmFromSnapshotGroup", {}, {}, message.uuid};
+    RevertPlan plan{"RevertVmFromSnapshotGroup", {}, {}, message.uuid, {}};
     TRY(store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(const VolumeSnapshotGroup group, store::get<VolumeSnapshotGroup>(transaction, message.uuid.text()));
         plan.vm = group.vm_instance_uuid;
+        plan.memory = group.memory_image_uuid;
         TRY_ASSIGN(const std::vector<VolumeSnapshot> snapshots, store::list<VolumeSnapshot>(transaction, {{"groupUuid", message.uuid.text()}}));
+        plan.snapshots.clear();
         for (const VolumeSnapshot& snapshot : snapshots) plan.snapshots.push_back({snapshot.uuid, snapshot.volume_uuid, true, {}});
         return true;
     }));
+    if (plan.memory) {
+        TRY_ASSIGN(const std::optional<std::string> obstacle, memory_obstacle(parts, message.uuid));
+        if (obstacle) return fail(ErrorCode::operation_failed, "the VM instance cannot go on from the memory of this group: " + *obstacle);
+    }
     return submit_revert(parts, request, plan, plan.vm->text());
 }
 

@@ -21,7 +21,7 @@ struct VmRows {
     std::vector<Volume> volumes;  // attached ones, by device id; the root volume first
     std::string host_name;        // what the guest is to be called
     std::optional<VmIdentity> identity;
-    bool from_memory = false;                  // its process goes on from a memory image; only the identity report asks
+    bool from_memory = false;                  // its process goes on from another's memory; only the identity report asks
     std::optional<std::string> generation_id;  // of its running process, where that was asked
     std::string instance_id() const { return identity ? identity->instance_id : vm.uuid.text(); }
 };

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <set>
 
+#include "api/json.hpp"
 #include "base/limits.hpp"
 #include "identity/caller.hpp"
+#include "lifecycle/memory_images.hpp"
 #include "lifecycle/rows.hpp"
 #include "model/account.hpp"
 #include "resources/tag_patterns.hpp"
@@ -214,6 +216,7 @@ Result<std::vector<LayerId>> forget_snapshots_of(Transaction& transaction, const
 }
 
 Result<void> dissolve_group(Transaction& transaction, const SnapshotGroupId& group) {
+    TRY_ASSIGN(const std::optional<VolumeSnapshotGroup> row, store::find<VolumeSnapshotGroup>(transaction, {{"uuid", group.text()}}));
     TRY_ASSIGN(std::vector<VolumeSnapshot> members, store::list<VolumeSnapshot>(transaction, {{"groupUuid", group.text()}}));
     for (VolumeSnapshot& member : members) {
         member.group_uuid.reset();
@@ -223,6 +226,7 @@ Result<void> dissolve_group(Transaction& transaction, const SnapshotGroupId& gro
     TRY(resources::remove_tags_of(transaction, group.text()));
     TRY(identity::disown(transaction, group.text()));
     TRY(store::erase<VolumeSnapshotGroup>(transaction, {{"uuid", group.text()}}));
+    if (row && row->memory_image_uuid) TRY(forsake_memory_image(transaction, *row->memory_image_uuid));
     return {};
 }
 
@@ -255,6 +259,12 @@ Result<std::optional<std::string>> group_obstacle(Transaction& transaction, cons
                                           "' was attached after the group was taken; detach it, or revert the volumes one by one"};
     }
     return std::optional<std::string>{};
+}
+
+Result<std::string> machine_as_kept(Transaction& transaction, const VmRows& rows) {
+    KeptMachine machine{rows.vm, rows.nics, {}};
+    TRY_ASSIGN(machine.system_tags, system_tags_of(transaction, rows.vm.uuid.text()));
+    return api::to_json(machine, api::Audience::storage);
 }
 
 Result<std::vector<LayerId>> kept_layers(Transaction& transaction) {

@@ -1,5 +1,6 @@
 // The bookkeeping of snapshots: trees, groups, and which one a volume goes on from. Rows only, inside the caller's transaction; what becomes of
-// a layer that is no longer kept is the caller's matter (lifecycle/layers.hpp, doom_chains).
+// a layer that is no longer kept is the caller's matter (lifecycle/layers.hpp, doom_chains), and so are the files of a memory image that a group
+// was the last to need: it is marked, and discard_memory_images removes it (lifecycle/memory_images.hpp).
 //
 //   tree:  first ◄─ second ◄─ third (latest)        the next snapshot becomes a child of the latest
 //              ▲
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "lifecycle/rows.hpp"
 #include "model/snapshots.hpp"
 #include "store/database.hpp"
 
@@ -41,6 +43,9 @@ Result<void> dissolve_group(store::Transaction& transaction, const SnapshotGroup
 Result<void> dissolve_groups_of(store::Transaction& transaction, const VmId& vm);
 // Why the group's volumes cannot all be taken back together, and what to do; nothing when they can.
 Result<std::optional<std::string>> group_obstacle(store::Transaction& transaction, const SnapshotGroupId& group);
+
+// A VM as it is now, in the words of KeptMachine.
+Result<std::string> machine_as_kept(store::Transaction& transaction, const VmRows& rows);
 
 // The account that owns a resource, as a caller of it: what is made of a resource belongs to the resource's owner, whoever asks.
 Result<AccountId> owner_of(store::Transaction& transaction, std::string_view resource_uuid);

@@ -7,6 +7,9 @@
 #include "base/crash_point.hpp"
 #include "lifecycle/cut.hpp"
 #include "lifecycle/layers.hpp"
+#include "lifecycle/memory_cut.hpp"
+#include "lifecycle/memory_images.hpp"
+#include "lifecycle/revert_memory.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/snapshot_rows.hpp"
 #include "resources/tag_patterns.hpp"
@@ -30,6 +33,7 @@ struct TakePlan {
     std::optional<std::string> description;
     std::vector<std::string> system_tags, user_tags;  // of the group, or of the one snapshot
     bool admin = false;                               // asked by an administrator: some tags are for these only
+    bool memory = false;                              // of a group: with the VM's memory of the same instant
 };
 
 struct DeletePlan {
@@ -49,11 +53,11 @@ template <> const TypeInfo& describe<lifecycle::PlannedSnapshot>() {
 }
 template <> const TypeInfo& describe<lifecycle::TakePlan>() {
     using lifecycle::TakePlan;
-    static const TypeInfo info = object<TakePlan>("TakePlan", "The plan of a job that takes snapshots.", field<&TakePlan::message>("message", ""),
-                                                  field<&TakePlan::vm>("vm", ""), field<&TakePlan::group>("group", ""),
-                                                  field<&TakePlan::snapshots>("snapshots", ""), field<&TakePlan::name>("name", ""),
-                                                  field<&TakePlan::description>("description", ""), field<&TakePlan::system_tags>("systemTags", ""),
-                                                  field<&TakePlan::user_tags>("userTags", ""), field<&TakePlan::admin>("admin", ""));
+    static const TypeInfo info = object<TakePlan>(
+        "TakePlan", "The plan of a job that takes snapshots.", field<&TakePlan::message>("message", ""), field<&TakePlan::vm>("vm", ""),
+        field<&TakePlan::group>("group", ""), field<&TakePlan::snapshots>("snapshots", ""), field<&TakePlan::name>("name", ""),
+        field<&TakePlan::description>("description", ""), field<&TakePlan::system_tags>("systemTags", ""),
+        field<&TakePlan::user_tags>("userTags", ""), field<&TakePlan::admin>("admin", ""), field<&TakePlan::memory>("memory", ""));
     return info;
 }
 template <> const TypeInfo& describe<lifecycle::DeletePlan>() {
@@ -81,7 +85,7 @@ CutOrder order_of(const JobId& job, const TakePlan& plan) {
     return order;
 }
 
-Result<void> add_group(Transaction& transaction, const TakePlan& plan, Timestamp now) {
+Result<void> add_group(Transaction& transaction, const JobId& job, const TakePlan& plan, Timestamp now) {
     VolumeSnapshotGroup group;
     group.uuid = *plan.group;
     group.snapshot_count = std::ssize(plan.snapshots);
@@ -89,6 +93,11 @@ Result<void> add_group(Transaction& transaction, const TakePlan& plan, Timestamp
     group.description = plan.description;
     group.vm_instance_uuid = *plan.vm;
     group.create_date = group.last_op_date = now;
+    if (plan.memory) {
+        group.memory_image_uuid = memory_image_uuid(job);
+        TRY_ASSIGN(const VmRows rows, load_vm(transaction, *plan.vm));
+        TRY_ASSIGN(group.machine, machine_as_kept(transaction, rows));
+    }
     TRY(store::insert(transaction, group));
     TRY_ASSIGN(const AccountId owner, owner_of(transaction, plan.vm->text()));
     return identity::own(transaction, {owner, {}, false}, group.uuid.text(), "VolumeSnapshotGroupVO");
@@ -115,7 +124,7 @@ Result<void> add_group_ref(Transaction& transaction, const TakePlan& plan, const
 Result<void> keep(Transaction& transaction, const JobId& job, const TakePlan& plan, const SealedLayers& sealed, Timestamp now) {
     TRY_ASSIGN(const std::int64_t present, store::count<VolumeSnapshot>(transaction, {{"uuid", plan.snapshots.front().snapshot.text()}}));
     if (present > 0) return {};
-    if (plan.group) TRY(add_group(transaction, plan, now));
+    if (plan.group) TRY(add_group(transaction, job, plan, now));
     for (std::size_t i = 0; i < plan.snapshots.size(); ++i) {
         const PlannedSnapshot& planned = plan.snapshots[i];
         const SnapshotTreeId tree = SnapshotTreeId::derived(job.text(), "tree/" + planned.volume.text());
@@ -162,6 +171,7 @@ Result<void> delete_snapshots(Parts& parts, const std::vector<SnapshotId>& uuids
                }));
     crash_point("snapshots-deleted");
     discard_layers(parts, doomed);
+    discard_memory_images(parts);
     return {};
 }
 
@@ -177,8 +187,15 @@ public:
         const auto kept = [this](Transaction& transaction, const SealedLayers& sealed) {
             return keep(transaction, job_, plan_, sealed, parts_.now());
         };
-        TRY_ASSIGN(const CutFacts facts, cut_.run(kept, step));
+        CutOrder order = order_of(job_, plan_);
+        if (plan_.memory) {
+            order.take = [&](const std::vector<hypervisor::OverlaySpec>& overlays, CutFacts& facts) {
+                return take_memory(parts_, MemoryCut{job_, *plan_.vm, true}, overlays, facts, step.stop());
+            };
+        }
+        TRY_ASSIGN(const CutFacts facts, Cut(parts_, std::move(order)).run(kept, step));
         TRY(note_sizes(parts_, plan_));
+        if (plan_.memory) TRY(disown_memory_image(parts_, job_));  // from now on it is the group's
         return api::to_json(facts, api::Audience::storage);
     }
     Result<void> undo(StepContext&) override {
@@ -186,6 +203,7 @@ public:
         taken.reserve(plan_.snapshots.size());
         for (const PlannedSnapshot& planned : plan_.snapshots) taken.push_back(planned.snapshot);
         TRY(delete_snapshots(parts_, taken));
+        if (plan_.memory) TRY(disown_memory_image(parts_, job_));
         return cut_.undo();
     }
     std::vector<std::string> locks() const override { return cut_.locks(); }
@@ -231,6 +249,10 @@ Result<JobId> submit_take(Parts& parts, const Request& request, const TakePlan& 
     return submit(parts, request, {"take-snapshots", plan.message, target, api::to_json(plan, api::Audience::storage)},
                   [&](Transaction& transaction, Job&) -> Result<void> {
                       TRY(resources::require_free_uuid(transaction, made));
+                      if (plan.memory) {
+                          TRY_ASSIGN(const VmInstance vm, store::get<VmInstance>(transaction, plan.vm->text()));
+                          TRY(require_memory(vm, "withMemory"));
+                      }
                       for (const PlannedSnapshot& planned : plan.snapshots) {
                           TRY_ASSIGN(const Volume volume, store::get<Volume>(transaction, planned.volume.text()));
                           TRY(check_volume(transaction, volume, plan.message, request.job));
@@ -296,9 +318,9 @@ Result<JobId> create_volume_snapshot(Parts& parts, const Request& request, const
 }
 
 Result<JobId> create_snapshot_group(Parts& parts, const Request& request, const api::CreateVolumeSnapshotGroup& message) {
-    if (message.with_memory) return fail(ErrorCode::unsupported, "withMemory: a group keeps disks only; leave it out");
-    TakePlan plan{"CreateVolumeSnapshotGroup", {}, {}, {}, message.name, message.description, message.system_tags, message.user_tags,
-                  request.caller.admin};
+    TakePlan plan{
+        "CreateVolumeSnapshotGroup", {}, {}, {}, message.name, message.description, message.system_tags, message.user_tags, request.caller.admin,
+        message.with_memory};
     TRY_ASSIGN(plan.group, resources::id_or_derived(message.resource_uuid, request.job, "snapshot-group"));
     TRY(store::read(parts.database(), [&](Transaction& transaction) -> Result<bool> {
         TRY_ASSIGN(const Volume root, store::get<Volume>(transaction, message.root_volume_uuid.text()));
@@ -308,6 +330,7 @@ Result<JobId> create_snapshot_group(Parts& parts, const Request& request, const 
         }
         plan.vm = root.vm_instance_uuid;
         TRY_ASSIGN(const VmRows rows, load_vm(transaction, *plan.vm));
+        plan.snapshots.clear();  // a read may run again
         for (const Volume& volume : rows.volumes)
             plan.snapshots.push_back({SnapshotId::derived(request.job.text(), "snapshot/" + volume.uuid.text()), volume.uuid});
         return true;
@@ -359,21 +382,20 @@ Result<std::string> update_snapshot_group(Parts& parts, const api::UpdateVolumeS
 
 Result<std::string> ungroup_snapshots(Parts& parts, const api::UngroupVolumeSnapshotGroup& message) {
     TRY(parts.database().write([&](Transaction& transaction) { return dissolve_group(transaction, message.uuid); }));
+    discard_memory_images(parts);
     return "{}";
 }
 
 Result<std::string> check_group_availability(Parts& parts, const api::CheckVolumeSnapshotGroupAvailability& message) {
-    TRY_ASSIGN(const std::string results, store::read(parts.database(), [&](Transaction& transaction) -> Result<std::string> {
-                   std::string entries;
-                   for (const SnapshotGroupId& uuid : message.uuids) {
-                       TRY_ASSIGN(std::optional<std::string> obstacle, group_obstacle(transaction, uuid));
-                       const bool available = !obstacle;
-                       entries +=
-                           (entries.empty() ? "" : ",") + api::to_json(api::VolumeSnapshotGroupAvailability{uuid, available, std::move(obstacle)});
-                   }
-                   return entries;
-               }));
-    return "{\"results\":[" + results + "]}";
+    std::string entries;
+    for (const SnapshotGroupId& uuid : message.uuids) {
+        TRY_ASSIGN(std::optional<std::string> obstacle,
+                   store::read(parts.database(), [&](Transaction& transaction) { return group_obstacle(transaction, uuid); }));
+        if (!obstacle) { TRY_ASSIGN(obstacle, memory_obstacle(parts, uuid)); }
+        const bool available = !obstacle;
+        entries += (entries.empty() ? "" : ",") + api::to_json(api::VolumeSnapshotGroupAvailability{uuid, available, std::move(obstacle)});
+    }
+    return "{\"results\":[" + entries + "]}";
 }
 
 }  // namespace ramet::lifecycle

@@ -84,6 +84,8 @@ template <> const TypeInfo& describe<VolumeSnapshotGroup>() {
         field<&Group::uuid>("uuid", "The group's uuid.", {.primary = true}),
         field<&Group::snapshot_count>("snapshotCount", "How many snapshots were taken."), field<&Group::name>("name", "The group's name."),
         field<&Group::description>("description", "Free text."), field<&Group::vm_instance_uuid>("vmInstanceUuid", "The VM instance."),
+        field<&Group::memory_image_uuid>("memoryImageUuid", "The memory kept with the disks; absent: none."),
+        field<&Group::machine>("machine", "With memory: the VM instance, its NICs and tags.", {.internal = true}),
         field<&Group::volume_snapshot_refs>("volumeSnapshotRefs", "One entry per volume.", {.relation = true}),
         field<&Group::create_date>("createDate", "When it was taken."), field<&Group::last_op_date>("lastOpDate", "When it was last changed."));
     return info;

@@ -93,6 +93,9 @@ struct VolumeSnapshotGroup {
     std::string name;
     std::optional<std::string> description;
     VmId vm_instance_uuid;
+    // The memory of the same instant; absent: the group holds disks only.
+    std::optional<MemoryImageId> memory_image_uuid;
+    std::optional<std::string> machine;  // internal: with memory, KeptMachine as JSON: what the VM was to which the memory belongs
     std::vector<VolumeSnapshotGroupRef> volume_snapshot_refs;
     Timestamp create_date, last_op_date;
 };
@@ -135,7 +138,7 @@ struct Checkpoint {
 };
 template <> const TypeInfo& describe<Checkpoint>();
 
-// What a checkpoint keeps beside volumes.
+// What a checkpoint, or a group with memory, keeps beside volumes.
 struct KeptMachine {
     VmInstance vm;
     std::vector<VmNic> nics;

@@ -4,10 +4,10 @@ import json
 import os
 import pathlib
 import sys
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from killed import Killed  # noqa: E402
 from support import Agent, World  # noqa: E402
 
 STEP = ["step-after-intent", "step-after-effect", "job-after-reserve"]
@@ -15,7 +15,7 @@ CUT = ["overlay-written", "captured-before-rows", "captured", "qemu.snapshot.sto
 REVERT = ["revert-overlay-written", "reverted", "layers-doomed", "layer-file-removed"]
 
 
-class SnapshotKill(World):
+class SnapshotKill(Killed, World):
     """The running VM `web01` is captured; the stopped VM `cold` is reverted."""
 
     @classmethod
@@ -25,36 +25,6 @@ class SnapshotKill(World):
         cls.agent = Agent(cls.server.data_dir, cls.source["uuid"])
         cls.agent.call("guest-ping")
         cls.cold = cls.api.clone(cls.source["uuid"], ["cold"], strategy="CreateStopped")["inventories"][0]["inventory"]
-        cls.count = 0
-
-    def restart(self, **environment):
-        self.server.stop()
-        self.server.start(**environment)
-        type(self).api = self.server.api()
-
-    def killed_during(self, point, method, path, body=None):
-        """Calls with the crash point armed, restarts, and returns the ended job's (status, body); 404: killed before it was committed."""
-        self.restart(RAMET_CRASH_POINT=point)
-        type(self).count += 1
-        job = f"{self.count:012x}4000800000000001{os.getpid() & 0xffff:04x}"[:32]
-        try:
-            self.api.send(method, "/zstack/v1" + path, body, {"X-Job-UUID": job})
-        except OSError:
-            pass  # it died before it could answer
-        end = time.monotonic() + 30
-        while self.server.process.poll() is None and time.monotonic() < end:
-            time.sleep(0.02)
-        self.assertEqual(-9, self.server.process.poll(), f"{point} was never passed")
-        self.server.start()
-        type(self).api = self.server.api()
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            status, text, _ = self.api.send("GET", "/zstack/v1/api-jobs/" + job)
-            if status != 202:
-                self.assertIn(status, (200, 503, 404), text)
-                return status, text
-            time.sleep(0.1)
-        self.fail(f"job {job} has not ended 60 s after the restart")
 
     def check_whole(self):
         self.assert_nothing_left_over()

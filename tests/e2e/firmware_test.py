@@ -197,6 +197,34 @@ class Firmware(World):
         self.assert_uefi(guest)
         self.assertIn(b"my own!!", ask_tpm(guest, read(8))[1])
 
+    def test_a_group_with_memory_takes_uefi_variables_and_the_tpm_back(self):
+        vm = self.create("back", "bootMode::UEFI", "tpm::2.0")
+        guest = self.guest(vm)
+        self.assertEqual(0, ask_tpm(guest, define(8))[0])
+        self.assertEqual(0, ask_tpm(guest, write(b"a secret"))[0])
+        guest.run("echo here >/run/token")
+        kept = self.vars(vm)
+        params = {"rootVolumeUuid": vm["rootVolumeUuid"], "name": "kept", "withMemory": True}
+        group = self.api.post("/volume-snapshots/group", {"params": params})["inventory"]["uuid"]
+        self.assertEqual(0, ask_tpm(guest, write(b"changed!"))[0])
+        self.api.action(vm["uuid"], "stopVmInstance", type="cold")
+        variables = self.firmware / vm["uuid"] / "vars.fd"
+        with variables.open("r+b") as file:  # as if the guest had written one since
+            file.seek(-1, os.SEEK_END)
+            file.write(b"\x55")
+        self.api.put(f"/volume-snapshots/group/{group}/actions", {"revertVmFromSnapshotGroup": {}})
+        guest = self.guest(vm)
+        self.assertEqual("here", guest.run("cat /run/token"))
+        self.assertIn(b"a secret", ask_tpm(guest, read(8))[1])
+        self.assertEqual(kept, self.vars(vm))
+        self.assertEqual([vm["uuid"]], [entry.name for entry in self.firmware.glob("*")])
+        self.api.action(vm["uuid"], "stopVmInstance", type="cold")
+        self.api.action(vm["uuid"], "startVmInstance")
+        guest = self.guest(vm)
+        self.assert_uefi(guest)
+        self.assertIn(b"a secret", ask_tpm(guest, read(8))[1])
+        self.api.delete("/volume-snapshots/group/" + group)
+
     def test_a_tpm_outlives_the_server_ends_with_its_vm_and_its_crash_is_seen(self):
         vm = self.create("lasting", "tpm::2.0", memory=128 * MIB)
         guest = self.guest(vm)

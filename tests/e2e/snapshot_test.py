@@ -218,7 +218,6 @@ class Snapshots(World):
         post = self.api.post
         self.refused("SYS.1006", "NotInstantiated", call=lambda: self.snapshot("x", volume["uuid"]))
         self.refused("SYS.1007", "CreateVolumeSnapshot", call=lambda: post("/volume-snapshots/group", {"params": {"rootVolumeUuid": volume["uuid"], "name": "x"}}))
-        self.refused("SYS.1014", "withMemory", call=lambda: post("/volume-snapshots/group", {"params": {"rootVolumeUuid": self.root, "name": "x", "withMemory": True}}))
         self.refused("SYS.1007", "name", call=lambda: post(f"/volumes/{self.root}/volume-snapshots", {"params": {}}))
         vm = self.api.clone(self.source["uuid"], ["other"], strategy="CreateStopped")["inventories"][0]["inventory"]
         checkpoint = self.checkpoint(vm["uuid"], "c")

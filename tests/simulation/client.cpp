@@ -66,10 +66,11 @@ Result<JobId> Client::clone(const VmInstance& source, std::size_t count, const s
     return clone::clone_vm(parts(), request(), message);
 }
 
-Result<JobId> Client::snapshot_group(const VmInstance& vm, const std::string& name) {
+Result<JobId> Client::snapshot_group(const VmInstance& vm, const std::string& name, bool memory) {
     api::CreateVolumeSnapshotGroup message;
     message.root_volume_uuid = vm.root_volume_uuid.value_or(VolumeId());
     message.name = name;
+    message.with_memory = memory;
     return lifecycle::create_snapshot_group(parts(), request(), message);
 }
 

@@ -195,7 +195,7 @@ private:
         if (choice == 0 && group) return lifecycle::delete_snapshot_group(client.parts(), Client::request(), {group->uuid});
         if (choice == 1 && group) return lifecycle::revert_vm(client.parts(), Client::request(), {group->uuid});
         if (choice == 2 && checkpoint) return lifecycle::delete_checkpoint(client.parts(), Client::request(), {checkpoint->uuid});
-        if (choice < 4) return client.snapshot_group(vm, "group-" + std::to_string(left_));
+        if (choice < 4) return client.snapshot_group(vm, "group-" + std::to_string(left_), draw_.one_in(3));
         api::CreateCheckpoint message;
         message.vm_instance_uuid = vm.uuid;
         message.name = "checkpoint-" + std::to_string(left_);

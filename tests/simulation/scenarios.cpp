@@ -192,6 +192,19 @@ void add_snapshots(std::vector<Scenario>& all) {
     all.push_back({"delete a snapshot group", after(with_source("running"), take), [](Client& client) { delete_group(client, "group"); }});
     all.push_back({"revert a VM", after(with_source("stopped"), take),
                    [](Client& client) { client.wait(lifecycle::revert_vm(client.parts(), Client::request(), {group(client, "group")})); }});
+    const Act keep = [](Client& client) { client.wait(client.snapshot_group(client.must_vm("source"), "group", true)); };
+    const Act stopped_since = after(write, [](Client& client) { stop(client, "source"); });
+    for (const std::string& state : {std::string("running"), std::string("paused")})
+        all.push_back({"snapshot with memory of a " + state + " source", after(with_source(state), write), keep});
+    all.push_back(
+        {"delete a snapshot group with memory", after(with_source("running"), keep), [](Client& client) { delete_group(client, "group"); }});
+    all.push_back({"revert a VM with memory", after(after(with_source("running"), keep), stopped_since),
+                   [](Client& client) { client.wait(lifecycle::revert_vm(client.parts(), Client::request(), {group(client, "group")})); }});
+    all.push_back({"revert a VM with memory and start it at once", after(after(with_source("running"), keep), stopped_since), [](Client& client) {
+                       const Result<JobId> reverted = lifecycle::revert_vm(client.parts(), Client::request(), {group(client, "group")});
+                       start(client, "source");
+                       client.wait(reverted);
+                   }});
     all.push_back({"snapshot and pause at once", with_source("running"), [](Client& client) {
                        const Result<JobId> taken = client.snapshot_group("source", "group");
                        client.wait(lifecycle::pause_vm(client.parts(), Client::request(), {client.must_vm("source").uuid}));

@@ -71,6 +71,8 @@ void add_parts(Client& client, std::set<std::string>& found) {
         if (has(found, layer.volume_uuid)) found.insert(layer.uuid.text());
     for (const Checkpoint& checkpoint : client.rows<Checkpoint>())
         if (found.contains(checkpoint.uuid.text()) && checkpoint.memory_image_uuid) found.insert(checkpoint.memory_image_uuid->text());
+    for (const VolumeSnapshotGroup& group : client.rows<VolumeSnapshotGroup>())
+        if (found.contains(group.uuid.text()) && group.memory_image_uuid) found.insert(group.memory_image_uuid->text());
     for (const MemoryImage& image : client.rows<MemoryImage>())
         if (has(found, image.owner_job_uuid)) found.insert(image.uuid.text());
 }

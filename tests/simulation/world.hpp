@@ -44,7 +44,7 @@ public:
     Result<JobId> clone(const std::string& source, std::size_t count, const std::function<void(api::CloneVmInstance&)>& edit = {}) {
         return clone(must_vm(source), count, edit);
     }
-    Result<JobId> snapshot_group(const VmInstance& vm, const std::string& name);
+    Result<JobId> snapshot_group(const VmInstance& vm, const std::string& name, bool memory = false);
     Result<JobId> snapshot_group(const std::string& vm, const std::string& name) { return snapshot_group(must_vm(vm), name); }
     void guest_writes(const std::string& vm);
 

@@ -68,7 +68,7 @@ Result<void> check_layout(const std::string& layout, const Capabilities& capabil
         TRY_ASSIGN(const std::string captured, member(text, trait.name));
         if (captured == trait.here) continue;
         return fail(ErrorCode::operation_failed, std::string("The memory does not fit this host any more: ") + trait.what + " was " + captured +
-                                                     " and is " + trait.here + "; clone without memory, or capture again");
+                                                     " and is " + trait.here + "; do without the memory, or capture again");
     }
     return {};
 }

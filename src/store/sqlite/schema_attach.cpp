@@ -10,4 +10,9 @@ const std::string_view kSchemaHookSchema = R"sql(
 ALTER TABLE job ADD COLUMN webHookHasSchema INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+const std::string_view kSchemaGroupMemory = R"sql(
+ALTER TABLE volume_snapshot_group ADD COLUMN memoryImageUuid TEXT;
+ALTER TABLE volume_snapshot_group ADD COLUMN machine TEXT;
+)sql";
+
 }  // namespace ramet::store::sqlite
