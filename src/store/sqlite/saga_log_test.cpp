@@ -178,9 +178,7 @@ TEST_F(SagaLogOnSqlite, AStuckJobIsReopenedWithItsStuckSteps) {
         stuck.error = "why";
         done.status = StepStatus::done;
         ASSERT_TRUE(log.save_step(stuck).has_value() && log.save_step(done).has_value());
-        if (all_is_undone) {
-            ASSERT_TRUE(log.save_step(workflow::cause_row(job.uuid, Error{}, Timestamp{2})).has_value());
-        }
+        if (all_is_undone) { ASSERT_TRUE(log.save_step(workflow::cause_row(job.uuid, Error{}, Timestamp{2})).has_value()); }
         EXPECT_TRUE(log.reopen(job.uuid).value());
         const std::optional<Job> found = log.find_job(job.uuid).value();
         ASSERT_TRUE(found.has_value());
