@@ -56,6 +56,7 @@ struct Cut::Source {
         Layer overlay;  // what goes over it
         storage::Place overlay_place;
         bool reserved = false;   // the overlay has its row, from before anything is cut until nothing uses it
+        bool doomed = false;     // and is being removed
         bool adopted = false;    // the overlay is the volume's top already: this step, run again
         bool overtaken = false;  // the rows had adopted it, and another cut has been made since
     };
@@ -106,6 +107,7 @@ Result<Cut::Source> Cut::load(Transaction& transaction) const {
         TRY_ASSIGN(disk.top_place, place_of(transaction, disk.top));
         TRY_ASSIGN(const std::optional<Layer> reserved, store::find<Layer>(transaction, {{"uuid", disk.overlay.uuid.text()}}));
         disk.reserved = reserved.has_value();
+        disk.doomed = reserved && reserved->deleting;
         disk.overtaken = !disk.adopted && reserved && reserved->parent_uuid != disk.top.uuid;
         disk.overlay.primary_storage_uuid = disk.top.primary_storage_uuid;
         // The volume's own directory, although the top may be a layer that another volume began.
@@ -139,7 +141,8 @@ Result<bool> Cut::can_reuse(const Source& source, CutFacts& facts) {
     const bool all_empty = std::ranges::all_of(
         source.disks, [](const Source::Disk& disk) { return !disk.adopted && disk.top.untouched && disk.top.parent_uuid.has_value(); });
     if (!all_empty) return false;
-    if (source.domain == hypervisor::DomainState::shut_off) return true;
+    // Its process has ended and nobody has noted yet what the guest wrote before.
+    if (source.domain == hypervisor::DomainState::shut_off) return !source.vm || !is_on(source.vm->state);
     // "Untouched" is said of the layers QEMU has on top: after a crash between the cut and the rows these are not the rows' tops.
     TRY_ASSIGN(const std::vector<hypervisor::DiskTop> tops, parts_.hypervisor.disk_tops(*order_.vm));
     for (const Source::Disk& disk : source.disks) {
@@ -315,7 +318,7 @@ Result<void> Cut::undo() {
     // Cut, and the rows do not know: they follow all disks at once or none. The record of a VM that was stopped since knows of no later cut and
     // of no merge, so what it says of a disk that the rows did follow is old.
     const auto unknown_to_rows = [&](const Source::Disk& disk) {
-        return disk.reserved && !disk.adopted && !disk.overtaken && std::ranges::any_of(tops, [&](const hypervisor::DiskTop& top) {
+        return disk.reserved && !disk.doomed && !disk.adopted && !disk.overtaken && std::ranges::any_of(tops, [&](const hypervisor::DiskTop& top) {
                    return top.volume == disk.volume.uuid && top.place.path == disk.overlay.path;
                });
     };
