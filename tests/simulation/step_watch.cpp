@@ -123,16 +123,17 @@ StepWatch::Visit::Visit(StepWatch& watch, std::string_view operation, const std:
     if (!changes || resource.empty()) return;
     job_ = job;
     resource_ = resource;
-    std::vector<std::string>& others = watch_.calls_under_way_[resource_];
-    for (const std::string& other : others)
-        if (other != job_) watch_.tell_(what + " while a call of job " + other + " is under way");
-    others.push_back(job_);
+    const bool removes = operation == "remove";
+    std::vector<Call>& others = watch_.calls_under_way_[resource_];
+    for (const Call& other : others)
+        if (other.job != job_ && !(removes && other.removes)) watch_.tell_(what + " while a call of job " + other.job + " is under way");
+    others.push_back({job_, removes});
 }
 
 StepWatch::Visit::~Visit() {
     if (job_.empty()) return;
-    std::vector<std::string>& calls = watch_.calls_under_way_[resource_];
-    if (const auto mine = std::ranges::find(calls, job_); mine != calls.end()) calls.erase(mine);
+    std::vector<Call>& calls = watch_.calls_under_way_[resource_];
+    if (const auto mine = std::ranges::find(calls, job_, &Call::job); mine != calls.end()) calls.erase(mine);
 }
 
 }  // namespace ramet::sim

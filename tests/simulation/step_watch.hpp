@@ -1,5 +1,5 @@
 // Steps of two jobs never work on one resource at once: nobody changes it while a call of another job is under way, or between two calls of a
-// step that holds its lock. What only looks may come between.
+// step that holds its lock. What only looks may come between, and two may remove what is doomed: nobody refers to it any more.
 #pragma once
 
 #include <functional>
@@ -58,8 +58,12 @@ private:
         bool has_called = false;
         std::string intrusion{};  // of another job since then
     };
-    std::map<std::string, Holder> held_;                               // by resource
-    std::map<std::string, std::vector<std::string>> calls_under_way_;  // by resource: the jobs
+    std::map<std::string, Holder> held_;  // by resource
+    struct Call {
+        std::string job;
+        bool removes = false;
+    };
+    std::map<std::string, std::vector<Call>> calls_under_way_;  // by resource
 };
 
 }  // namespace ramet::sim
