@@ -76,7 +76,7 @@ class Firmware(World):
             self.assertIn("inventory", entry, entry)
         return [entry["inventory"] for entry in entries]
 
-    def guest(self, vm, patience=120):
+    def guest(self, vm, patience=300):  # UEFI boots slowly under TCG, and other tests run beside
         agent = Agent(self.server.data_dir, vm["uuid"])
         agent.call("guest-ping", patience)
         return agent
