@@ -28,7 +28,7 @@ class Hung(InstantWorld):
     @contextlib.contextmanager
     def silent_agent(self, seconds=15):
         """The guest's own doing: nobody could tell an agent that hangs to go on."""
-        self.agent.run(f"(sleep 0.3; kill -STOP $(pidof qemu-ga); sleep {seconds}; kill -CONT $(pidof qemu-ga)) >/dev/null 2>&1 </dev/null &")
+        self.agent.start(f"sleep 0.3; kill -STOP $(pidof qemu-ga); sleep {seconds}; kill -CONT $(pidof qemu-ga)")
         time.sleep(1)
         try:
             yield

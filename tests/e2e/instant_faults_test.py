@@ -102,7 +102,7 @@ class Faults(InstantWorld):
 
     def test_a_guest_that_never_answers_its_agent(self):
         """The agent was there, and hangs when the guest is captured: known only of a source on pause, which cannot be asked."""
-        self.agent.run("(sleep 0.3; kill -STOP $(pidof qemu-ga); sleep 20; kill -CONT $(pidof qemu-ga)) >/dev/null 2>&1 </dev/null &")
+        self.agent.start("sleep 0.3; kill -STOP $(pidof qemu-ga); sleep 20; kill -CONT $(pidof qemu-ga)")
         time.sleep(1)
         self.api.action(self.source["uuid"], "pauseVmInstance")
         try:

@@ -158,7 +158,7 @@ class Instant(InstantWorld):
     @unittest.skipUnless(PRIVILEGED, "without an agent a clone needs another NIC on a tap")
     def test_an_agent_that_is_silent_for_a_while(self):
         def silent(seconds):
-            self.agent.run(f"(sleep 1; kill -STOP $(pidof qemu-ga); sleep {seconds}; kill -CONT $(pidof qemu-ga)) >/dev/null 2>&1 </dev/null &")
+            self.agent.start(f"sleep 1; kill -STOP $(pidof qemu-ga); sleep {seconds}; kill -CONT $(pidof qemu-ga)")
             time.sleep(2)
 
         silent(20)
@@ -250,8 +250,8 @@ class Instant(InstantWorld):
 
     def silence_agent(self):
         """Ends it, for some 14 seconds in source and clone alike."""
-        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 14\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent; "
-                       "(sleep 0.5; kill $(pidof qemu-ga); sleep 13.9; mv /etc/ramet/agent.off /etc/ramet/agent) >/dev/null 2>&1 </dev/null &")
+        self.agent.run("mv /etc/ramet/agent /etc/ramet/agent.off; printf '#!/bin/sh\\nexec sleep 14\\n' >/etc/ramet/agent; chmod 755 /etc/ramet/agent")
+        self.agent.start("sleep 0.5; kill $(pidof qemu-ga); sleep 13.9; mv /etc/ramet/agent.off /etc/ramet/agent")
         end = time.monotonic() + 20
         try:
             while time.monotonic() < end:
@@ -299,8 +299,7 @@ class Instant(InstantWorld):
             return False
 
     def test_a_clock_that_the_agent_may_not_set_is_right_all_the_same(self):
-        restart = "(sleep 0.3; kill $(pidof qemu-ga)) >/dev/null 2>&1 </dev/null &"
-        self.agent.run("sed -i 's/exec qemu-ga/& -b guest-set-time/' /etc/ramet/agent; " + restart)
+        self.agent.start("sed -i 's/exec qemu-ga/& -b guest-set-time/' /etc/ramet/agent; sleep 0.3; kill $(pidof qemu-ga)")
         self.until(lambda: not self.agent_may_set_the_clock())
         try:
             self.agent.run(f"date -u -s @$(($(date +%s)-{DAY}))")  # as if the capture were a day old
@@ -310,7 +309,7 @@ class Instant(InstantWorld):
             self.assertLess(max(asked - told, told - time.time()), 0.5)
             self.assertIn("by date", {fact["what"]: fact["detail"] for fact in detail["gate"][0]["facts"]}["clock"])
         finally:
-            self.agent.run("sed -i 's/ -b guest-set-time//' /etc/ramet/agent; " + restart)
+            self.agent.start("sed -i 's/ -b guest-set-time//g' /etc/ramet/agent; sleep 0.3; kill $(pidof qemu-ga)")
             self.until(self.agent_may_set_the_clock)
 
 

@@ -126,7 +126,7 @@ class WithWriter:
     @classmethod
     def in_background(cls, script):
         """Returns once it has begun; one that ends or stops the agent has to wait a second, or the agent cannot say so."""
-        cls.agent.run(f"setsid sh -c '{script}' </dev/null >/dev/null 2>&1 &")
+        cls.agent.start(f"exec setsid sh -c '{script}'")
 
     def device_of(self, volume):
         find = f"for b in /sys/block/vd*; do [ \"$(cat $b/serial)\" = {volume['uuid'][:20]} ] && echo /dev/${{b##*/}}; done; true"
