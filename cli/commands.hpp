@@ -49,13 +49,18 @@ struct Rows {
     std::vector<Column> columns;
 };
 // `enable`, `expunge` and the like: one word that says what is done to a row.
+struct VerbValue {
+    std::string name, help, parameter;
+    std::vector<std::string> choices{};  // none: any text
+};
 struct Verb {
     std::string name, key, help;
     boost::json::object parameters{};
+    std::optional<VerbValue> value{};  // said on the command line, one more parameter
 };
 void add_verb(CLI::App& group, Context& context, const Rows& rows, const Verb& verb);
-void add_rename(CLI::App& group, Context& context, const Rows& rows, const std::string& key);
-void add_boot_mode(CLI::App& group, Context& context, const Rows& rows, const std::string& key, const std::string& help);
+Verb rename_verb(const std::string& key);
+Verb boot_mode_verb(const std::string& key, const std::string& help);
 void add_job_commands(CLI::App& app, Context& context);
 void add_lease_commands(CLI::App& vm, Context& context);  // of `vm`
 void add_event_commands(CLI::App& app, Context& context);

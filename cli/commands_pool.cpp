@@ -208,8 +208,8 @@ void add_image_commands(CLI::App& app, Context& context) {
     add_verb(*image, context, rows, {"expunge", "expungeImage", "Remove a deleted image and its file for ever"});
     add_verb(*image, context, rows, {"enable", "changeImageState", "Let VMs be made from it again", {{"stateEvent", "enable"}}});
     add_verb(*image, context, rows, {"disable", "changeImageState", "Let no more VMs be made from it", {{"stateEvent", "disable"}}});
-    add_rename(*image, context, rows, "updateImage");
-    add_boot_mode(*image, context, rows, "setImageBootMode", "Set how VMs made from it boot");
+    add_verb(*image, context, rows, rename_verb("updateImage"));
+    add_verb(*image, context, rows, boot_mode_verb("setImageBootMode", "Set how VMs made from it boot"));
 }
 
 void add_volume_commands(CLI::App& app, Context& context) {
@@ -237,7 +237,7 @@ void add_volume_commands(CLI::App& app, Context& context) {
     add_verb(*volume, context, rows, {"expunge", "expungeDataVolume", "Remove a deleted data volume for ever"});
     add_verb(*volume, context, rows, {"enable", "changeVolumeState", "Let a volume be used again", {{"stateEvent", "enable"}}});
     add_verb(*volume, context, rows, {"disable", "changeVolumeState", "Let no VM get this volume any more", {{"stateEvent", "disable"}}});
-    add_rename(*volume, context, rows, "updateVolume");
+    add_verb(*volume, context, rows, rename_verb("updateVolume"));
 }
 
 void add_place_commands(CLI::App& app, Context& context) {

@@ -114,7 +114,7 @@ void add_vm_settings_commands(CLI::App& vm, Context& context) {
     add_host_name_and_link(vm, context);
     add_console(vm, context);
     const Rows rows{"VM", "/vm-instances", "vm", {{"NAME", "name"}, {"STATE", "state"}, {"UUID", "uuid"}}};
-    add_boot_mode(vm, context, rows, "setVmBootMode", "Set how a VM boots, from its next start on");
+    add_verb(vm, context, rows, boot_mode_verb("setVmBootMode", "Set how a VM boots, from its next start on"));
 }
 
 void add_config_commands(CLI::App& app, Context& context) {

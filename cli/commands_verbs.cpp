@@ -10,14 +10,9 @@ namespace json = boost::json;
 namespace {
 
 // PUT PATH/UUID/actions {KEY: parameters}
-struct Action {
-    std::string key;
-    json::object parameters;
-};
-
-Result<int> act(ApiClient& api, const Rows& rows, const std::string& wanted, const Action& action, Format format) {
+Result<int> act(ApiClient& api, const Rows& rows, const std::string& wanted, const std::string& key, const json::object& parameters, Format format) {
     TRY_ASSIGN(const std::string uuid, api.resolve(rows.path, rows.kind, wanted));
-    TRY_ASSIGN(const json::object answer, api.call("PUT", rows.path + "/" + uuid + "/actions", {{action.key, action.parameters}}));
+    TRY_ASSIGN(const json::object answer, api.call("PUT", rows.path + "/" + uuid + "/actions", {{key, parameters}}));
     if (const json::value* inventory = answer.if_contains("inventory"))
         print_rows({*inventory}, rows.columns, format);
     else
@@ -35,35 +30,23 @@ void add_verb(CLI::App& group, Context& context, const Rows& rows, const Verb& v
     auto target = std::make_shared<Target>();
     CLI::App* command = group.add_subcommand(verb.name, verb.help);
     command->add_option(rows.argument, target->wanted, "Name or uuid")->required();
+    if (verb.value) {
+        CLI::Option* value = command->add_option(verb.value->name, target->value, verb.value->help)->required();
+        if (!verb.value->choices.empty()) value->check(CLI::IsMember(verb.value->choices));
+    }
     command->callback([&context, target, rows, verb] {
         context.command = [&context, target, rows, verb](ApiClient& api) {
-            return act(api, rows, target->wanted, {verb.key, verb.parameters}, context.format);
+            json::object parameters = verb.parameters;
+            if (verb.value) parameters[verb.value->parameter] = target->value;
+            return act(api, rows, target->wanted, verb.key, parameters, context.format);
         };
     });
 }
 
-void add_rename(CLI::App& group, Context& context, const Rows& rows, const std::string& key) {
-    auto target = std::make_shared<Target>();
-    CLI::App* command = group.add_subcommand("rename", "Give it another name");
-    command->add_option(rows.argument, target->wanted, "Name or uuid")->required();
-    command->add_option("NAME", target->value, "Its new name")->required();
-    command->callback([&context, target, rows, key] {
-        context.command = [&context, target, rows, key](ApiClient& api) {
-            return act(api, rows, target->wanted, {key, {{"name", target->value}}}, context.format);
-        };
-    });
-}
+Verb rename_verb(const std::string& key) { return {"rename", key, "Give it another name", {}, VerbValue{"NAME", "Its new name", "name"}}; }
 
-void add_boot_mode(CLI::App& group, Context& context, const Rows& rows, const std::string& key, const std::string& help) {
-    auto target = std::make_shared<Target>();
-    CLI::App* command = group.add_subcommand("boot-mode", help);
-    command->add_option(rows.argument, target->wanted, "Name or uuid")->required();
-    command->add_option("MODE", target->value, "UEFI or Legacy (BIOS)")->required()->check(CLI::IsMember({"UEFI", "Legacy"}));
-    command->callback([&context, target, rows, key] {
-        context.command = [&context, target, rows, key](ApiClient& api) {
-            return act(api, rows, target->wanted, {key, {{"bootMode", target->value}}}, context.format);
-        };
-    });
+Verb boot_mode_verb(const std::string& key, const std::string& help) {
+    return {"boot-mode", key, help, {}, VerbValue{"MODE", "UEFI or Legacy (BIOS)", "bootMode", {"UEFI", "Legacy"}}};
 }
 
 }  // namespace ramet::cli
