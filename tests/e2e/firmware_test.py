@@ -45,7 +45,9 @@ def read(size):
 def ask_tpm(guest, request, patience=60):
     """Sends one command to the guest's TPM device; returns the response code and the response."""
     octets = "".join(f"\\{byte:03o}" for byte in request)  # octal: what every shell's printf knows
-    answer = guest.run(f"exec 3<>/dev/tpm0 && printf '{octets}' >&3 && dd bs=4096 count=1 <&3 | base64", patience)
+    # One process at a time may have the device open, and the one before may not have let go of it yet.
+    talk = f"{{ printf '{octets}' >&3 && dd bs=4096 count=1 <&3 | base64; }} 3<>/dev/tpm0"
+    answer = guest.run(f"tries=100; until {talk}; do tries=$((tries-1)); [ $tries -gt 0 ] || exit 1; sleep 0.1; done", patience)
     answer = base64.b64decode(answer)
     if len(answer) < 10:
         raise RuntimeError(f"the TPM answered {answer!r}")
