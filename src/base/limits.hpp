@@ -89,8 +89,8 @@ inline constexpr std::chrono::seconds kMergeRetryFailed{600};
 
 // --- leases, events, garbage
 inline constexpr std::chrono::milliseconds kLeaseLook{500};    // how often ended leases are looked for: an end is acted on within 2 s
-inline constexpr std::chrono::seconds kIoStopLook{2};          // how often VMs that QEMU has stopped are looked for
-inline constexpr std::chrono::seconds kLeaseRetry{30};         // before an expiry that failed is tried again
+inline constexpr std::chrono::seconds kProcessLook{2};         // how often VMs whose process has stopped or ended by itself are looked for
+inline constexpr std::chrono::seconds kKeeperRetry{30};        // before what a job of a keeper's failed at is tried again
 inline constexpr std::int64_t kLeaseSecondsMax = 315'360'000;  // ten years
 inline constexpr std::int64_t kClockStepMilliseconds = 1500;   // a wall clock that is this far off was set, it did not drift
 inline constexpr std::size_t kEventsMax = 10'000;              // the newest are kept

@@ -31,11 +31,11 @@
 #include "lifecycle/flatten.hpp"
 #include "lifecycle/garbage.hpp"
 #include "lifecycle/identity_report.hpp"
-#include "lifecycle/io_stops.hpp"
 #include "lifecycle/lease.hpp"
 #include "lifecycle/memory_check.hpp"
 #include "lifecycle/merge.hpp"
 #include "lifecycle/power.hpp"
+#include "lifecycle/process_keeper.hpp"
 #include "lifecycle/reconcile.hpp"
 #include "lifecycle/rows.hpp"
 #include "lifecycle/snapshots.hpp"
@@ -107,7 +107,7 @@ struct Service::Parts {
     std::unique_ptr<lifecycle::Parts> lifecycle;
     std::unique_ptr<lifecycle::Merger> merger;
     std::unique_ptr<lifecycle::LeaseKeeper> lease_keeper;
-    std::unique_ptr<lifecycle::IoStopKeeper> io_stop_keeper;
+    std::unique_ptr<lifecycle::ProcessKeeper> process_keeper;
     std::unique_ptr<lifecycle::GarbageKeeper> garbage_keeper;
     std::unique_ptr<http::Edge> edge;
     std::unique_ptr<http::Server> server;
@@ -181,7 +181,7 @@ void Service::Parts::build_use_cases() {
     garbage_keeper = std::make_unique<lifecycle::GarbageKeeper>(*lifecycle);
     lifecycle::register_garbage_saga(*engine, *garbage_keeper);
     lease_keeper = std::make_unique<lifecycle::LeaseKeeper>(*lifecycle, clock);
-    io_stop_keeper = std::make_unique<lifecycle::IoStopKeeper>(*lifecycle);
+    process_keeper = std::make_unique<lifecycle::ProcessKeeper>(*lifecycle);
 }
 
 Result<void> Service::Parts::prepare() {
@@ -234,7 +234,7 @@ Result<void> Service::Parts::listen() {
     identity_keeper->start();
     merger->start();
     lease_keeper->start();
-    io_stop_keeper->start();
+    process_keeper->start();
     garbage_keeper->start();
     http::ServerOptions listener;
     listener.address = options.listen_address;
@@ -292,7 +292,7 @@ Service::~Service() {
     }
     parts_->garbage_keeper->stop();
     parts_->lease_keeper->stop();
-    parts_->io_stop_keeper->stop();
+    parts_->process_keeper->stop();
     parts_->hypervisor->on_exit(nullptr);
     parts_->server.reset();
     parts_->engine.reset();  // before what it tells of jobs that end

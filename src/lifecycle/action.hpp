@@ -56,6 +56,9 @@ struct JobOrder {
 using Reserve = std::function<Result<void>(store::Transaction&, Job&)>;
 Result<JobId> submit(Parts& parts, const Request& request, const JobOrder& order, const Reserve& reserve = {});
 
+// For keepers, which look again and again: a job of this kind is at it, or has failed at it within limits::kKeeperRetry.
+Result<bool> is_on_its_way(store::Transaction& transaction, std::string_view kind, const std::string& target_uuid, Timestamp now);
+
 // A report that answers {"inventory": the row}.
 template <class Row>
 auto inventory_report(Parts& parts, std::string key) {

@@ -106,16 +106,6 @@ Result<Due> leases_until(Transaction& transaction, Timestamp before) {
     return due;
 }
 
-// A job is at it, or has just failed at it. One that ended at a time that is still to come did so before the wall clock was set back.
-Result<bool> expiry_is_on_its_way(Transaction& transaction, const VmId& vm, Timestamp now) {
-    constexpr std::int64_t kRetry = std::chrono::milliseconds(limits::kLeaseRetry).count();
-    TRY_ASSIGN(const std::vector<store::Values> rows,
-               transaction.query("SELECT COUNT(*) FROM job WHERE \"targetUuid\" = $1 AND kind = $2 AND (\"finishDate\" IS NULL OR "
-                                 "(state <> 'Succeeded' AND \"finishDate\" > $3 AND \"finishDate\" <= $4))",
-                                 {vm.text(), std::string(kKind), now.milliseconds - kRetry, now.milliseconds}));
-    return std::get<std::int64_t>(rows.at(0).at(0)) > 0;
-}
-
 Result<Event> warning_about(Transaction& transaction, const VmInstance& vm) {
     TRY_ASSIGN(Event event, event_about(transaction, vm, "lease-warning", std::to_string(vm.lease_end_date->milliseconds),
                                         "the lease of VM instance '" + vm.name + "' ends at " + to_wire_date(*vm.lease_end_date) +
@@ -221,7 +211,7 @@ Result<void> LeaseKeeper::end_leases() {
                    TRY_ASSIGN(Due ended, leases_until(transaction, parts_.now()));
                    Due idle;
                    for (VmInstance& vm : ended.vms) {
-                       TRY_ASSIGN(const bool busy, expiry_is_on_its_way(transaction, vm.uuid, parts_.now()));
+                       TRY_ASSIGN(const bool busy, is_on_its_way(transaction, kKind, vm.uuid.text(), parts_.now()));
                        if (!busy) idle.vms.push_back(std::move(vm));
                    }
                    return idle;

@@ -248,7 +248,7 @@ void World::judge() {
     std::vector<std::string> found = violations(client, script_.stuck_is_no_violation);
     // So do the ends of leases; what they are at is no violation when they have ended, and one that failed is tried again after a while.
     for (int look = 0; look < kLooks && !found.empty() && !script_.damage; ++look) {
-        scheduler().sleep(std::chrono::nanoseconds(limits::kLeaseRetry).count());
+        scheduler().sleep(std::chrono::nanoseconds(limits::kKeeperRetry).count());
         server_->wait_for_all_jobs();
         found = violations(client, script_.stuck_is_no_violation);
     }

@@ -1,11 +1,14 @@
-#include "lifecycle/io_stops.hpp"
+#include "lifecycle/process_keeper.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "base/limits.hpp"
 #include "base/patience.hpp"
 #include "base/task_group.hpp"
 #include "lifecycle/events.hpp"
+#include "lifecycle/power.hpp"
 #include "lifecycle/rows.hpp"
 #include "store/table.hpp"
 #include "telemetry/log.hpp"
@@ -37,35 +40,50 @@ Result<void> note_stop(Parts& parts, const VmInstance& seen) {
     });
 }
 
+Result<std::vector<VmInstance>> vms_on(Transaction& transaction) {
+    std::vector<VmInstance> on;
+    for (const VmState state : {VmState::running, VmState::paused}) {
+        TRY_ASSIGN(std::vector<VmInstance> some, store::list<VmInstance>(transaction, {{"state", std::string(name_of(state))}}));
+        std::ranges::move(some, std::back_inserter(on));
+    }
+    return on;
+}
+
+enum class Seen : std::uint8_t { as_it_should, stopped_by_io, ended };
+
+Seen look_at(hypervisor::Hypervisor& hypervisor, const VmId& vm) {
+    const Patience patience = Patience::at_most(kLookPatience);
+    const Result<hypervisor::DomainState> state = hypervisor.state(vm);
+    if (state == hypervisor::DomainState::shut_off) return Seen::ended;
+    if (state != hypervisor::DomainState::paused) return Seen::as_it_should;  // or it hangs, which others tell
+    return hypervisor.is_stopped_by_io(vm).value_or(false) ? Seen::stopped_by_io : Seen::as_it_should;
+}
+
 }  // namespace
 
-void IoStopKeeper::start() {
+void ProcessKeeper::start() {
     thread_ = std::jthread([this](const std::stop_token& stop) {
         while (!stop.stop_requested()) {
             const Result<void> looked = look();
-            if (!looked.has_value()) telemetry::log_warning("stopped writes: {} ({})", looked.error().message, looked.error().detail);
-            (void)workflow::pause(limits::kIoStopLook, stop);
+            if (!looked.has_value()) telemetry::log_warning("processes of VMs: {} ({})", looked.error().message, looked.error().detail);
+            (void)workflow::pause(limits::kProcessLook, stop);
         }
     });
 }
 
-void IoStopKeeper::stop() {
+void ProcessKeeper::stop() {
     if (!thread_.joinable()) return;
     thread_.request_stop();
     thread_.join();
 }
 
-Result<void> IoStopKeeper::look() {
-    TRY_ASSIGN(const std::vector<VmInstance> running, store::read(parts_.database(), [](Transaction& transaction) {
-                   return store::list<VmInstance>(transaction, {{"state", std::string(name_of(VmState::running))}});
-               }));
-    std::vector<std::uint8_t> is_stopped(running.size());  // no vector<bool>: each thread writes to its own
-    for_each_parallel(running.size(), limits::kVmsAskedAtOnce, [&](std::size_t index) {
-        const Patience patience = Patience::at_most(kLookPatience);
-        is_stopped[index] = parts_.hypervisor.is_stopped_by_io(running[index].uuid).value_or(false) ? 1 : 0;
-    });
-    for (std::size_t index = 0; index < running.size(); ++index) {
-        if (is_stopped[index] != 0) TRY(note_stop(parts_, running[index]));
+Result<void> ProcessKeeper::look() {
+    TRY_ASSIGN(const std::vector<VmInstance> on, store::read(parts_.database(), &vms_on));
+    std::vector<Seen> seen(on.size(), Seen::as_it_should);
+    for_each_parallel(on.size(), limits::kVmsAskedAtOnce, [&](std::size_t index) { seen[index] = look_at(parts_.hypervisor, on[index].uuid); });
+    for (std::size_t index = 0; index < on.size(); ++index) {
+        if (seen[index] == Seen::stopped_by_io) TRY(note_stop(parts_, on[index]));
+        if (seen[index] == Seen::ended) TRY(vm_exited(parts_, on[index].uuid));
     }
     return {};
 }
