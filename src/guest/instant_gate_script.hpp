@@ -4,7 +4,8 @@
 namespace ramet::guest {
 
 // Arguments: instance-id, host name, then one word list per NIC: "OLD-MAC NEW-MAC ADDRESS/PREFIX GATEWAY", "-" for none.
-// The host name "-": the guest is the very machine that it was, and takes random numbers alone. Standard input: random text. Answers a line "what|outcome|detail" per fact; exit code 0: the links may go up.
+// The host name "-": the guest is the very machine that it was, and takes random numbers alone. Standard input: random text.
+// Answers a line "what|outcome|detail" per fact; exit code 0: the links may go up.
 //
 // The helper is a program of 224 bytes (x86-64): it copies its input to /dev/urandom and asks the kernel to draw a new key from its pool
 // (ioctl RNDRESEEDCRNG). Writing alone takes effect only within a minute, and all clones would make the same SSH keys until then.

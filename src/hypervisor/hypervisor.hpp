@@ -46,6 +46,7 @@ struct DomainSpec {
     std::vector<NicSpec> nics;
     std::string seed_image;      // absolute path of the NoCloud ISO; empty: none
     std::string machine_serial;  // SMBIOS serial; the SMBIOS uuid is the VM's uuid
+    std::string generation;      // another one makes another VM generation id; empty: the VM's first
     std::string uefi_vars;       // absolute path of its UEFI variables, made when absent; empty: it boots by BIOS
     std::string tpm_state;       // absolute path of the directory of its TPM 2.0, made when absent; empty: no TPM
     // The bridges with slots for disks and NICs that the machine was begun with; 0: chosen at the start. Device state loads only into a machine

@@ -42,12 +42,17 @@ Result<std::string> user_data_of(Transaction& transaction, const VmId& vm) {
     return user_data;
 }
 
-Result<Launch> load_launch(Parts& parts, const VmId& vm, const DiskTops& tops = {}) {
+void revert(VmRows& rows, const Reverting& reverting) {
+    rows.vm.revert_job_uuid = reverting.job;
+    for (Volume& volume : rows.volumes)
+        if (const auto other = reverting.tops.find(volume.uuid); other != reverting.tops.end()) volume.top_layer_uuid = other->second;
+}
+
+Result<Launch> load_launch(Parts& parts, const VmId& vm, const Reverting* reverting = nullptr) {
     return store::read(parts.database(), [&](Transaction& transaction) -> Result<Launch> {
         Launch launch;
         TRY_ASSIGN(launch.rows, load_vm(transaction, vm));
-        for (Volume& volume : launch.rows.volumes)
-            if (const auto other = tops.find(volume.uuid); other != tops.end()) volume.top_layer_uuid = other->second;
+        if (reverting != nullptr) revert(launch.rows, *reverting);
         for (const VmNic& nic : launch.rows.nics) {
             TRY_ASSIGN(hypervisor::NetworkSpec network, network_spec(transaction, nic.l3_network_uuid));
             launch.networks.push_back(std::move(network));
@@ -121,8 +126,8 @@ Result<void> start_domain(Parts& parts, const VmId& vm) {
     return parts.hypervisor.start(launch.domain);
 }
 
-Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together, const DiskTops& tops) {
-    TRY_ASSIGN(const Launch launch, load_launch(parts, vm, tops));
+Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together, const Reverting* reverting) {
+    TRY_ASSIGN(const Launch launch, load_launch(parts, vm, reverting));
     TRY(write_seed(parts, launch));
     crash_point("seed-written");
     return parts.hypervisor.start_from_memory(launch.domain, place_of(image), image.layout, together);

@@ -48,7 +48,7 @@ bool goes_on_from_memory(const VmRows& rows) { return is_on(rows) && rows.from_m
 // One that goes on from memory may be in a process that was started before anyone knew whose it would be.
 std::optional<std::string> generation_id_of(const VmRows& rows) {
     if (rows.generation_id || goes_on_from_memory(rows)) return rows.generation_id;
-    return hypervisor::generation_id(rows.vm.uuid);
+    return hypervisor::generation_id(rows.vm.uuid, rows.generation());
 }
 
 std::vector<Identifier> identifiers_of(const VmRows& rows) {

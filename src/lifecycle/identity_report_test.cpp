@@ -134,6 +134,8 @@ TEST(IdentityReport, OfAGenerationIdThatMayNotBeTheVmsOnlyTheMachinesWordCounts)
     clone.generation_id.reset();
     clone.vm.state = VmState::stopped;
     EXPECT_EQ(fact(clone, "vm-generation-id").new_value, hypervisor::generation_id(clone.vm.uuid)) << "from its next start on";
+    clone.vm.revert_job_uuid = JobId::random();
+    EXPECT_EQ(fact(clone, "vm-generation-id").new_value, hypervisor::generation_id(clone.vm.uuid, clone.vm.revert_job_uuid->text()));
 }
 
 TEST(IdentityReport, ShowsTheRefusalOfAGuestAndFactsThatOthersAdd) {

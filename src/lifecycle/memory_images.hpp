@@ -1,5 +1,6 @@
 // Memory images and who needs them: the VMs whose process maps one, the checkpoint or the group of snapshots that keeps it, and the job that may
-// still start VMs from it. The files go before the row that owns them, so that a crash in between leaves a row that says "deleting" and never files without an owner.
+// still start VMs from it. The files go before the row that owns them, so that a crash in between leaves a row that says "deleting" and never
+// files without an owner.
 #pragma once
 
 #include <optional>

@@ -149,10 +149,11 @@ Result<void> remove_overlays(Parts& parts, const JobId& job, const RevertPlan& p
 // A volume went over already: its fresh overlay is its top, or was and has been sealed since.
 bool has_switched(const Fresh& fresh, const Layer& row) { return fresh.volume.top_layer_uuid == row.uuid || row.sealed; }
 
-// From now on its rows say what its process has. It stays the job's until its links are up.
-Result<void> note_running(Transaction& transaction, const VmId& id, Timestamp now) {
-    TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, id.text()));
-    return set_vm_state(transaction, std::move(vm), VmState::running, now);
+// Of a VM that has gone on from memory, the rows say from now on what its process has. It stays the job's until its links are up.
+Result<void> note_reverted(Transaction& transaction, const JobId& job, const RevertPlan& plan, Timestamp now) {
+    TRY_ASSIGN(VmInstance vm, store::get<VmInstance>(transaction, plan.vm->text()));
+    vm.revert_job_uuid = job;
+    return plan.memory ? set_vm_state(transaction, std::move(vm), VmState::running, now) : store::update(transaction, vm);
 }
 
 // The point of no return: the volumes go over, and what they leave is given up, in one transaction.
@@ -171,7 +172,7 @@ Result<void> switch_volumes(Parts& parts, const JobId& job, const RevertPlan& pl
                        TRY(store::update(transaction, fresh.volume));
                        TRY(make_latest(transaction, fresh.snapshot, parts.now()));
                    }
-                   if (plan.memory) TRY(note_running(transaction, *plan.vm, parts.now()));
+                   if (plan.vm) TRY(note_reverted(transaction, job, plan, parts.now()));
                    return doom_chains(transaction, left);
                }));
     crash_point("reverted");
@@ -180,8 +181,8 @@ Result<void> switch_volumes(Parts& parts, const JobId& job, const RevertPlan& pl
 }
 
 MemoryRevert memory_revert(Parts& parts, const JobId& job, const RevertPlan& plan, const std::vector<std::string>& locks) {
-    MemoryRevert wanted{*plan.vm, *plan.memory, *plan.group, locks, {}, [&parts, job, plan] { return empty_overlays(parts, job, plan); }};
-    for (const api::SnapshotResult& entry : plan.snapshots) wanted.tops.emplace(entry.volume_uuid, fresh_uuid(job, entry.volume_uuid));
+    MemoryRevert wanted{*plan.vm, *plan.memory, *plan.group, locks, {{}, job}, [&parts, job, plan] { return empty_overlays(parts, job, plan); }};
+    for (const api::SnapshotResult& entry : plan.snapshots) wanted.to.tops.emplace(entry.volume_uuid, fresh_uuid(job, entry.volume_uuid));
     return wanted;
 }
 

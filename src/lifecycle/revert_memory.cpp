@@ -91,7 +91,7 @@ Result<std::optional<std::string>> memory_obstacle_in_rows(Transaction& transact
     if (!group.memory_image_uuid || !group.machine) return std::optional<std::string>{};
     TRY_ASSIGN(const std::optional<MemoryImage> image, store::find<MemoryImage>(transaction, {{"uuid", group.memory_image_uuid->text()}}));
     if (!image || !require_usable(*image).has_value())
-        return std::optional<std::string>{fmt::format("the memory that was kept is damaged or gone; ungroup it and revert the volumes one by one")};
+        return std::optional<std::string>{"the memory that was kept is damaged or gone; ungroup it and revert the volumes one by one"};
     TRY_ASSIGN(const KeptMachine kept, api::from_json<KeptMachine>(*group.machine));
     TRY_ASSIGN(const VmRows now, load_vm(transaction, group.vm_instance_uuid));
     TRY_ASSIGN(const std::vector<std::string> tags, system_tags_of(transaction, group.vm_instance_uuid.text()));
@@ -162,7 +162,7 @@ Result<std::vector<guest::GateFact>> ResumeReverted::go_on(const std::stop_token
     TRY_ASSIGN(const hypervisor::DomainState state, parts_.hypervisor.state(wanted_.vm));
     // An earlier run may have written to them and have ended since: disks and memory would be of two instants.
     if (state == hypervisor::DomainState::shut_off) TRY(wanted_.empty_tops());
-    TRY(start_domain_from_memory(parts_, wanted_.vm, image, 1, wanted_.tops));
+    TRY(start_domain_from_memory(parts_, wanted_.vm, image, 1, &wanted_.to));
     crash_point("revert-resumed");
     TRY(plug_domain(parts_, wanted_.vm));
     return guest::wake_in_the_present(parts_.hypervisor, wanted_.vm, image.agent, kGuestPatience, stop);

@@ -33,7 +33,7 @@ struct MemoryRevert {
     MemoryImageId image;
     SnapshotGroupId group;
     std::vector<std::string> locks;
-    DiskTops tops;                             // the fresh overlays
+    Reverting to;                              // the fresh overlays
     std::function<Result<void>()> empty_tops;  // makes them as if nothing had ever been written to them
 };
 

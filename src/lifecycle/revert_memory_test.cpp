@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "lifecycle/lifecycle_fixture_test.hpp"
 #include "lifecycle/memory_images.hpp"
 #include "lifecycle/power.hpp"
@@ -47,7 +49,7 @@ protected:
     }
     void expect_untouched() {
         EXPECT_EQ(vm().state, VmState::stopped);
-        EXPECT_FALSE(vm().owner_job_uuid || vm().host_uuid);
+        EXPECT_FALSE(vm().owner_job_uuid || vm().host_uuid || vm().revert_job_uuid);
         EXPECT_EQ(root().install_path, path_before_);
         EXPECT_EQ(hypervisor.domain(pool.web.uuid)->state, hypervisor::DomainState::shut_off);
         EXPECT_TRUE(pool.rows<MemoryImageUser>().empty());
@@ -87,6 +89,28 @@ TEST_F(RevertMemory, TheVmGoesOnFromItOnTheDisksOfThen) {
     EXPECT_TRUE(domain->spec.nics.at(0).link_up);
     EXPECT_EQ(domain->spec.nics.at(0).mac, "fa:00:00:00:00:20");
     EXPECT_EQ(pool.rows<MemoryImageUser>().size(), 1U);
+}
+
+TEST_F(RevertMemory, EachGivesTheVmAnotherGeneration) {
+    take_and_stop();
+    std::set<std::string> generations;
+    for (const char* times : {"once", "twice"}) {
+        ASSERT_EQ(end_of(revert()).state, JobState::succeeded) << times;
+        const std::string generation = hypervisor.domain(pool.web.uuid)->spec.generation;
+        EXPECT_EQ(generation, vm().revert_job_uuid.value_or(JobId{}).text()) << "so it keeps it when it boots";
+        generations.insert(generation);
+        ASSERT_EQ(end_of(stop_vm(parts, request(), {pool.web.uuid, "cold"})).state, JobState::succeeded);
+    }
+    EXPECT_EQ(generations.size(), 2U);
+}
+
+TEST_F(RevertMemory, SoDoesOneOfTheDisksAlone) {
+    ASSERT_EQ(end_of(take(false)).state, JobState::succeeded);
+    ASSERT_EQ(end_of(stop_vm(parts, request(), {pool.web.uuid, "cold"})).state, JobState::succeeded);
+    EXPECT_FALSE(vm().revert_job_uuid);
+    const Job reverted = end_of(revert());
+    ASSERT_EQ(reverted.state, JobState::succeeded);
+    EXPECT_EQ(vm().revert_job_uuid, reverted.uuid);
 }
 
 TEST_F(RevertMemory, AStartThatFailsLeavesTheVmStoppedOnItsDisks) {

@@ -87,6 +87,7 @@ Result<hypervisor::DomainSpec> domain_spec(store::Transaction& transaction, cons
     spec.memory_bytes = rows.vm.memory_size;
     spec.seed_image = seed_image;
     spec.machine_serial = rows.vm.uuid.text();
+    spec.generation = rows.generation();
     for (const Volume& volume : rows.volumes) {
         TRY_ASSIGN(hypervisor::DiskSpec disk, disk_spec(transaction, volume));
         spec.disks.push_back(std::move(disk));

@@ -23,6 +23,7 @@ struct VmRows {
     std::optional<VmIdentity> identity;
     bool from_memory = false;                  // its process goes on from another's memory; only the identity report asks
     std::optional<std::string> generation_id;  // of its running process, where that was asked
+    std::string generation() const { return vm.revert_job_uuid ? vm.revert_job_uuid->text() : ""; }
     std::string instance_id() const { return identity ? identity->instance_id : vm.uuid.text(); }
 };
 

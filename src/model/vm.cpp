@@ -101,6 +101,7 @@ template <> const TypeInfo& describe<VmInstance>() {
         field<&VmInstance::state_before_destroy>("stateBeforeDestroy", "The state that recovering it returns to.", {.internal = true}),
         field<&VmInstance::identity_state>("identityState", "Whether the guest has its own identity yet.", {.internal = true}),
         field<&VmInstance::owner_job_uuid>("ownerJobUuid", "The job that is making it.", {.internal = true}),
+        field<&VmInstance::revert_job_uuid>("revertJobUuid", "The job that last took it back to snapshots.", {.internal = true}),
         field<&VmInstance::lease_end_date>("leaseEndDate", "When its lease ends and it is destroyed; absent: never.", {.since = "ramet 0.1"}),
         field<&VmInstance::vm_nics>("vmNics", "Its network cards.", {.relation = true}),
         field<&VmInstance::all_volumes>("allVolumes", "Its volumes.", {.relation = true}),

@@ -110,6 +110,7 @@ struct VmInstance {
     std::optional<VmState> state_before_destroy;        // internal
     IdentityState identity_state = IdentityState::own;  // internal
     std::optional<JobId> owner_job_uuid;                // internal: the job that is making this VM; absent once made
+    std::optional<JobId> revert_job_uuid;               // internal: the job that last took it back to snapshots
     std::optional<Timestamp> lease_end_date;            // then it is destroyed and expunged
     std::vector<VmNic> vm_nics;
     std::vector<Volume> all_volumes;

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "support/hypervisor_subject.hpp"
@@ -78,6 +79,19 @@ TEST_P(HypervisorContract, PausesAndResumes) {
     EXPECT_TRUE(vms().reset(spec.vm).has_value());
     EXPECT_EQ(state(spec.vm), hypervisor::DomainState::running);
     stop(spec.vm);
+}
+
+TEST_P(HypervisorContract, TheGenerationIdIsThatOfItsGeneration) {
+    hypervisor::DomainSpec spec = under_test_->idle_vm();
+    std::set<std::string> ids;
+    for (const char* generation : {"", "one", "other"}) {
+        spec.generation = generation;
+        ASSERT_TRUE(vms().start(spec).has_value());
+        ids.insert(vms().generation_id(spec.vm).value_or("none"));
+        stop(spec.vm);
+    }
+    EXPECT_EQ(ids.size(), 3U);
+    EXPECT_FALSE(ids.contains("none"));
 }
 
 TEST_P(HypervisorContract, RefusesWhatNeedsARunningVm) {

@@ -76,6 +76,7 @@ class SnapshotMemory(InstantWorld):
         self.assertIn("memoryImageUuid", group)
         self.assertEqual((2, 1), (group["snapshotCount"], len(self.images())))
         self.assertEqual({"uuid": group["uuid"], "available": True}, self.availability(group))
+        generations = [self.own_generation_id(self.source)]
         for times in (1, 2):  # the instant stays what it was
             with self.subTest(times=times):
                 self.agent.run(f"echo later >/run/token; echo two >/root/note; sync; echo two | dd of={device} bs=512 conv=sync 2>/dev/null; sync")
@@ -86,11 +87,14 @@ class SnapshotMemory(InstantWorld):
                 self.assertLess(abs(time.time() - int(self.agent.run("date +%s"))), 5)
                 self.assertTrue(not PRIVILEGED or self.answers(vm["vmNics"][0]["ip"]))
                 self.assertEqual("new", self.identity("smbios-uuid")["state"])
+                generations.append(self.own_generation_id(self.source))
                 self.assertEqual({}, self.violated())
         self.agent.run("echo three >/root/note; sync")
         self.state("stopVmInstance", type="cold")
         self.state("startVmInstance")
         self.assertEqual("three", self.agent.run("cat /root/note", 90))
+        self.assertEqual(3, len(set(generations)))
+        self.assertEqual(generations[-1], self.own_generation_id(self.source), "it boots what it was")
 
     def identity(self, name):
         return next(fact for fact in self.api.get(f"/vm-instances/{self.source['uuid']}/identity")["facts"] if fact["identifier"] == name)

@@ -44,6 +44,10 @@ class Snapshots(World):
     def snapshot(self, name, volume=None):
         return self.api.post(f"/volumes/{volume or self.root}/volume-snapshots", {"params": {"name": name}})["inventory"]
 
+    def generation_id(self):
+        facts = self.api.get(f"/vm-instances/{self.source['uuid']}/identity")["facts"]
+        return next(fact["newValue"] for fact in facts if fact["identifier"] == "vm-generation-id")
+
     def revert(self, snapshot):
         return self.api.put(f"/volume-snapshots/{snapshot['uuid']}/actions", {"revertVolumeFromSnapshot": {}})
 
@@ -116,7 +120,9 @@ class Snapshots(World):
         self.assertGreater(second["size"], 0)
         self.assertTrue(os.path.isfile(third["primaryStorageInstallPath"]))
 
+        generation = self.generation_id()
         self.assertEqual({}, self.revert(first))
+        self.assertNotEqual(generation, self.generation_id(), "what compares it with the one it remembers sees that it was taken back")
         self.assertTrue(self.shape()["first"][2])
         self.state("startVmInstance")
         self.assertEqual("one", self.read())

@@ -134,7 +134,7 @@ public:
 
     Result<std::string> generation_id(const VmId& vm) override {
         TRY(with("generation_id", vm, [](Domain&) -> Result<void> { return {}; }));
-        return hypervisor::generation_id(vm);
+        return hypervisor::generation_id(vm, domain(vm)->spec.generation);
     }
 
     Result<std::vector<VmId>> running_domains() override { return alive("running_domains"); }

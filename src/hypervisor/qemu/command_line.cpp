@@ -87,7 +87,7 @@ void add_machine(Arguments& arguments, const CommandLineInput& input) {
     std::string identity = "type=1,manufacturer=ramet,product=ramet,uuid=" + uuid;
     if (!spec.machine_serial.empty()) identity += ",serial=" + escaped(spec.machine_serial);
     arguments.add("-smbios", identity);
-    arguments.add("-device", "vmgenid,id=genid,guid=" + generation_id(spec.vm));
+    arguments.add("-device", "vmgenid,id=genid,guid=" + generation_id(spec.vm, spec.generation));
     arguments.add("-device", "VGA,id=vga,bus=pcie.0,addr=0x1");
     arguments.add("-device", "virtio-serial-pci,id=serialbus,bus=pcie.0,addr=0x2");
     arguments.add("-object", "rng-builtin,id=rng0");

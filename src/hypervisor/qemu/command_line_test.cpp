@@ -1,6 +1,6 @@
 #include "hypervisor/qemu/command_line.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <boost/json/serialize.hpp>
@@ -161,6 +161,11 @@ TEST(CommandLine, GenerationIdsDifferFromUuidsAndFromEachOther) {
     EXPECT_NE(generation_id(one), generation_id(other));
     EXPECT_NE(generation_id(one), dashed(one.text()));
     EXPECT_EQ(generation_id(one), generation_id(one));
+    EXPECT_NE(generation_id(one), generation_id(one, "taken back"));
+    DomainSpec spec = small_spec();
+    spec.generation = "taken back";
+    EXPECT_THAT(values_of(command_line(input_for(spec)), "-device"),
+                testing::Contains("vmgenid,id=genid,guid=" + generation_id(spec.vm, "taken back")));
 }
 
 TEST(CheckSpec, RefusesWhatNoMachineCanHave) {

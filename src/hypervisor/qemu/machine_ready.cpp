@@ -46,7 +46,7 @@ Result<void> Machine::start_ready(ReadyProcess ready, const DomainSpec& spec, co
 Result<std::string> Machine::generation_id() {
     TRY_ASSIGN(const auto lock, hold());
     TRY(require_alive());
-    return hypervisor::generation_id(record_.machine.empty() ? vm_ : record_.machine);
+    return record_.machine.empty() ? hypervisor::generation_id(vm_, record_.spec.generation) : hypervisor::generation_id(record_.machine);
 }
 
 Result<void> Machine::start_forked(const DomainSpec& spec, const KeptMemory& memory) {

@@ -166,6 +166,7 @@ Result<ReadyProcess> make_ready(Surroundings& surroundings, const KeptMemory& me
     DomainSpec spec = captured;
     spec.vm = VmId::random();
     spec.machine_serial = use == ReadyUse::forks ? spec.vm.text() : "";
+    spec.generation.clear();
     spec.disks.clear();
     spec.nics.clear();
     const bool with_taps = std::ranges::none_of(captured.nics, [](const NicSpec& nic) { return nic.tap.empty(); });

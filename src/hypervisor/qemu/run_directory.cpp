@@ -84,6 +84,7 @@ DomainRecord read_record_json(const json::object& from) {
     record.spec.memory_bytes = from.at("memoryBytes").to_number<std::int64_t>();
     record.spec.seed_image = text_of(from, "seedImage");
     record.spec.machine_serial = text_of(from, "machineSerial");
+    if (from.contains("generation")) record.spec.generation = text_of(from, "generation");
     record.spec.uefi_vars = text_of(from, "uefiVars");
     record.spec.tpm_state = text_of(from, "tpmState");
     for (const json::value& disk : from.at("disks").as_array()) record.spec.disks.push_back(read_disk(disk));
@@ -137,6 +138,7 @@ std::string record_text(const DomainRecord& record) {
                      {"resumeOwed", record.resume_owed},
                      {"deviceLayout", record.device_layout},
                      {"writesAtOpening", std::move(writes)}};
+    if (!record.spec.generation.empty()) out["generation"] = record.spec.generation;
     if (!record.machine.empty()) out["machine"] = record.machine.text();
     if (record.pause_owed) out["pauseOwed"] = true;
     if (!record.levels.empty()) {

@@ -113,7 +113,7 @@ Result<void> add_identity(Cargo& cargo, const ReadyProcess& machine, const Domai
     put_bytes(machine.machine.text(), order.old_uuid);
     put_bytes(spec.vm.text(), order.uuid);
     put_bytes(generation_id(machine.machine), order.old_generation);
-    put_bytes(generation_id(spec.vm), order.generation);
+    put_bytes(generation_id(spec.vm, spec.generation), order.generation);
     if (spec.machine_serial.size() != machine.machine.text().size()) return not_forked("its serial has another length");
     put_text(machine.machine.text(), order.old_serial);
     put_text(spec.machine_serial, order.serial);

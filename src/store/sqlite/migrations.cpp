@@ -57,10 +57,10 @@ Result<void> apply_missing(Connection& connection, std::span<const Migration> li
 }  // namespace
 
 std::span<const Migration> migrations() {
-    static const std::array list{Migration{1, kSchema1Places},     Migration{2, kSchema1Pool},       Migration{3, kSchema1Machines},
-                                 Migration{4, kSchemaJobs},        Migration{5, kSchemaSnapshots},   Migration{6, kSchemaIdentity},
-                                 Migration{7, kSchemaMemory},      Migration{8, kSchemaEvent},       Migration{9, kSchemaAttach},
-                                 Migration{10, kSchemaHookSchema}, Migration{11, kSchemaGroupMemory}};
+    static const std::array list{Migration{1, kSchema1Places},     Migration{2, kSchema1Pool},        Migration{3, kSchema1Machines},
+                                 Migration{4, kSchemaJobs},        Migration{5, kSchemaSnapshots},    Migration{6, kSchemaIdentity},
+                                 Migration{7, kSchemaMemory},      Migration{8, kSchemaEvent},        Migration{9, kSchemaAttach},
+                                 Migration{10, kSchemaHookSchema}, Migration{11, kSchemaGroupMemory}, Migration{12, kSchemaRevert}};
     return list;
 }
 

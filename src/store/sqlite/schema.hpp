@@ -14,6 +14,7 @@ extern const std::string_view kSchemaIdentity;     // what has been seen of each
 extern const std::string_view kSchemaAttach;       // which call attached a volume
 extern const std::string_view kSchemaHookSchema;   // what a web hook is sent
 extern const std::string_view kSchemaGroupMemory;  // what a group of snapshots keeps of the memory of its instant
+extern const std::string_view kSchemaRevert;       // which call last took a VM instance back
 extern const std::string_view kSchemaMemory;       // memory images and the VMs that map them
 extern const std::string_view kSchemaEvent;        // events, garbage, leases
 
