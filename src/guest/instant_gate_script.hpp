@@ -88,21 +88,27 @@ for nic in "$@"; do
     [ "$3" = - ] || fact address changed "$device $3"
 done
 
+name_it() {
+    old=$(hostname)
+    [ "$old" != "$name" ] || return 0
+    if command -v hostnamectl >/dev/null 2>&1; then hostnamectl set-hostname "$name" 2>/dev/null || hostname "$name"; else hostname "$name"; fi
+    echo "$name" >/etc/hostname || return 1
+    [ ! -w /etc/hosts ] || [ -z "$old" ] || sed -i "s/\([[:space:]]\)$old\([[:space:]]\|\$\)/\1$name\2/g" /etc/hosts
+    return 0
+}
+number_it() {
+    [ "$(cat /etc/machine-id 2>/dev/null)" != "$id" ] || return 0
+    echo "$id" >/etc/machine-id || return 1
+    [ ! -f /var/lib/dbus/machine-id ] || [ -L /var/lib/dbus/machine-id ] || echo "$id" >/var/lib/dbus/machine-id
+    return 0
+}
 if command -v ramet-identity >/dev/null 2>&1; then
     ramet-identity --instance-id "$id" --hostname "$name" >/dev/null 2>&1 || give_up machineId "ramet-identity failed$(because ": ")"
     fact hostName changed "$name"; fact machineId changed "$id"; fact sshHostKeys changed "made anew"
 else
-    old=$(hostname)
-    if [ "$old" != "$name" ]; then
-        if command -v hostnamectl >/dev/null 2>&1; then hostnamectl set-hostname "$name" 2>/dev/null || hostname "$name"; else hostname "$name"; fi
-        echo "$name" >/etc/hostname || give_up hostName "/etc/hostname cannot be written$(because ": ")"
-        [ -w /etc/hosts ] && [ -n "$old" ] && sed -i "s/\([[:space:]]\)$old\([[:space:]]\|\$\)/\1$name\2/g" /etc/hosts
-    fi
+    name_it || give_up hostName "/etc/hostname cannot be written$(because ": ")"
     fact hostName changed "$name"
-    if [ "$(cat /etc/machine-id 2>/dev/null)" != "$id" ]; then
-        echo "$id" >/etc/machine-id || give_up machineId "/etc/machine-id cannot be written$(because ": ")"
-        [ -f /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ] && echo "$id" >/var/lib/dbus/machine-id
-    fi
+    number_it || give_up machineId "/etc/machine-id cannot be written$(because ": ")"
     fact machineId changed "$id"
     if [ "$(cat instance-id 2>/dev/null)" != "$id" ] && command -v ssh-keygen >/dev/null 2>&1 && [ -d /etc/ssh ]; then
         rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub
@@ -112,6 +118,14 @@ else
     else
         fact sshHostKeys kept "there are none, or they are this VM's"
     fi
+fi
+# cloud-init in the middle of a first boot goes on as the source, and may give back what it was told then. One clone's watch is not for its clones.
+[ ! -e /run/ramet-first-boot ] || { kill "$(cat /run/ramet-first-boot)" 2>/dev/null; rm -f /run/ramet-first-boot; }
+if [ -d /run/cloud-init ] && [ ! -e /run/cloud-init/result.json ]; then
+    (looks=900; while [ ! -e /run/cloud-init/result.json ] && [ $looks -gt 0 ]; do looks=$((looks - 1)); sleep 1; done
+        name_it; number_it; rm -f /run/ramet-first-boot) >/dev/null 2>&1 </dev/null &
+    echo $! >/run/ramet-first-boot
+    fact firstBoot changed "cloud-init is still at it; host name and machine-id are set again at its end"
 fi
 for hook in /etc/ramet/resume.d/*; do
     [ -x "$hook" ] || continue

@@ -291,6 +291,23 @@ class Instant(InstantWorld):
         self.agent.call("guest-ping", 60)
         self.api.delete("/checkpoints/" + checkpoint)
 
+    def test_a_first_boot_that_goes_on_gives_no_name_back(self):
+        """As cloud-init does it, which was told name and machine-id before the capture, and uses them after."""
+        self.agent.run("mkdir /run/cloud-init")
+        self.agent.start("name=$(hostname) id=$(cat /etc/machine-id); while [ ! -e /run/go ]; do sleep 0.1; done; "
+                         "hostname $name; echo $name >/etc/hostname; echo $id >/etc/machine-id; touch /run/cloud-init/result.json")
+        try:
+            (clone,), detail = self.clone("booting")
+            (child,), _ = self.clone("child", vm=clone)
+        finally:
+            self.agent.run("touch /run/go; while [ ! -e /run/cloud-init/result.json ]; do sleep 0.1; done; rm -rf /run/cloud-init /run/go")
+        self.assertIn("firstBoot", {fact["what"] for fact in detail["gate"][0]["facts"]})
+        for vm in (clone, child):
+            guest = self.guest(vm)
+            guest.run("touch /run/go", 60)
+            ended = "hostname; cat /etc/hostname /etc/machine-id; [ -e /run/ramet-first-boot ] || echo ended"
+            self.until(lambda: [vm["name"]] * 2 + [vm["uuid"], "ended"] == guest.run(ended, 60).split())
+
     def agent_may_set_the_clock(self):
         try:
             self.agent.call("guest-set-time", time=time.time_ns())
