@@ -73,16 +73,20 @@ class OneInstant(WithWriter, InstantWorld):
             before = a
             for vm in made:
                 self.assertGreaterEqual(self.goes_on(self.guest(vm)), b)
+                self.rest(self.guest(vm))  # the next instants have the machine for themselves
             clones += made
         self.goes_on(self.agent)
         print(f"\n  {len(clones)} clones of {len(live)} instants (live: {live}), the last with {before} on A")
         for vm in (clones[0], clones[-1]):
             self.api.action(vm["uuid"], "stopVmInstance")
             self.assertEqual("", self.faults_of_file_system(self.api.vm(vm["uuid"])))
-        self.agent.run("killall writer; kill $(cat /run/load.pid)", 60)
+        self.rest(self.agent)
         for vm in clones:
             self.expunge(vm["uuid"])
         self.remove_volumes()
+
+    def rest(self, guest):
+        guest.run("killall writer; kill $(cat /run/load.pid)", 60)
 
     def wait_for_number(self, patience=60):
         end = time.monotonic() + patience
