@@ -65,9 +65,10 @@ inline constexpr std::chrono::seconds kAgentSilenceKept{10};     // and does not
 inline constexpr std::chrono::milliseconds kFreezeBudget{2000};  // from the first word to the agent to "frozen"; then there is no freeze
 inline constexpr std::chrono::milliseconds kFrozenMax{4000};     // after the freeze was sent the guard thaws unasked; Windows gives 10 s
 inline constexpr std::chrono::milliseconds kThawPatience{1000};  // for the agent to confirm a thaw; then it is sent again, by keyboard too
-inline constexpr std::chrono::seconds kThawTriedFor{60};         // an agent that comes back within this time is told
-inline constexpr std::size_t kFreezeReplyBytesMax = 64 * kKiB;   // the longest honest answer has under 1 KiB
-inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;    // a guest can send anything
+inline constexpr std::chrono::seconds kLifeline{6};       // then the guest thaws itself, where it could be asked to: before 8 s, after all of that
+inline constexpr std::chrono::seconds kThawTriedFor{60};  // an agent that comes back within this time is told
+inline constexpr std::size_t kFreezeReplyBytesMax = 64 * kKiB;  // the longest honest answer has under 1 KiB
+inline constexpr std::size_t kAgentReplyBytesMax = 16 * kMiB;   // a guest can send anything
 inline constexpr std::size_t kQmpReplyBytesMax = 16 * kMiB;
 inline constexpr std::int64_t kUefiMemoryBytesMin = 256 * kMiB;   // below it OVMF does not come up
 inline constexpr std::int64_t kFirmwareStateBytesMax = 8 * kMiB;  // a copy goes through memory; UEFI variables take 528 KiB, a TPM 12 KiB

@@ -211,8 +211,8 @@ class Quiesce(OrderOfWrites, QuiesceWorld):
 
     # --- a writer in the guest fsyncs every 10 ms and keeps its longest stall
 
-    def start_writer(self):
-        self.agent.run("killall writer 2>/dev/null; rm -f /run/stall; echo 1 > /proc/sys/kernel/sysrq")
+    def start_writer(self, sysrq=1):
+        self.agent.run(f"killall writer 2>/dev/null; rm -f /run/stall; echo {sysrq} > /proc/sys/kernel/sysrq")
         self.in_background("/run/writer stall /root/stall /run/stall")
         end = time.monotonic() + 20
         while self.agent.run("cat /run/stall 2>/dev/null; true") == "" and time.monotonic() < end:
@@ -242,6 +242,13 @@ class Quiesce(OrderOfWrites, QuiesceWorld):
 
     def test_the_agent_is_stopped_in_the_middle_of_a_freeze(self):
         self.start_writer()
+        self.stop_agent_in_a_freeze()
+
+    def test_the_agent_is_stopped_in_a_guest_that_obeys_no_keys(self):
+        self.start_writer(sysrq=438)  # Debian's default: of the keyboard's, neither this one nor those for signals
+        self.stop_agent_in_a_freeze()
+
+    def stop_agent_in_a_freeze(self):
         # The file systems stand still by then, or are about to; the agent goes on only after the stall would have been too long.
         error = None
         for pause in (50_000, 20_000, 5_000, 0):  # microseconds; on a fast machine a freeze may be over before the agent is stopped

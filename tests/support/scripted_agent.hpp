@@ -25,7 +25,7 @@ class ScriptedAgent {
 public:
     using Clock = std::chrono::steady_clock;
     struct Heard {
-        std::string command;
+        std::string command, arguments;  // JSON
         Clock::time_point at;
     };
     // By command, what is said to it; none: silence. guest-sync-delimited is answered rightly unless it is scripted.
@@ -36,6 +36,8 @@ public:
         EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
         guest_ = hypervisor::Fd(ends[0]);
         host_ = hypervisor::Fd(ends[1]);
+        answers["guest-exec"] = [] { return "{\"return\": {\"pid\": 77}}\n"; };
+        answers["guest-exec-status"] = [] { return "{\"return\": {\"exited\": true, \"exitcode\": 0}}\n"; };
         answers["guest-fsfreeze-freeze"] = [] { return "{\"return\": 2}\n"; };
         answers["guest-fsfreeze-thaw"] = [] { return "{\"return\": 2}\n"; };
     }
@@ -73,7 +75,8 @@ private:
             const std::string command(asked->at("execute").as_string());
             {
                 const std::lock_guard lock(mutex_);
-                heard_.push_back({command, Clock::now()});
+                const boost::json::value* const arguments = asked->as_object().if_contains("arguments");
+                heard_.push_back({command, arguments != nullptr ? boost::json::serialize(*arguments) : "", Clock::now()});
             }
             std::string answer;
             if (const auto scripted = answers.find(command); scripted != answers.end()) {

@@ -19,6 +19,9 @@ namespace {
 
 constexpr auto kPartOfALine = 5ms;  // what has begun to come is read this long before the server is listened to again
 constexpr auto kQemuPatience = 500ms;
+constexpr auto kCutPatience = 500ms;  // the agent is nobody else's meanwhile
+constexpr auto kEndLook = 20ms;
+static_assert(limits::kLifeline > limits::kFrozenMax + limits::kThawPatience && limits::kLifeline < 8s);
 constexpr std::int64_t kFileSystemsMax = 100'000;  // more is a lie
 
 Result<std::int64_t> count_of(const Result<json::value>& answer) {
@@ -53,20 +56,50 @@ void FreezeGuard::run() {
 }
 
 Result<std::int64_t> FreezeGuard::freeze(Deadline deadline) {
-    const std::string command = "guest-fsfreeze-freeze";
-    TRY(agent_->send(command, {}, deadline));
+    TRY(tie_lifeline(deadline));
+    TRY_ASSIGN(const std::int64_t count, count_of(ask("guest-fsfreeze-freeze", {}, deadline)));
+    if (count == 0) return fail(ErrorCode::operation_failed, "The guest agent found no file system to freeze");
+    return count;
+}
+
+Result<json::value> FreezeGuard::ask(const std::string& command, json::object arguments, Deadline deadline) {
+    TRY(agent_->send(command, std::move(arguments), deadline));
     while (!ordered_ && !server_died_) {
         listen(deadline, true);
-        const Result<json::value> answer = agent_->answer(command, after(kPartOfALine));
+        Result<json::value> answer = agent_->answer(command, after(kPartOfALine));
         const bool incomplete = !answer.has_value() && answer.error().code == ErrorCode::timeout;
-        if (!incomplete) {
-            TRY_ASSIGN(const std::int64_t count, count_of(answer));
-            if (count == 0) return fail(ErrorCode::operation_failed, "The guest agent found no file system to freeze");
-            return count;
-        }
+        if (!incomplete) return answer;
         if (std::chrono::steady_clock::now() >= deadline) return fail(ErrorCode::timeout, "The guest agent did not freeze the file systems in time");
     }
     return fail(ErrorCode::cancelled, "The freeze was called off");
+}
+
+Result<void> FreezeGuard::tie_lifeline(Deadline deadline) {
+    // Ended, it takes its sleep with it. SysRq by this file is root's at all times, whatever kernel.sysrq says of the keyboard's.
+    const std::string wait_and_thaw =
+        "sleep " + std::to_string(times_.lifeline.count()) + " & trap \"kill $!; exit\" TERM; wait; echo j > /proc/sysrq-trigger";
+    const Result<json::value> started = ask("guest-exec", {{"path", "/bin/sh"}, {"arg", json::array{"-c", wait_and_thaw}}}, deadline);
+    if (!started.has_value()) {
+        const bool heard = started.error().code != ErrorCode::timeout && started.error().code != ErrorCode::cancelled;
+        return heard ? Result<void>{} : std::unexpected<Error>(started.error());  // it may execute nothing, or has no shell
+    }
+    const json::value* const pid = started->is_object() ? started->as_object().if_contains("pid") : nullptr;
+    if (pid != nullptr && pid->is_int64() && pid->as_int64() > 1) lifeline_ = pid->as_int64();
+    return {};
+}
+
+// Not on anybody's way any more. One that is not cut thaws what is not frozen, or, at worst, a freeze that comes soon, which is seen by its thaw.
+void FreezeGuard::cut_lifeline() {
+    if (lifeline_ == 0) return;
+    const Deadline deadline = after(kCutPatience);
+    (void)agent_->exec("/bin/sh", {"-c", "kill " + std::to_string(lifeline_)}, "", deadline);
+    // The agent keeps what it knows of a process until it is asked for its end.
+    while (std::chrono::steady_clock::now() < deadline) {
+        const Result<json::value> status = agent_->run("guest-exec-status", {{"pid", lifeline_}}, deadline);
+        const json::value* const ended = status.has_value() && status->is_object() ? status->as_object().if_contains("exited") : nullptr;
+        if (ended == nullptr || *ended == json::value(true)) return;
+        std::this_thread::sleep_for(kEndLook);
+    }
 }
 
 void FreezeGuard::hold(Deadline deadline) {
@@ -82,6 +115,7 @@ void FreezeGuard::thaw() {
         const Result<std::int64_t> thawed = thaw_once();
         if (thawed.has_value()) {
             say({{"said", "thawed"}, {"count", *thawed}, {"ordered", ordered && !confirmed_late}});
+            cut_lifeline();
             return;
         }
         if (agent_gone()) return;

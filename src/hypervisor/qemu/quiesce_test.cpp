@@ -59,6 +59,43 @@ TEST_F(FreezeGuardTest, FreezesThawsWhenToldAndEnds) {
     EXPECT_FALSE(freeze.guard_lost());
 }
 
+TEST_F(FreezeGuardTest, TiesALifelineBeforeTheFreezeAndCutsItAfterTheThaw) {
+    Freeze freeze = begun(agent_.begin());
+    ASSERT_TRUE(freeze.frozen());
+    const std::vector<ScriptedAgent::Heard> tied = agent_.heard("guest-exec");
+    ASSERT_EQ(tied.size(), 1U);
+    EXPECT_NE(tied[0].arguments.find("sysrq-trigger"), std::string::npos) << tied[0].arguments;
+    EXPECT_LT(tied[0].at, agent_.heard("guest-fsfreeze-freeze").at(0).at);
+    EXPECT_EQ(freeze.thaw().consistency, Consistency::filesystem);
+    ASSERT_TRUE(agent_.hears("guest-exec", 2));
+    EXPECT_NE(agent_.heard("guest-exec")[1].arguments.find("kill 77"), std::string::npos) << agent_.heard("guest-exec")[1].arguments;
+    EXPECT_TRUE(agent_.hears("guest-exec-status", 2)) << "the agent keeps what it is not asked for";
+    EXPECT_TRUE(hypervisor::wait_for_end(freeze.guard(), 2s));
+}
+
+TEST_F(FreezeGuardTest, FreezesAGuestThatHasNoLifelineToGive) {
+    for (const char* answer :
+         {"{\"error\": {\"class\": \"CommandNotFound\", \"desc\": \"disabled\"}}\n", "{\"return\": {}}\n", "{\"return\": {\"pid\": \"x\"}}\n"}) {
+        ScriptedAgent agent;
+        agent.answers["guest-exec"] = [answer] { return answer; };
+        Freeze freeze = begun(agent.begin());
+        EXPECT_TRUE(freeze.frozen()) << answer;
+        EXPECT_EQ(freeze.thaw().consistency, Consistency::filesystem) << answer;
+        EXPECT_TRUE(hypervisor::wait_for_end(freeze.guard(), 2s));
+        EXPECT_EQ(agent.heard("guest-exec").size(), 1U) << answer;
+    }
+}
+
+TEST_F(FreezeGuardTest, FreezesNothingWhenTheAgentIsSilentBefore) {
+    agent_.answers.erase("guest-exec");
+    Freeze freeze = begun(agent_.begin(), 300ms);
+    EXPECT_FALSE(freeze.frozen());
+    EXPECT_TRUE(freeze.timed_out());
+    EXPECT_TRUE(agent_.heard("guest-fsfreeze-freeze").empty());
+    EXPECT_EQ(freeze.thaw().consistency, Consistency::crash);
+    EXPECT_TRUE(hypervisor::wait_for_end(freeze.guard(), 5s));
+}
+
 TEST_F(FreezeGuardTest, ThawsWhenTheServerForgets) {
     std::optional<Freeze> freeze = begun(agent_.begin());
     ASSERT_TRUE(freeze->frozen());
