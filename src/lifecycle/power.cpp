@@ -162,10 +162,6 @@ Result<bool> is_to_be_noted(Parts& parts, const VmId& id) {
     });
 }
 
-Result<bool> is_being_noted(Parts& parts, const VmId& id) {
-    return store::read(parts.database(), [&](Transaction& transaction) { return is_on_its_way(transaction, kExitKind, id.text(), parts.now()); });
-}
-
 constexpr Flip kPause{"pause",         ErrorCode::pause_failed,       "PauseVmInstance", VmState::running, VmState::pausing,
                       VmState::paused, &hypervisor::Hypervisor::pause};
 constexpr Flip kResume{"resume",         ErrorCode::resume_failed,       "ResumeVmInstance", VmState::paused, VmState::resuming,
@@ -261,11 +257,16 @@ Result<void> note_exit(Parts& parts, const VmId& id) {
 Result<void> vm_exited(Parts& parts, const VmId& id) {
     TRY_ASSIGN(const bool wanted, is_to_be_noted(parts, id));
     if (!wanted) return {};
-    TRY_ASSIGN(const bool is_noted, is_being_noted(parts, id));
-    if (is_noted) return {};
     const Request request{identity::admin_caller(), JobId::random(), std::nullopt};
     TRY(submit(parts, request, {std::string(kExitKind), "NoteVmInstanceExit", id.text(), "{}"}));
     return {};
+}
+
+Result<void> vm_found_ended(Parts& parts, const VmId& id) {
+    TRY_ASSIGN(const bool is_noted, store::read(parts.database(), [&](Transaction& transaction) {
+                   return is_on_its_way(transaction, kExitKind, id.text(), parts.now());
+               }));
+    return is_noted ? Result<void>() : vm_exited(parts, id);
 }
 
 }  // namespace ramet::lifecycle

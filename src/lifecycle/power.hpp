@@ -25,8 +25,10 @@ Result<void> place_vm(Parts& parts, const api::StartVmInstance& message);
 // Undo of every transition, and of a destroy: only a VM that the step moved to `during` is touched; it becomes what the hypervisor says it is.
 Result<void> put_back(Parts& parts, const VmId& vm, VmState during);
 
-// The VM's process has ended by itself: a job notes it when its turn comes among those that want the VM. Not another one while that is to come.
+// The VM's process has ended by itself: a job notes it when its turn comes among those that want the VM.
 Result<void> vm_exited(Parts& parts, const VmId& vm);
+// The same for who looks again and again: nothing while such a job is to come, or has just failed.
+Result<void> vm_found_ended(Parts& parts, const VmId& vm);
 // What that job does: the row becomes Stopped, its taps and leases go. By itself only where no job can be at work on the VM.
 Result<void> note_exit(Parts& parts, const VmId& vm);
 

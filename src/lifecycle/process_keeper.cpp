@@ -83,7 +83,7 @@ Result<void> ProcessKeeper::look() {
     for_each_parallel(on.size(), limits::kVmsAskedAtOnce, [&](std::size_t index) { seen[index] = look_at(parts_.hypervisor, on[index].uuid); });
     for (std::size_t index = 0; index < on.size(); ++index) {
         if (seen[index] == Seen::stopped_by_io) TRY(note_stop(parts_, on[index]));
-        if (seen[index] == Seen::ended) TRY(vm_exited(parts_, on[index].uuid));
+        if (seen[index] == Seen::ended) TRY(vm_found_ended(parts_, on[index].uuid));
     }
     return {};
 }

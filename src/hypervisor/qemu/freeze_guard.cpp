@@ -88,7 +88,7 @@ Result<void> FreezeGuard::tie_lifeline(Deadline deadline) {
     return {};
 }
 
-// Not on anybody's way any more. One that is not cut thaws what is not frozen, or, at worst, a freeze that comes soon, which is seen by its thaw.
+// In nobody's way any more. One that is not cut thaws what is not frozen, or, at worst, a freeze that comes soon, which is seen by its thaw.
 void FreezeGuard::cut_lifeline() {
     if (lifeline_ == 0) return;
     const Deadline deadline = after(kCutPatience);
