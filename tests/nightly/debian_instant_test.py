@@ -110,6 +110,20 @@ class Debian(InstantWorld):
         self.assertEqual(["after " + vm["name"], "before"], self.lines(guest))
         return error
 
+    def test_a_clone_of_a_first_boot_has_names_of_its_own_when_that_is_over(self):
+        self.source = self.api.create_vm("booting", self.debian["uuid"], memorySize=1 << 30)
+        guest, is_over = self.guest(self.source), "[ -e /run/cloud-init/result.json ] && echo over || echo on"
+        guest.call("guest-ping", PATIENCE)
+        if guest.run(is_over, PATIENCE) == "over":
+            self.skipTest("the agent came up when cloud-init had ended")
+        result = self.api.put(f"/vm-instances/{self.source['uuid']}/actions", {"cloneVmInstance": {"names": ["fork"], "memory": True}})["result"]
+        clone = result["inventories"][0]["inventory"]
+        guest = self.guest(clone)
+        was = guest.run(is_over, PATIENCE)
+        guest.run("cloud-init status --wait >/dev/null || :; end=120; while [ -e /run/ramet-first-boot ] && [ $end -gt 0 ]; do end=$((end-1)); sleep 1; done", PATIENCE)
+        self.assertEqual(["fork", "fork", clone["uuid"]], guest.run("hostname; cat /etc/hostname /etc/machine-id", PATIENCE).split())
+        print(f"\n  cloud-init was {was} in the clone when its call ended")
+
     def test_a_transaction_goes_on_in_every_clone(self):
         self.go_on("Legacy")
 
