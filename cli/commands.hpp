@@ -48,11 +48,11 @@ struct Rows {
     std::string argument, path, kind;
     std::vector<Column> columns;
 };
-// `enable`, `expunge` and the like: one word that says what is done to a row.
 struct VerbValue {
     std::string name, help, parameter;
     std::vector<std::string> choices{};  // none: any text
 };
+// `enable`, `expunge` and the like: one word that says what is done to a row.
 struct Verb {
     std::string name, key, help;
     boost::json::object parameters{};

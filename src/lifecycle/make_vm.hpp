@@ -112,12 +112,13 @@ Result<void> demolish_vms_of_job(Parts& parts, const JobId& job);
 Result<void> start_domain(Parts& parts, const VmId& vm);
 // What that writes beside the VM's disks and its firmware state. `transaction` has the rows of the VM, which need not be there for anybody else.
 Result<std::int64_t> bytes_of_start(store::Transaction& transaction, const VmId& vm);
-// Seed and process only, going on from a captured instant, with every link down: the network is not missed before a link goes up. The VM must have
-// been noted as the image's user.
-struct Reverting {                     // what its rows do not say yet
+// What the rows of a VM that is being taken back do not say yet.
+struct Reverting {
     std::map<VolumeId, LayerId> tops;  // of its disks
     JobId job;
 };
+// Seed and process only, going on from a captured instant, with every link down: the network is not missed before a link goes up. The VM must have
+// been noted as the image's user.
 Result<void> start_domain_from_memory(Parts& parts, const VmId& vm, const MemoryImage& image, std::size_t together,
                                       const Reverting* reverting = nullptr);
 // Networks and taps of a VM whose process has its NICs already. Repeatable.
